@@ -1,0 +1,197 @@
+"""A game: labelled features that can be kept or ablated, and the output that results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._errors import AblationError, InputError
+from interplay._layout import Layout
+
+Masks: TypeAlias = npt.NDArray[np.bool_]
+"""(N, n) booleans: True keeps a feature, False ablates it."""
+Values: TypeAlias = npt.NDArray[np.float64]
+"""(N,) or, for T outputs per ablation, (N, T)."""
+Identity: TypeAlias = Callable[[], dict[str, Any] | None] | dict[str, Any] | None
+
+
+def check_masks(masks: object, n: int | None = None) -> Masks:
+    """``masks`` as a boolean (N, n) array, or an `InputError` that says what it is instead."""
+    array = np.asarray(masks)
+    if array.dtype != np.bool_:
+        raise InputError(
+            f"masks must be boolean (True = kept), not {array.dtype}: pass masks.astype(bool) if 1 means kept in yours."
+        )
+    if array.ndim != 2:
+        raise InputError(f"masks must have shape (N, n), not {array.shape}: one row per ablation.")
+    if n is not None and array.shape[1] != n:
+        raise InputError(f"masks have {array.shape[1]} columns, but there are {n} features: pass shape (N, {n}).")
+    if array.shape[1] == 0:
+        raise InputError("masks have no columns: there must be at least one feature to ablate.")
+    return array
+
+
+def check_values(values: object, masks: Masks) -> Values:
+    """``values`` as a finite float64 array with one row per mask, or an `AblationError` that says which fail."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise AblationError(
+            f"values must be real numbers, but they are {array.dtype}: return one float per mask, "
+            "or one row of T floats."
+        )
+    if array.ndim not in (1, 2) or len(array) != len(masks):
+        raise AblationError(
+            f"{len(masks)} masks gave values of shape {array.shape}: return shape ({len(masks)},), "
+            f"or ({len(masks)}, T) for T outputs."
+        )
+    if array.ndim == 2 and array.shape[1] == 0:
+        raise AblationError(f"values have shape {array.shape}, no outputs at all: return at least one.")
+    array = array.astype(np.float64)
+    bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    if bad.any():
+        rows = np.flatnonzero(bad)
+        shown = ", ".join(f"{r} ({int(masks[r].sum())} of {masks.shape[1]} kept)" for r in rows[:5])
+        more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+        kind = "NaN" if np.isnan(array[bad]).any() else "infinite values"
+        raise AblationError(
+            f"the game gave {kind} for {len(rows)} of {len(masks)} masks: rows {shown}{more}. "
+            "Have it return a finite number there (clip it, or use log-probabilities in higher precision)."
+        )
+    return array
+
+
+def digest(**parts: Any) -> str:
+    """A SHA-256 over JSON-able ``parts``: equal parts, equal digest, on every machine."""
+    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
+    """One name per feature, from names or from how many there are."""
+    if isinstance(labels, str):
+        raise InputError(f"labels must be a list of names or a number of features, not the text {labels!r}.")
+    if isinstance(labels, (int, np.integer)) and not isinstance(labels, bool):
+        names = tuple(f"x{i}" for i in range(int(labels)))
+    else:
+        try:
+            names = tuple(str(label) for label in labels)  # type: ignore[union-attr]
+        except TypeError:
+            raise InputError(f"labels must be names or a number of features, not {labels!r}.") from None
+    if not names:
+        raise InputError("a game needs at least one feature, but there are 0 labels.")
+    return names
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Game:
+    """Labelled features that can be kept or ablated, and the function that measures each ablation.
+
+    >>> import numpy as np, interplay as ip
+    >>> game = ip.Game(lambda masks: 2.0 * (masks[:, 0] & masks[:, 1]), labels=["never", "fails", "."])
+    >>> game(np.array([[True, True, False], [True, False, True]]))
+    array([2., 0.])
+
+    Parameters
+    ----------
+    value
+        Takes boolean masks (N, n), True = kept, and returns N floats, or (N, T) for T outputs of one ablation.
+    labels
+        One name per feature, or their number.
+    outputs
+        Names of the T outputs, where there are several.
+    name
+        The game's identity in a store. Change it whenever the game would return other values.
+    identity
+        What a lens knows of the game's identity: JSON-able parts from which `fingerprint` is made, or a
+        function that returns them or None (called only when a store needs it). ``name`` goes before it.
+    layout
+        Where the features lie in what the user gave, for reports.
+    batch_size
+        Masks per call of ``value``: also the most that a killed run loses.
+    notes
+        What a reader of the result should know about how the game was made.
+    """
+
+    value: Callable[[Masks], Any] = field(repr=False)
+    labels: tuple[str, ...]
+    outputs: tuple[str, ...] | None
+    name: str | None
+    identity: Identity = field(repr=False)
+    layout: Layout | None = field(repr=False)
+    batch_size: int = field(repr=False)
+    notes: tuple[str, ...] = field(repr=False)
+
+    def __init__(
+        self,
+        value: Callable[[Masks], Any],
+        labels: Sequence[str] | int,
+        *,
+        outputs: Sequence[str] | None = None,
+        name: str | None = None,
+        identity: Identity = None,
+        layout: Layout | None = None,
+        batch_size: int = 64,
+        notes: Sequence[str] = (),
+    ) -> None:
+        if not callable(value):
+            raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, not {batch_size}.")
+        if name is not None and not name.strip():
+            raise InputError("a game's name is empty: give it one that no other game has.")
+        for attribute, given in {
+            "value": value,
+            "labels": check_labels(labels),
+            "outputs": None if outputs is None else tuple(str(output) for output in outputs),
+            "name": name,
+            "identity": identity,
+            "layout": layout,
+            "batch_size": int(batch_size),
+            "notes": tuple(notes),
+        }.items():
+            object.__setattr__(self, attribute, given)
+
+    @property
+    def n(self) -> int:
+        """The number of features."""
+        return len(self.labels)
+
+    def __call__(self, masks: object) -> Values:
+        """Measure ``masks`` (N, n); every value is checked to be a finite real number.
+
+        Raises
+        ------
+        InputError
+            Masks of another width or dtype.
+        AblationError
+            Values of another length, complex, text, NaN or infinite.
+        """
+        checked = check_masks(masks, self.n)
+        return check_values(self.value(checked), checked)
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """What identifies this game in a store; None where only the user can name it."""
+        if self.name is not None:
+            return digest(name=self.name)
+        parts = self.identity() if callable(self.identity) else self.identity
+        return None if parts is None else digest(**parts)
+
+    def named(self, name: str) -> Game:
+        """The same game under a name of the user's choosing, which identifies it in a store."""
+        return self._with(name=name)
+
+    def relabelled(self, labels: Sequence[str]) -> Game:
+        """The same game with other names for its features."""
+        return self._with(labels=labels)
+
+    def _with(self, **changes: Any) -> Game:
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Game(**{**parts, **changes})

@@ -1,0 +1,6 @@
+"""Measure a game's ablations once each: deduplicated, batched, checked, retried, stored as they come."""
+
+from interplay.ablate._runner import Measurement, Progress, measure
+from interplay.ablate._store import Store
+
+__all__ = ["Measurement", "Progress", "Store", "measure"]

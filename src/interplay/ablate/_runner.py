@@ -1,0 +1,305 @@
+"""Measure masks: each distinct one once, in batches, with retries, and written down as they come."""
+
+from __future__ import annotations
+
+import concurrent.futures as futures
+import pickle
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._errors import AblationError, InputError, InterplayError, Interrupted
+from interplay._game import Game, Masks, Values, check_masks, check_values
+from interplay.ablate._store import Shelf, Store
+
+_FIRST = 8  # the first batch is small: a mistake shows early, and the time can be estimated
+_RETRIES = 3
+_PAUSE = 0.5  # seconds before the first retry; doubles each time
+_OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, IndexError, KeyError)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a measurement is: ``done`` of ``total`` ablations, ``from_store`` of them read, not measured.
+
+    ``seconds`` have passed; ``eta`` is the estimated rest in seconds, None until something was timed.
+    """
+
+    done: int
+    total: int
+    from_store: int
+    seconds: float
+    eta: float | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Values of the masks asked for, in their order, and what they cost.
+
+    ``values`` is (N,) or (N, T); ``distinct`` counts the different masks, ``from_store`` those that were already
+    known and ``measured`` those that the game was called for.
+    """
+
+    values: Values
+    distinct: int
+    from_store: int
+    measured: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def measure(
+    game: Game,
+    masks: object,
+    *,
+    store: Store | None = None,
+    executor: futures.Executor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    retries: int = _RETRIES,
+) -> Measurement:
+    """Measure every mask (N, n) once, reading from ``store`` what it already holds.
+
+    Parameters
+    ----------
+    game
+        What to measure.
+    masks
+        Boolean (N, n); repeated rows are measured once.
+    store
+        Where values are read and written; without one they live as long as this call.
+    executor
+        A `concurrent.futures.Executor` whose workers measure batches side by side; None measures here, in turn.
+    progress
+        Called after every batch.
+    retries
+        How often a batch is tried again when the game raises; programming errors are not retried.
+
+    Raises
+    ------
+    AblationError
+        When the game keeps failing or returns unusable values; what was measured before is in the store.
+    Interrupted
+        On Ctrl-C, with everything measured so far.
+    """
+    rows = check_masks(masks, game.n)
+    if not len(rows):
+        raise InputError("there are no masks to measure: pass at least one row.")
+    _, first, inverse = np.unique(np.packbits(rows, axis=1), axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # distinct masks in the order they were asked for
+    distinct = rows[first[order]]
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = np.arange(len(order))
+
+    own = Store(":memory:") if store is None else store
+    try:
+        shelf = own.of(game)
+        run = _Run(
+            game, distinct, shelf, executor, progress, retries, durable=store is not None and own.path != ":memory:"
+        )
+        run.all()
+    finally:
+        if store is None:
+            own.close()
+    assert run.values is not None
+    return Measurement(
+        run.values[place[inverse.ravel()]],
+        distinct=len(distinct),
+        from_store=run.from_store,
+        measured=run.measured,
+        seconds=time.perf_counter() - run.began,
+        notes=tuple(run.notes),
+    )
+
+
+class _Run:
+    """One call of `measure`: the bookkeeping of what is known and what is under way."""
+
+    def __init__(
+        self,
+        game: Game,
+        masks: Masks,
+        shelf: Shelf,
+        executor: futures.Executor | None,
+        progress: Callable[[Progress], None] | None,
+        retries: int,
+        *,
+        durable: bool,
+    ) -> None:
+        self.game, self.masks, self.shelf, self.executor = game, masks, shelf, executor
+        self.progress, self.retries, self.durable = progress, retries, durable
+        self.known = np.zeros(len(masks), dtype=np.bool_)
+        self.values: Values | None = None
+        self.from_store = self.measured = 0
+        self.notes: list[str] = []
+        self.began = time.perf_counter()
+        self._timed = (0, 0.0)  # masks and seconds after the first batch, which may include warming up
+
+    def all(self) -> None:
+        self._recall(np.arange(len(self.masks)))
+        version = self.shelf.version()
+        self._report()
+        try:
+            if self.executor is None:
+                for batch in self._batches():
+                    if (now := self.shelf.version()) != version:  # another process writes to the same file
+                        version = now
+                        self._recall(batch)
+                    left = batch[~self.known[batch]]
+                    if len(left):
+                        began = time.perf_counter()
+                        self._take(left, _attempt(self.game, self.masks[left], self.retries), began)
+            else:
+                self._spread(self.executor)
+        except KeyboardInterrupt as error:
+            raise Interrupted(self._kept("Interrupted"), self.masks[self.known], self._so_far()) from error
+        except InterplayError as error:
+            if isinstance(error, AblationError) and self.known.any():
+                raise AblationError(f"{error} {self._kept('')}".strip()) from error
+            raise
+
+    def _kept(self, what: str) -> str:
+        done, total = int(self.known.sum()), len(self.masks)
+        head = f"{what}: " if what else ""
+        if self.durable:
+            return (
+                f"{head}{done} of {total} ablations are kept in {self.shelf.store.path}; run the same again to go on."
+            )
+        return (
+            f"{head}{done} of {total} ablations were measured; with store='runs.db' they would be kept and the "
+            "same call would go on from there."
+        )
+
+    def _so_far(self) -> Values:
+        return np.empty(0) if self.values is None else self.values[self.known]
+
+    def _batches(self) -> Iterator[npt.NDArray[np.intp]]:
+        todo = np.flatnonzero(~self.known)
+        start = min(_FIRST, self.game.batch_size)
+        if len(todo):
+            yield todo[:start]
+        for begin in range(start, len(todo), self.game.batch_size):
+            yield todo[begin : begin + self.game.batch_size]
+
+    def _recall(self, rows: npt.NDArray[np.intp]) -> None:
+        rows = rows[~self.known[rows]]
+        known, values = self.shelf.read(self.masks[rows])
+        if values is not None:
+            self._place(rows[known], values)
+            self.from_store += int(known.sum())
+
+    def _place(self, rows: npt.NDArray[np.intp], values: Values) -> None:
+        if self.values is None:
+            self.values = np.full((len(self.masks), *values.shape[1:]), np.nan)
+        elif self.values.shape[1:] != values.shape[1:]:
+            raise AblationError(
+                f"the game first gave values of shape {('N', *self.values.shape[1:])} and now of "
+                f"{('N', *values.shape[1:])}: return the same number of outputs for every mask."
+            )
+        self.values[rows] = values
+        self.known[rows] = True
+
+    def _take(self, rows: npt.NDArray[np.intp], result: tuple[object, tuple[str, ...]], began: float) -> None:
+        """Check a batch, write down what is good, then complain about what is not."""
+        raw, notes = result
+        self.notes += [note for note in notes if note not in self.notes]
+        masks = self.masks[rows]
+        try:
+            values = check_values(raw, masks)
+        except AblationError:
+            self._save_finite(rows, raw)
+            raise
+        self._check_outputs(values)
+        self._place(rows, values)
+        self.shelf.write(masks, values)
+        if self.measured:
+            self._timed = (self._timed[0] + len(rows), self._timed[1] + time.perf_counter() - began)
+        self.measured += len(rows)
+        self._report()
+
+    def _check_outputs(self, values: Values) -> None:
+        names = self.game.outputs
+        if names is not None and (values.ndim != 2 or values.shape[1] != len(names)):
+            raise AblationError(
+                f"the game names {len(names)} outputs but gave values of shape {values.shape}: "
+                f"return shape (N, {len(names)})."
+            )
+
+    def _save_finite(self, rows: npt.NDArray[np.intp], raw: object) -> None:
+        array = np.asarray(raw)
+        if array.dtype.kind in "fiub" and array.ndim in (1, 2) and len(array) == len(rows) and array.size:
+            good = np.isfinite(array.reshape(len(rows), -1)).all(axis=1)
+            if good.any():
+                values = array[good].astype(np.float64)
+                self._place(rows[good], values)
+                self.shelf.write(self.masks[rows[good]], values)
+
+    def _report(self) -> None:
+        if self.progress is None:
+            return
+        elapsed = time.perf_counter() - self.began
+        done = int(self.known.sum())
+        rate: float | None = None
+        if self._timed[0]:
+            rate = self._timed[1] / self._timed[0]
+        elif self.measured:
+            rate = elapsed / self.measured
+        eta = None if rate is None else rate * (len(self.masks) - done)
+        self.progress(Progress(done, len(self.masks), self.from_store, elapsed, eta))
+
+    def _spread(self, executor: futures.Executor) -> None:
+        """Batches over an executor's workers, few ahead, each written as soon as it is done."""
+        if isinstance(executor, futures.ProcessPoolExecutor):
+            try:
+                pickle.dumps(self.game)
+            except Exception as error:
+                raise InputError(
+                    f"this game cannot be sent to another process ({error}): define its function at the top level "
+                    "of a module, or use a ThreadPoolExecutor."
+                ) from error
+        ahead = 2 * int(getattr(executor, "_max_workers", 4))
+        waiting: deque[npt.NDArray[np.intp]] = deque(self._batches())
+        running: dict[futures.Future[tuple[object, tuple[str, ...]]], npt.NDArray[np.intp]] = {}
+        began = time.perf_counter()
+        failure: Exception | None = None
+        try:
+            while waiting or running:
+                while waiting and len(running) < ahead and failure is None:
+                    batch = waiting.popleft()
+                    running[executor.submit(_attempt, self.game, self.masks[batch], self.retries)] = batch
+                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                for future in done:
+                    batch = running.pop(future)
+                    try:
+                        self._take(batch, future.result(), began)
+                    except Exception as error:  # keep what the others are still measuring, then raise the first
+                        failure = failure or error
+                    began = time.perf_counter()
+                if failure is not None and not running:
+                    raise failure
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _attempt(game: Game, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
+    """The game's raw values for a batch, tried again with growing pauses when it raises."""
+    for attempt in range(retries + 1):
+        try:
+            values = game.value(masks)
+        except (*_OURS_TO_FIX, InterplayError):
+            raise  # trying again cannot help
+        except Exception as error:
+            if attempt == retries:
+                raise AblationError(
+                    f"the game failed {retries + 1} times on the same {len(masks)} masks, last with "
+                    f"{type(error).__name__}: {error}."
+                ) from error
+            time.sleep(_PAUSE * 2**attempt)
+        else:
+            note = (f"some ablations succeeded only when tried again (up to {retries} times)",) if attempt else ()
+            return values, note
+    raise AssertionError("unreachable")

@@ -1,0 +1,58 @@
+"""One algorithm per file, all of the same shape: ``design(n, budget, seed)`` and ``fit(masks, values)``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from interplay._errors import InputError, unknown
+from interplay.estimators._base import Estimator, Recovery, all_masks, uniform_design
+
+if TYPE_CHECKING:
+    from interplay.estimators._auto import Auto
+    from interplay.estimators._exact import Exact
+    from interplay.estimators._lasso import Lasso
+    from interplay.estimators._proxyspex import ProxySPEX
+
+_METHODS = {
+    "auto": ("_auto", "Auto"),
+    "exact": ("_exact", "Exact"),
+    "lasso": ("_lasso", "Lasso"),
+    "proxyspex": ("_proxyspex", "ProxySPEX"),
+}
+
+METHODS: tuple[str, ...] = tuple(_METHODS)
+"""The names that ``method=`` knows."""
+
+__all__ = [
+    "METHODS",
+    "Auto",
+    "Estimator",
+    "Exact",
+    "Lasso",
+    "ProxySPEX",
+    "Recovery",
+    "all_masks",
+    "get_estimator",
+    "uniform_design",
+]
+
+
+def get_estimator(method: str | Estimator) -> Estimator:
+    """The estimator called ``method``, with its default options, or ``method`` itself where it is one."""
+    if isinstance(method, Estimator):
+        return method
+    if isinstance(method, type) and issubclass(method, Estimator):
+        raise InputError(f"method is the class {method.__name__}: pass an instance, {method.__name__}(...).")
+    if str(method).lower() not in _METHODS:
+        raise unknown("method", method, METHODS)
+    module, attribute = _METHODS[str(method).lower()]
+    estimator: Estimator = getattr(import_module(f"interplay.estimators.{module}"), attribute)()
+    return estimator
+
+
+def __getattr__(name: str) -> Any:  # the algorithms are imported only when used
+    for module, attribute in _METHODS.values():
+        if attribute == name:
+            return getattr(import_module(f"interplay.estimators.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

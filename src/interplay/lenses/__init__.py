@@ -1,0 +1,1 @@
+"""What can be ablated: each lens turns something of the user's into a `Game`."""

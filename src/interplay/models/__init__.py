@@ -1,0 +1,1 @@
+"""What scores an input: each model makes scorers, functions from texts to floats."""
