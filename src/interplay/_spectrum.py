@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -56,7 +57,7 @@ class Spectrum:
         checked: dict[Features, float] = {}
         for features, value in self.coefficients.items():
             key = tuple(int(i) for i in features)
-            if key and (key[0] < 0 or key[-1] >= self.n or any(a >= b for a, b in zip(key, key[1:], strict=False))):
+            if key and (key[0] < 0 or key[-1] >= self.n or any(a >= b for a, b in pairwise(key))):
                 raise InputError(f"{features} is not an ascending tuple of feature ids in 0..{self.n - 1}.")
             checked[key] = float(value)
         if not np.isfinite(np.fromiter(checked.values(), float, len(checked))).all():
@@ -172,7 +173,7 @@ def signs_of(masks: Masks) -> npt.NDArray[np.int8]:
 
 
 def walsh_hadamard(values: Values) -> Values:
-    """The fast Walsh-Hadamard transform along axis 0 (length 2^b), unnormalised: ``out[k] = sum_l (-1)^<k,l> in[l]``."""
+    """The fast Walsh-Hadamard transform along axis 0 of length 2^b: ``out[k] = sum_l (-1)^<k,l> values[l]``."""
     out = np.array(values, dtype=np.float64)
     length = len(out)
     if length & (length - 1) or not length:
