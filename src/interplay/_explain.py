@@ -184,18 +184,20 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int) -> tuple[Masks, M
     """The masks to fit, and the ends to measure besides: nothing ablated, everything ablated.
 
     The ends tell a reader what the model says of the untouched input. They are no uniform sample, so they take
-    no part in the fit; where the budget is too small to spare two, there are none.
+    no part in the fit; where the budget cannot spare two, there are none.
     """
-    none = np.zeros((0, n), dtype=np.bool_)
-    small = n < 60 and budget >= 1 << n
-    if not small and budget < _FEWEST:
+    ends = np.array([[True], [False]]).repeat(n, axis=1)
+    complete = n < 60 and budget >= 1 << n
+    if not complete and budget < _FEWEST:
         raise InputError(
             f"a budget of {budget} is too small to estimate anything for {n} features: allow at least {_FEWEST}."
         )
-    if small or budget < _ENDS:
-        return estimator.design(n, budget, seed), none
-    ends = np.array([[True], [False]]).repeat(n, axis=1)
-    return estimator.design(n, budget - len(ends), seed), ends
+    masks = estimator.design(n, budget, seed)
+    if complete or budget < _ENDS:
+        return masks, ends[:0]
+    if budget - len(masks) >= len(ends):
+        return masks, ends
+    return (masks[: -len(ends)], ends) if estimator.any_masks else (masks, ends[:0])
 
 
 def _check_options(budget: int, order: int) -> None:

@@ -20,37 +20,11 @@ _SENTENCE_END = r"""
   | (?: [。！？｡]+ [」』）】”’"]* )                # does not
   | (?= \n [^\S\n]* \n )                         # a blank line ends a sentence without a stop
 """
-_ABBREVIATIONS = {
-    "mr",
-    "mrs",
-    "ms",
-    "dr",
-    "prof",
-    "sr",
-    "jr",
-    "st",
-    "vs",
-    "etc",
-    "e.g",
-    "i.e",
-    "cf",
-    "al",
-    "fig",
-    "eq",
-    "vol",
-    "pp",
-    "ca",
-    "approx",
-    "dept",
-    "inc",
-    "ltd",
-    "co",
-    "corp",
-    "u.s",
-    "u.k",
-    "a.m",
-    "p.m",
-}
+_ABBREVIATED = """
+    mr mrs ms dr prof sr jr st vs etc e.g i.e cf al fig eq vol
+    pp ca approx dept inc ltd co corp u.s u.k a.m p.m
+"""
+_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 
 
 @cache
