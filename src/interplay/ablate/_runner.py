@@ -13,7 +13,7 @@ from itertools import chain, repeat
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import AblationError, InputError, InterplayError, Interrupted
+from interplay._errors import AblationError, InputError, InterplayError, Interrupted, StoreError
 from interplay._game import Game, Masks, Values, check_masks, check_values
 from interplay.ablate._store import Shelf, Store
 
@@ -197,6 +197,11 @@ class _Run:
         if self.values is None:
             self.values = np.full((len(self.masks), *values.shape[1:]), np.nan)
         elif self.values.shape[1:] != values.shape[1:]:
+            if self.from_store:
+                raise StoreError(
+                    f"the store {self.shelf.store.path} has values of shape {('N', *self.values.shape[1:])} for this "
+                    f"game, but it now gives {('N', *values.shape[1:])}: name it differently."
+                )
             raise AblationError(
                 f"the game first gave values of shape {('N', *self.values.shape[1:])} and now of "
                 f"{('N', *values.shape[1:])}: return the same number of outputs for every mask."

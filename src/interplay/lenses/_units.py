@@ -43,7 +43,7 @@ def sentence_spans(text: str) -> list[Span]:
     """Sentences, closing punctuation included, white space between them not."""
     spans, start = [], 0
     for match in _pattern(_SENTENCE_END).finditer(text):
-        if match.group().startswith(".") and not _ends_sentence(text, match.start(), match.end()):
+        if match.group().startswith((".", "…")) and not _ends_sentence(text, match.start(), match.end()):
             continue
         spans.append((start, match.end()))
         start = match.end()
@@ -52,7 +52,7 @@ def sentence_spans(text: str) -> list[Span]:
 
 
 def _ends_sentence(text: str, stop: int, after: int) -> bool:
-    """Whether a full stop at ``stop`` closes a sentence, and not an abbreviation or an initial."""
+    """Whether a full stop or ellipsis at ``stop`` closes a sentence, and not an abbreviation or an initial."""
     rest = text[after : after + 80].lstrip()
     if rest and rest[0].islower():
         return False
