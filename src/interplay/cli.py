@@ -54,7 +54,7 @@ def demo(
 
     index = canonical_index(index)
     game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
-    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find it similar to: {QUERY!r}")
+    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
     _run(game, budget, index, top, store, no_store, save, json_)
 
 
