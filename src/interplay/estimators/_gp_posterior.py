@@ -1,0 +1,117 @@
+"""What a Gaussian process with the Walsh kernel says once its hyper-parameters are known, all in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay.estimators._walsh_kernel import Hyper, Signs, Vector, inverse_covariance, kernel
+
+_BLOCK = 1 << 22  # entries of a block of predictions: 32 MiB
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The game given its values, averaged over D plausible draws of the hyper-parameters.
+
+    Attributes
+    ----------
+    signs
+        (N, n), +1 where ablated.
+    values
+        (N,), standardised.
+    hypers
+        The D draws.
+    alphas
+        K^-1 y for every draw, (D, N).
+    inverses
+        K^-1 for every draw, D arrays (N, N).
+    """
+
+    signs: Signs
+    values: Vector
+    hypers: tuple[Hyper, ...]
+    alphas: Signs
+    inverses: tuple[Signs, ...]
+
+    @classmethod
+    def of(cls, signs: Signs, values: Vector, hypers: list[Hyper]) -> Posterior:
+        """The posterior given values (N,) at ``signs`` (N, n)."""
+        inverses = tuple(inverse_covariance(signs, hyper) for hyper in hypers)
+        return cls(signs, values, tuple(hypers), np.stack([inverse @ values for inverse in inverses]), inverses)
+
+    @property
+    def leave_one_out_variance(self) -> Signs:
+        """The variance of every value given all others, by draw, (D, N)."""
+        return 1.0 / np.stack([np.diagonal(inverse) for inverse in self.inverses])
+
+    def weights(self) -> Signs:
+        """What each draw counts where value i is left out, (D, N), columns summing to 1.
+
+        The draws saw value i. Draws that are plausible without it are those weighted by 1 / p(y_i | the others),
+        importance weights that are truncated as in Ionides (2008).
+        """
+        variance = self.leave_one_out_variance
+        residual = self.alphas * variance
+        log_weight = 0.5 * np.log(variance) + 0.5 * residual**2 / variance
+        weight = np.exp(log_weight - log_weight.max(axis=0))
+        weight = np.minimum(weight, np.sqrt(len(weight)) * weight.mean(axis=0))
+        return np.asarray(weight / weight.sum(axis=0))
+
+    def left_out(self) -> Vector:
+        """The prediction of every value from all others, (N,), hyper-parameters included."""
+        predictions = self.values - self.alphas * self.leave_one_out_variance
+        return np.asarray((self.weights() * predictions).sum(axis=0))
+
+    def left_out_of(self, characters: npt.NDArray[np.int8], sets: list[tuple[int, ...]]) -> Vector:
+        """As `left_out`, predicted by the K coefficients of ``sets`` alone; ``characters`` (K, N) are their chi_S(m_i).
+
+        Without value i, alpha becomes ``alpha - K^-1[:, i] alpha_i / K^-1[i, i]``.
+        """
+        total = np.zeros(len(self.values))
+        rows = characters.astype(np.float32)
+        for hyper, alpha, inverse, weight in zip(self.hypers, self.alphas, self.inverses, self.weights(), strict=True):
+            variances = prior_variances(hyper, sets)
+            fitted = (variances * (characters @ alpha)) @ characters
+            part = (rows.T * variances.astype(np.float32)) @ rows
+            own = np.einsum("ij,ij->i", part, inverse.astype(np.float32))
+            total += weight * (fitted - own * alpha / np.diagonal(inverse))
+        return total
+
+    def predict(self, signs: Signs) -> Vector:
+        """The posterior mean at ``signs`` (M, n), shape (M,)."""
+        step = max(1, _BLOCK // len(self.values))
+        parts = [
+            sum(
+                kernel(signs[first : first + step], self.signs, hyper) @ alpha
+                for hyper, alpha in zip(self.hypers, self.alphas, strict=True)
+            )
+            for first in range(0, len(signs), step)
+        ]
+        return np.concatenate(parts) / len(self.hypers)
+
+    def deviations(self, characters: npt.NDArray[np.int8], sets: list[tuple[int, ...]]) -> Vector:
+        """The posterior standard deviations of the K coefficients of ``sets``, (K,).
+
+        Within a draw ``lam - lam^2 chi' K^-1 chi``; over draws the variance of the means is added.
+        """
+        within = np.zeros(len(sets))
+        means = np.empty((len(self.hypers), len(sets)))
+        for row, (hyper, alpha, inverse) in enumerate(zip(self.hypers, self.alphas, self.inverses, strict=True)):
+            variances = prior_variances(hyper, sets)
+            step = max(1, _BLOCK // len(alpha))
+            for first in range(0, len(sets), step):
+                block = characters[first : first + step].astype(np.float64)
+                known = np.einsum("ij,ij->i", block @ inverse, block)
+                lam = variances[first : first + step]
+                within[first : first + step] += np.maximum(lam - lam**2 * known, 0.0)
+            means[row] = variances * (characters @ alpha)
+        return np.asarray(np.sqrt(within / len(self.hypers) + means.var(axis=0)))
+
+
+def prior_variances(hyper: Hyper, sets: list[tuple[int, ...]]) -> Vector:
+    """lam_S = c prod_{j in S} w_j of K sets, (K,)."""
+    w = hyper.w
+    return hyper.constant * np.array([np.prod(w[list(features)]) for features in sets])
