@@ -8,16 +8,20 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from interplay._faithfulness import is_constant
+from interplay._faithfulness import folds, is_constant
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, Spectrum, characters, signs_of
+from interplay._uncertainty import Uncertainty
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._beam import strongest
 from interplay.estimators._gp_posterior import Posterior
 from interplay.estimators._hmc import sample
+from interplay.estimators._lasso import Lasso
 from interplay.estimators._walsh_kernel import Evidence, Hyper, Signs, Vector, maximise
 
 _FEWEST = 40  # proposals; a shorter chain has not left the neighbourhood of its start and gains nothing
+_PURE = 0.98  # a share of the blend above which the other part is not worth its coefficients
+_DOUBT = 2e10  # multiplications spent on standard deviations
 _FRESH = 2000  # fresh masks on which the kept coefficients are compared with the whole posterior mean
 
 
@@ -64,16 +68,24 @@ class GP(Estimator):
         kept: dict[Features, float] = {(): float(constant) / len(hypers), **found}
         sets = list(kept)
         rows = _characters(masks, sets)
-        unseen = posterior.left_out_of(rows, sets)
+        unseen = centre + scale * posterior.left_out_of(rows, sets)
         spectrum = Spectrum(n, {key: scale * value + (0.0 if key else centre) for key, value in kept.items()})
         captured = self._captured(posterior, spectrum, centre, scale, seed)
-        notes = (f"the {len(found)} coefficients kept carry {captured:.1%} of the variance of the posterior mean",)
+        notes: tuple[str, ...] = (
+            f"the {len(found)} coefficients kept carry {captured:.1%} of the variance of the posterior mean",
+        )
+        linear = Lasso().fit(masks, values, order=1, seed=seed)
+        share, unseen = _blend(values, unseen, linear.unseen, seed)
+        if share < 1:
+            spectrum = spectrum * share + linear.spectrum * (1 - share)
+            notes += (f"blended with {1 - share:.0%} of a lasso of the single features, by held-out error",)
         return Recovery(
             spectrum,
-            unseen=centre + scale * unseen,
+            unseen=unseen,
             how=f"leave-one-out on {len(values)} ablations, {how}",
             order=min(order, n),
             notes=notes,
+            uncertainty=self._uncertainty(posterior, rows, sets, n, scale),
         )
 
     def hypers(self, signs: Signs, target: Vector, seed: int) -> tuple[list[Hyper], str]:
@@ -92,6 +104,16 @@ class GP(Estimator):
         hypers = [Hyper.unpacked(drawn[k]) for k in np.unique(spaced)]
         return hypers, f"averaged over {len(hypers)} draws of the hyper-parameters"
 
+    def _uncertainty(
+        self, posterior: Posterior, rows: npt.NDArray[np.int8], sets: list[Features], n: int, scale: float
+    ) -> Uncertainty:
+        """Standard deviations of the strongest sets, widened where leave-one-out errors exceed what was expected."""
+        most = max(300, int(_DOUBT / len(posterior.hypers) / len(posterior.values) ** 2))
+        sure = slice(0, most)
+        widened = scale * max(1.0, posterior.surprise())
+        deviations = widened * posterior.deviations(rows[sure], sets[sure])
+        return Uncertainty(n, dict(zip(sets[sure], deviations.tolist(), strict=True)))
+
     def _captured(self, posterior: Posterior, spectrum: Spectrum, centre: float, scale: float, seed: int) -> float:
         """The share of the posterior mean's variance that the kept coefficients carry, on fresh masks."""
         n = spectrum.n
@@ -99,6 +121,27 @@ class GP(Estimator):
         full = centre + scale * posterior.predict(np.where(masks, -1.0, 1.0))
         rest = full - spectrum.predict(masks)
         return 1.0 - float(rest.var() / full.var()) if full.var() > 0 else 1.0
+
+
+def _blend(values: Values, first: Values, second: Values | None, seed: int) -> tuple[float, Values]:
+    """The share of ``first`` in the blend of two unseen predictions (N,) with the least squared error; that blend.
+
+    Each fold of the ablations is predicted with the share that the others choose, so that the blend stays unseen.
+    """
+    if second is None:
+        return 1.0, first
+    away, rest = first - second, values - second
+    fold = folds(len(values), seed)
+    parts = int(fold.max()) + 1
+    sums = np.array([[away[fold == k] @ rest[fold == k], away[fold == k] @ away[fold == k]] for k in range(parts)])
+    whole = sums.sum(axis=0)
+
+    def share(top: float, bottom: float) -> float:
+        found = float(np.clip(top / bottom, 0.0, 1.0)) if bottom > 0 else 1.0
+        return 1.0 if found > _PURE else found
+
+    shares = np.array([share(*(whole - part)) for part in sums])
+    return share(*whole), second + shares[fold] * away
 
 
 def _characters(masks: Masks, sets: list[Features]) -> npt.NDArray[np.int8]:
