@@ -14,8 +14,7 @@ from interplay._indices import compute_index
 from interplay._uncertainty import Uncertainty
 from interplay.estimators import GP, Lasso, all_masks, uniform_design
 from interplay.estimators._beam import strongest
-from interplay.estimators._gp import _characters
-from interplay.estimators._gp_posterior import Posterior, prior_variances
+from interplay.estimators._gp_posterior import Posterior, characters_of, prior_variances
 from interplay.estimators._walsh_kernel import Evidence, Hyper, kernel, maximise
 
 
@@ -45,11 +44,11 @@ def noisy(spectrum: ip.Spectrum, count: int, noise: float, seed: int) -> tuple[n
     return masks, values + noise * np.sqrt(spectrum.variance) * np.random.default_rng(seed).standard_normal(len(values))
 
 
-def test_the_kernel_is_the_sum_over_all_sets_of_their_prior_variance_times_their_characters():
+def test_the_kernel_is_the_sum_over_all_sets_of_their_prior_variance_times_theircharacters_of():
     n = 5
     hyper, masks = random_hyper(n, 0), all_masks(n)
     sets = subsets(n, n)
-    rows = _characters(masks, sets).astype(float)
+    rows = characters_of(masks, sets).astype(float)
     signs = np.where(masks, -1.0, 1.0)
     expected = rows.T @ (prior_variances(hyper, sets)[:, None] * rows)
     assert np.allclose(kernel(signs, signs, hyper), expected, atol=1e-12)
@@ -73,7 +72,7 @@ def test_the_posterior_is_that_of_independent_gaussian_coefficients_of_every_set
     values = np.random.default_rng(0).standard_normal(count)
     hyper = random_hyper(n, 2)
     sets = subsets(n, n)
-    rows = _characters(masks, sets).astype(float)
+    rows = characters_of(masks, sets).astype(float)
     variances = prior_variances(hyper, sets)
     # Bayesian linear regression on all 2^n characters, the long way round.
     precision = rows @ rows.T / hyper.noise + np.diag(1 / variances)
@@ -85,7 +84,7 @@ def test_the_posterior_is_that_of_independent_gaussian_coefficients_of_every_set
     assert np.allclose([found[key] for key in sets[1:]], means[1:], atol=1e-6)
     assert np.allclose(posterior.deviations(rows.astype(np.int8), sets), np.sqrt(np.diag(covariance)), atol=1e-5)
     everywhere = all_masks(n)
-    expected = means @ _characters(everywhere, sets)
+    expected = means @ characters_of(everywhere, sets)
     assert np.allclose(posterior.predict(np.where(everywhere, -1.0, 1.0)), expected, atol=1e-8)
 
 
@@ -97,13 +96,13 @@ def test_values_left_out_are_predicted_as_by_fits_without_them():
     hyper = random_hyper(n, 2)
     posterior = Posterior.of(signs, values, [hyper])
     sets = subsets(n, 2)
-    whole, part = posterior.left_out(), posterior.left_out_of(_characters(masks, sets), sets)
+    whole, part = posterior.left_out(), posterior.left_out_of(characters_of(masks, sets), sets)
     for i in range(count):
         others = np.arange(count) != i
         without = Posterior.of(signs[others], values[others], [hyper])
         assert whole[i] == pytest.approx(without.predict(signs[[i]])[0], abs=1e-8)
-        means = prior_variances(hyper, sets) * (_characters(masks[others], sets) @ without.alphas[0])
-        assert part[i] == pytest.approx(means @ _characters(masks[[i]], sets)[:, 0], abs=1e-4)
+        means = prior_variances(hyper, sets) * (characters_of(masks[others], sets) @ without.alphas[0])
+        assert part[i] == pytest.approx(means @ characters_of(masks[[i]], sets)[:, 0], abs=1e-4)
 
 
 def test_the_search_finds_the_hyper_parameters_that_made_the_values():
@@ -232,3 +231,33 @@ def test_a_blend_with_the_lasso_is_never_much_worse_than_the_lasso_at_tiny_budge
         worse.append(reached[1] - reached[0])
     assert np.median(worse) < 0.01
     assert max(worse) < 0.1
+
+
+def test_beyond_the_dense_limit_all_ablations_are_used():
+    truth = sparse_game(30, 20, 0)
+    masks, values = noisy(truth, 1200, 0.3, 0)
+    unseen = uniform_design(30, 1000, 99)
+    actual = truth.predict(unseen)
+    small, large, whole = (
+        GP(dense=dense).fit(masks[:count], values[:count], order=4, seed=0)
+        for dense, count in ((400, 400), (400, 1200), (5000, 1200))
+    )
+    reached = [r_squared(actual, recovery.spectrum.predict(unseen)) for recovery in (small, large, whole)]
+    assert reached[0] < reached[1]
+    assert reached[1] > reached[2] - 0.005
+    assert r_squared(values, large.unseen) == pytest.approx(r_squared(values, whole.unseen), abs=0.02)
+
+
+def test_pytorch_gives_the_answer_of_numpy():
+    masks, values = noisy(sparse_game(16, 10, 0), 60, 0.2, 0)
+    signs, target = np.where(masks, -1.0, 1.0), (values - values.mean()) / values.std()
+    theta = random_hyper(16, 0).packed()
+    (value, gradient), (other, slope) = Evidence(signs, target)(theta), Evidence(signs, target, "cpu")(theta)
+    assert value == pytest.approx(other, rel=1e-10)
+    assert np.allclose(gradient, slope, rtol=1e-8, atol=1e-8)
+    with_numpy, with_torch = (
+        GP(effort=0, device=device).fit(masks, values, order=3, seed=0) for device in (None, "cpu")
+    )
+    assert np.allclose(with_numpy.unseen, with_torch.unseen, atol=1e-3 * values.std())
+    with pytest.raises(ip.InputError, match="cuda:9"):
+        GP(device="cuda:9").fit(masks, values, order=3, seed=0)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from interplay._game import Masks
+from interplay._spectrum import Features, characters, signs_of
 from interplay.estimators._walsh_kernel import Hyper, Signs, Vector, inverse_covariance, kernel
 
 _BLOCK = 1 << 22  # entries of a block of predictions: 32 MiB
@@ -38,9 +40,9 @@ class Posterior:
     inverses: tuple[Signs, ...]
 
     @classmethod
-    def of(cls, signs: Signs, values: Vector, hypers: list[Hyper]) -> Posterior:
+    def of(cls, signs: Signs, values: Vector, hypers: list[Hyper], device: str | None = None) -> Posterior:
         """The posterior given values (N,) at ``signs`` (N, n)."""
-        inverses = tuple(inverse_covariance(signs, hyper) for hyper in hypers)
+        inverses = tuple(inverse_covariance(signs, hyper, device) for hyper in hypers)
         return cls(signs, values, tuple(hypers), np.stack([inverse @ values for inverse in inverses]), inverses)
 
     @property
@@ -71,18 +73,18 @@ class Posterior:
         variance = self.leave_one_out_variance
         return float(np.sqrt((self.weights() * self.alphas**2 * variance).sum(axis=0).mean()))
 
-    def left_out_of(self, characters: npt.NDArray[np.int8], sets: list[tuple[int, ...]]) -> Vector:
-        """As `left_out`, predicted by the K coefficients of ``sets`` alone; ``characters`` (K, N) are their chi_S(m_i).
+    def left_out_of(self, rows: npt.NDArray[np.int8], sets: list[Features]) -> Vector:
+        """As `left_out`, predicted by the K coefficients of ``sets`` alone; ``rows`` (K, N) are their chi_S(m_i).
 
         Without value i, alpha becomes ``alpha - K^-1[:, i] alpha_i / K^-1[i, i]``.
         """
         total = np.zeros(len(self.values))
         for hyper, alpha, inverse, weight in zip(self.hypers, self.alphas, self.inverses, self.weights(), strict=True):
             variances = prior_variances(hyper, sets)
-            fitted = (variances * (characters @ alpha)) @ characters
+            fitted = (variances * (rows @ alpha)) @ rows
             exact = _precision(hyper)
-            rows = characters.astype(exact)
-            part = (rows.T * variances.astype(exact)) @ rows
+            own_rows = rows.astype(exact)
+            part = (own_rows.T * variances.astype(exact)) @ own_rows
             own = np.einsum("ij,ij->i", part, inverse.astype(exact, copy=False))
             total += weight * (fitted - own * alpha / np.diagonal(inverse))
         return total
@@ -99,31 +101,43 @@ class Posterior:
         ]
         return np.concatenate(parts) / len(self.hypers)
 
-    def deviations(self, characters: npt.NDArray[np.int8], sets: list[tuple[int, ...]]) -> Vector:
+    def deviations(self, rows: npt.NDArray[np.int8], sets: list[Features]) -> Vector:
         """The posterior standard deviations of the K coefficients of ``sets``, (K,).
 
         Within a draw ``lam - lam^2 chi' K^-1 chi``; over draws the variance of the means is added.
         """
         within = np.zeros(len(sets))
         means = np.empty((len(self.hypers), len(sets)))
-        for row, (hyper, alpha, inverse) in enumerate(zip(self.hypers, self.alphas, self.inverses, strict=True)):
+        for draw, (hyper, alpha, inverse) in enumerate(zip(self.hypers, self.alphas, self.inverses, strict=True)):
             variances = prior_variances(hyper, sets)
             step = max(1, _BLOCK // len(alpha))
             exact = _precision(hyper)
             light = inverse.astype(exact, copy=False)
             for first in range(0, len(sets), step):
-                block = characters[first : first + step].astype(exact)
+                block = rows[first : first + step].astype(exact)
                 known = np.einsum("ij,ij->i", block @ light, block).astype(np.float64)
                 lam = variances[first : first + step]
                 within[first : first + step] += np.maximum(lam - lam**2 * known, 0.0)
-            means[row] = variances * (characters @ alpha)
+            means[draw] = variances * (rows @ alpha)
         return np.asarray(np.sqrt(within / len(self.hypers) + means.var(axis=0)))
 
 
-def prior_variances(hyper: Hyper, sets: list[tuple[int, ...]]) -> Vector:
+def prior_variances(hyper: Hyper, sets: list[Features]) -> Vector:
     """lam_S = c prod_{j in S} w_j of K sets, (K,)."""
     w = hyper.w
     return hyper.constant * np.array([np.prod(w[list(features)]) for features in sets])
+
+
+def characters_of(masks: Masks, sets: list[Features]) -> npt.NDArray[np.int8]:
+    """chi_S(m) of K sets of any sizes at masks (N, n), (K, N)."""
+    signs = signs_of(masks)
+    out = np.empty((len(sets), len(masks)), dtype=np.int8)
+    sizes = np.array([len(features) for features in sets])
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        ids = np.array([sets[k] for k in rows], dtype=np.intp).reshape(len(rows), size)
+        out[rows] = characters(signs, ids)
+    return out
 
 
 def _precision(hyper: Hyper) -> type[np.floating[Any]]:

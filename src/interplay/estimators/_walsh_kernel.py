@@ -88,8 +88,12 @@ def factorised(covariance: Signs) -> tuple[Signs, float] | None:
     return symmetric, log_determinant
 
 
-def inverse_covariance(signs: Signs, hyper: Hyper) -> Signs:
-    """The inverse (N, N) of the covariance of noisy values at ``signs`` (N, n)."""
+def inverse_covariance(signs: Signs, hyper: Hyper, device: str | None = None) -> Signs:
+    """The inverse (N, N) of the covariance of noisy values at ``signs`` (N, n); by PyTorch on a ``device``."""
+    if device is not None:
+        from interplay.estimators._walsh_torch import torch_inverse_covariance
+
+        return torch_inverse_covariance(signs, hyper, device)
     covariance = kernel(signs, signs, hyper)
     covariance.flat[:: len(signs) + 1] += hyper.noise
     found = factorised(covariance)
@@ -114,10 +118,13 @@ class Evidence:
         (N, n), +1 where ablated.
     values
         (N,), standardised.
+    device
+        Where PyTorch does the linear algebra; None for NumPy.
     """
 
     signs: Signs
     values: Vector
+    device: str | None = None
 
     def start(self) -> Vector:
         """Where a search starts: all features alike, (n + 2,)."""
@@ -147,6 +154,10 @@ class Evidence:
     def _likelihood(self, theta: Vector) -> tuple[float, Vector] | None:
         # d/dtheta of 1/2 y'K^-1 y + 1/2 log|K| is 1/2 sum(M * dK/dtheta) with M = K^-1 - alpha alpha'.
         hyper = Hyper.unpacked(theta)
+        if self.device is not None:
+            from interplay.estimators._walsh_torch import torch_likelihood
+
+            return torch_likelihood(self.signs, self.values, hyper, self.device)
         signal = kernel(self.signs, self.signs, hyper)
         covariance = signal.copy()
         covariance.flat[:: len(self.values) + 1] += hyper.noise
