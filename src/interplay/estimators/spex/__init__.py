@@ -1,0 +1,1 @@
+"""SPEX: coded ablations, decoded by an error-correcting code."""
