@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from interplay.estimators._exact import Exact
     from interplay.estimators._lasso import Lasso
     from interplay.estimators._proxyspex import ProxySPEX
+    from interplay.estimators.spex import SPEX
 
 _METHODS = {
     "auto": ("_auto", "Auto"),
     "exact": ("_exact", "Exact"),
     "lasso": ("_lasso", "Lasso"),
     "proxyspex": ("_proxyspex", "ProxySPEX"),
+    "spex": ("spex", "SPEX"),
 }
 
 METHODS: tuple[str, ...] = tuple(_METHODS)
@@ -26,6 +28,7 @@ METHODS: tuple[str, ...] = tuple(_METHODS)
 
 __all__ = [
     "METHODS",
+    "SPEX",
     "Auto",
     "Estimator",
     "Exact",

@@ -190,9 +190,7 @@ def _round(decoder: Decoder, residual: Residual, support: Support, level: int, d
     return accepted
 
 
-def _decoded(
-    decoder: Decoder, residual: Residual, depth: int, width: int
-) -> tuple[Sets, npt.NDArray[np.float64], str]:
+def _decoded(decoder: Decoder, residual: Residual, depth: int, width: int) -> tuple[Sets, npt.NDArray[np.float64], str]:
     """What the bins decode to, where the set belongs into its bin and the residual or the other groups confirm it."""
     design = decoder.design
     n, groups = design.n, design.groups

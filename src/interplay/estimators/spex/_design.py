@@ -81,16 +81,16 @@ class Design:
         space = np.stack([_span(np.packbits(self.matrix(c, bits).T, axis=1)) for c in range(self.groups)])
         return np.asarray(space[:, None] ^ delays[None, :, None])
 
-    def sequence(self, budget: int) -> Rows:
+    def sequence(self, budget: int, most_bits: int | None = None) -> Rows:
         """The first ``budget`` distinct masks of one fixed order, in which every smaller design comes first.
 
         All of the smallest dimension; then, dimension by dimension, what the next one adds, shuffled: so that masks
-        left over from a design are a fair sample of the next one.
+        left over from a design are a fair sample of the next one. ``most_bits`` ends it with that dimension.
         """
-        level = min(FEWEST_BITS, self.n)
-        blocks = [self.rows(level).reshape(-1, (self.n + 7) // 8)]
-        distinct = _distinct(blocks[0])
-        while len(distinct) < budget and level < min(self.n, _MOST_BITS):
+        most = min(self.n, _MOST_BITS) if most_bits is None else most_bits
+        level = min(FEWEST_BITS, most)
+        distinct = _distinct(self.rows(level).reshape(-1, (self.n + 7) // 8))
+        while len(distinct) < budget and level < most:
             added = self.rows(level + 1)[:, :, 1 << level :].reshape(-1, distinct.shape[1])
             order = _generator(self.header.tobytes(), level).permutation(len(added))
             distinct = _distinct(np.concatenate([distinct, added[order]]))
