@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
-from interplay._explanation import Explanation, Fit
+from interplay._explanation import Explanation, Fit, Point
 from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
 from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
+from interplay._goal import Goal
 from interplay._spectrum import Spectrum
 from interplay.ablate import Progress, Store, measure
 from interplay.estimators import Estimator, Recovery, get_estimator
@@ -32,6 +33,8 @@ def explain(
     labels: Sequence[str] | int | None = None,
     order: int = 5,
     seed: int = 0,
+    until: float | None = None,
+    tolerance: float | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: bool | Callable[[Progress], None] | None = None,
@@ -59,6 +62,11 @@ def explain(
         The largest set of features to look for.
     seed
         Of every random choice.
+    until
+        Measure in growing rounds and stop as soon as the whole interval of R² on unseen ablations lies at or above
+        this goal, for every output; ``budget`` is then the most it may take.
+    tolerance
+        Measure in growing rounds and stop as soon as R² is known to within this much, up or down.
     store
         A `Store` or the path of one: values are read from it and written to it as they come, so a run that was
         stopped goes on where it was. A plain function needs a name for it: ``ip.Game(function, labels, name=...)``.
@@ -82,25 +90,36 @@ def explain(
     game = as_game(game, labels)
     estimator = get_estimator(method)
     _check_options(budget, order)
-    masks, ends = plan(estimator, game.n, budget, seed)
-    asked = np.concatenate([ends, masks])
-    with _opened(store) as opened, _watched(progress) as watch:
-        measured = measure(game, asked, store=opened, executor=executor, progress=watch)
-    first = len(ends)
-    explanation = _explain_values(masks, measured.values[first:], estimator, game, order=order, seed=seed)
-    full, empty = _find(asked, measured.values, kept=True), _find(asked, measured.values, kept=False)
+    goal = Goal(until, tolerance)
+    schedule = list(goal.rounds(game.n, budget))
+    curve: list[Point] = []
+    paid, seconds = 0, 0.0
+    with _opened(store, always=len(schedule) > 1) as opened, _watched(progress) as watch:
+        for allowed in schedule:
+            masks, ends = plan(estimator, game.n, allowed, seed)
+            asked = np.concatenate([ends, masks])
+            measured = measure(game, asked, store=opened, executor=executor, progress=watch)
+            values = measured.values[len(ends) :]
+            explanation = _explain_values(masks, values, estimator, game, order=order, seed=seed)
+            paid, seconds = paid + measured.measured, seconds + measured.seconds
+            curve.append(Point.of(measured.distinct, explanation.fits))
+            if goal.reached(explanation):
+                break
     notes = game.notes + measured.notes
-    if budget > measured.distinct and measured.distinct == 1 << game.n:
+    if goal:
+        notes += (goal.outcome(explanation, measured.distinct, budget),)
+    if budget > measured.distinct == 1 << game.n:
         notes += (f"the budget of {budget} exceeds the 2^{game.n} = {1 << game.n} ablations there are",)
     return replace(
         explanation,
         budget=budget,
         used=measured.distinct,
-        from_store=measured.from_store,
-        seconds=measured.seconds,
-        full=full,
-        empty=empty,
+        from_store=measured.distinct - paid,
+        seconds=seconds,
+        full=_find(asked, measured.values, kept=True),
+        empty=_find(asked, measured.values, kept=False),
         game_notes=notes,
+        curve=tuple(curve),
     )
 
 
@@ -184,18 +203,20 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int) -> tuple[Masks, M
     """The masks to fit, and the ends to measure besides: nothing ablated, everything ablated.
 
     The ends tell a reader what the model says of the untouched input. They are no uniform sample, so they take
-    no part in the fit; where the budget is too small to spare two, there are none.
+    no part in the fit; where the budget cannot spare two, there are none.
     """
-    none = np.zeros((0, n), dtype=np.bool_)
-    small = n < 60 and budget >= 1 << n
-    if not small and budget < _FEWEST:
+    ends = np.array([[True], [False]]).repeat(n, axis=1)
+    complete = n < 60 and budget >= 1 << n
+    if not complete and budget < _FEWEST:
         raise InputError(
             f"a budget of {budget} is too small to estimate anything for {n} features: allow at least {_FEWEST}."
         )
-    if small or budget < _ENDS:
-        return estimator.design(n, budget, seed), none
-    ends = np.array([[True], [False]]).repeat(n, axis=1)
-    return estimator.design(n, budget - len(ends), seed), ends
+    masks = estimator.design(n, budget, seed)
+    if complete or budget < _ENDS:
+        return masks, ends[:0]
+    if budget - len(masks) >= len(ends):
+        return masks, ends
+    return (masks[: -len(ends)], ends) if estimator.any_masks else (masks, ends[:0])
 
 
 def _check_options(budget: int, order: int) -> None:
@@ -280,11 +301,12 @@ def _elsewhere(_masks: Masks) -> Values:
 
 
 @contextlib.contextmanager
-def _opened(store: Store | str | os.PathLike[str] | None) -> Iterator[Store | None]:
-    if store is None or isinstance(store, Store):
+def _opened(store: Store | str | os.PathLike[str] | None, *, always: bool) -> Iterator[Store | None]:
+    """The store to use; where there is none but ``always`` one is needed, one that dies with the call."""
+    if isinstance(store, Store) or (store is None and not always):
         yield store
     else:
-        with Store(store) as opened:
+        with Store(":memory:" if store is None else store) as opened:
             yield opened
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from interplay._errors import InputError, unknown
 from interplay._faithfulness import Faithfulness
 from interplay._indices import canonical_index, compute_index
@@ -37,6 +39,32 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Point:
+    """One round of a sequential measurement: R² and its interval after so many ablations, one of each per output."""
+
+    ablations: int
+    r2: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, ablations: int, fits: Sequence[Fit]) -> Point:
+        """The point that ``fits`` make after ``ablations``."""
+        found = [fit.faithfulness for fit in fits]
+        return cls(ablations, *(tuple(getattr(one, name) for one in found) for name in ("r2", "low", "high")))
+
+    def to_list(self) -> list[Any]:
+        """JSON-able parts; NaN is written as null."""
+        parts = (self.r2, self.low, self.high)
+        return [self.ablations, *([None if np.isnan(x) else x for x in part] for part in parts)]
+
+    @classmethod
+    def from_list(cls, parts: Sequence[Any]) -> Point:
+        """The point that `to_list` wrote."""
+        return cls(int(parts[0]), *(tuple(np.nan if x is None else float(x) for x in part) for part in parts[1:]))
+
+
+@dataclass(frozen=True)
 class Explanation:
     """The interactions that explain a game, their faithfulness on unseen ablations, and their cost.
 
@@ -60,6 +88,8 @@ class Explanation:
         Notes of the game and the run, before those of the fit.
     layout
         Where the features lie in what the user gave.
+    curve
+        R² after each round of measurement: one point, or several where a goal was set.
     """
 
     labels: tuple[str, ...]
@@ -74,6 +104,7 @@ class Explanation:
     empty: tuple[float, ...] | None = None
     game_notes: tuple[str, ...] = ()
     layout: Layout | None = field(default=None, repr=False)
+    curve: tuple[Point, ...] = field(default=(), repr=False)
 
     @property
     def n(self) -> int:
@@ -131,6 +162,10 @@ class Explanation:
             outputs=(names[position],) if names else None,
             full=None if self.full is None else (self.full[position],),
             empty=None if self.empty is None else (self.empty[position],),
+            curve=tuple(
+                Point(point.ablations, *(part[position : position + 1] for part in (point.r2, point.low, point.high)))
+                for point in self.curve
+            ),
         )
 
     def interactions(self, index: str = "fbii", order: int | None = None, top: int | None = None) -> Interactions:
@@ -188,6 +223,7 @@ class Explanation:
             **{name: None if getattr(self, name) is None else list(getattr(self, name)) for name in ("full", "empty")},
             "notes": list(self.game_notes),
             "layout": None if self.layout is None else self.layout.to_dict(),
+            "curve": [point.to_list() for point in self.curve],
         }
 
     @classmethod
@@ -221,6 +257,7 @@ class Explanation:
                 empty=_tuple(parts["empty"]),
                 game_notes=tuple(parts["notes"]),
                 layout=layout_from_dict(parts["layout"]),
+                curve=tuple(Point.from_list(point) for point in parts["curve"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"this saved explanation is damaged: {error!r} while reading it.") from error

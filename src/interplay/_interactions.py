@@ -41,8 +41,8 @@ class Interactions(Mapping[Features, float]):
     >>> found = ip.Interactions("fbii", 2, {(1,): 0.5, (0, 1): -2.0}, labels=["never", "fails"], baseline=0.1)
     >>> found
     Interactions fbii, order <= 2, 2 of 2:
-      -2  never + fails
-     +0.5  fails
+        -2  never + fails
+      +0.5  fails
     >>> found[0, 1], list(found)
     (-2.0, [(0, 1), (1,)])
     """
@@ -78,9 +78,9 @@ class Interactions(Mapping[Features, float]):
     def __repr__(self) -> str:
         shown = self.top(10)
         head = f"Interactions {self.index}, order <= {self.order}, {len(shown)} of {len(self)}:"
-        lines = [f" {value:+.4g}  {' + '.join(words)}" for words, value in shown.named()]
-        width = max((line.index("  ") for line in lines), default=0)
-        return "\n".join([head, *(line.rjust(len(line) + width - line.index("  ")) for line in lines)])
+        rows = [(f"{value:+.4g}", " + ".join(words)) for words, value in shown.named()]
+        width = max((len(value) for value, _ in rows), default=0)
+        return "\n".join([head, *(f"  {value:>{width}}  {words}" for value, words in rows)])
 
     def top(self, k: int) -> Interactions:
         """The k strongest."""

@@ -8,15 +8,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import AblationError, InputError, InterplayError, Interrupted
+from interplay._errors import AblationError, InputError, InterplayError, Interrupted, StoreError
 from interplay._game import Game, Masks, Values, check_masks, check_values
 from interplay.ablate._store import Shelf, Store
 
-_FIRST = 8  # the first batch is small: a mistake shows early, and the time can be estimated
+_FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3
 _PAUSE = 0.5  # seconds before the first retry; doubles each time
 _OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, IndexError, KeyError)
@@ -26,7 +27,7 @@ _OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, Asser
 class Progress:
     """How far a measurement is: ``done`` of ``total`` ablations, ``from_store`` of them read, not measured.
 
-    ``seconds`` have passed; ``eta`` is the estimated rest in seconds, None until something was timed.
+    ``seconds`` have passed; ``eta`` is the estimated rest in seconds, None until a batch after the first was timed.
     """
 
     done: int
@@ -178,11 +179,12 @@ class _Run:
 
     def _batches(self) -> Iterator[npt.NDArray[np.intp]]:
         todo = np.flatnonzero(~self.known)
-        start = min(_FIRST, self.game.batch_size)
-        if len(todo):
-            yield todo[:start]
-        for begin in range(start, len(todo), self.game.batch_size):
-            yield todo[begin : begin + self.game.batch_size]
+        begin = 0
+        for size in chain([min(_FIRST, self.game.batch_size)] * 2, repeat(self.game.batch_size)):
+            if begin >= len(todo):
+                return
+            yield todo[begin : begin + size]
+            begin += size
 
     def _recall(self, rows: npt.NDArray[np.intp]) -> None:
         rows = rows[~self.known[rows]]
@@ -195,6 +197,11 @@ class _Run:
         if self.values is None:
             self.values = np.full((len(self.masks), *values.shape[1:]), np.nan)
         elif self.values.shape[1:] != values.shape[1:]:
+            if self.from_store:
+                raise StoreError(
+                    f"the store {self.shelf.store.path} has values of shape {('N', *self.values.shape[1:])} for this "
+                    f"game, but it now gives {('N', *values.shape[1:])}: name it differently."
+                )
             raise AblationError(
                 f"the game first gave values of shape {('N', *self.values.shape[1:])} and now of "
                 f"{('N', *values.shape[1:])}: return the same number of outputs for every mask."
@@ -242,12 +249,8 @@ class _Run:
             return
         elapsed = time.perf_counter() - self.began
         done = int(self.known.sum())
-        rate: float | None = None
-        if self._timed[0]:
-            rate = self._timed[1] / self._timed[0]
-        elif self.measured:
-            rate = elapsed / self.measured
-        eta = None if rate is None else rate * (len(self.masks) - done)
+        masks, seconds = self._timed
+        eta = seconds / masks * (len(self.masks) - done) if masks else None
         self.progress(Progress(done, len(self.masks), self.from_store, elapsed, eta))
 
     def _spread(self, executor: futures.Executor) -> None:

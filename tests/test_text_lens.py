@@ -1,0 +1,176 @@
+"""The text lens: what is ablated is ablated, and everything else stays as it was."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import interplay as ip
+from interplay.lenses._units import merged, paragraph_spans, sentence_spans, word_spans
+
+
+class Recorder:
+    """A scorer that remembers the texts it was given."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def __call__(self, texts: list[str]) -> list[float]:
+        self.texts += texts
+        return [float(len(text)) for text in texts]
+
+
+def pieces(text: str, spans: list[tuple[int, int]]) -> list[str]:
+    return [text[start:end] for start, end in spans]
+
+
+def ablated(text: str, mask: list[bool], **options: object) -> str:
+    recorder = Recorder()
+    ip.lenses.text(recorder, text, **options)(np.array([mask]))  # type: ignore[arg-type]
+    return recorder.texts[0]
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=60).filter(
+    lambda text: word_spans(text)
+)
+
+
+@given(text=TEXTS, data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_only_ablated_words_change_and_every_other_character_stays(text: str, data: st.DataObject) -> None:
+    spans = word_spans(text)
+    mask = data.draw(st.lists(st.booleans(), min_size=len(spans), max_size=len(spans)))
+    expected, position = "", 0
+    for (start, end), kept in zip(spans, mask, strict=True):
+        expected += text[position:start] + (text[start:end] if kept else "[UNK]")
+        position = end
+    assert ablated(text, mask) == expected + text[position:]
+    assert ablated(text, [True] * len(spans)) == text
+
+
+@given(text=st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_units_ascend_do_not_overlap_and_hold_no_outer_white_space(text: str) -> None:
+    for cut in (word_spans, sentence_spans, paragraph_spans):
+        position = 0
+        for start, end in cut(text):
+            assert position <= start < end <= len(text)
+            assert text[start:end] == text[start:end].strip()
+            position = end
+
+
+@given(text=st.text(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_sentences_and_paragraphs_leave_only_white_space_between_them(text: str) -> None:
+    for cut in (sentence_spans, paragraph_spans):
+        assert "".join("".join(pieces(text, cut(text))).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It never, ever fails.", ["It", "never", "ever", "fails"]),
+        ("don't e-mail a@b.org 3.14 1,000", ["don't", "e-mail", "a@b.org", "3.14", "1,000"]),
+        ("naïve café cafe\u0301", ["naïve", "café", "cafe\u0301"]),
+        ("我爱你。すし", ["我", "爱", "你", "す", "し"]),
+        ("שלום, עולם! مرحبا بالعالم", ["שלום", "עולם", "مرحبا", "بالعالم"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("good 👍🏽 family 👩‍👩‍👧 🇫🇷", ["good", "👍🏽", "family", "👩‍👩‍👧", "🇫🇷"]),
+        ("snake_case\tand\r\nlines", ["snake_case", "and", "lines"]),
+    ],
+)
+def test_words_of_many_scripts(text: str, words: list[str]) -> None:
+    assert pieces(text, word_spans(text)) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
+        ("Dr. Smith paid 3.50 to J. R. Jones, e.g. for tea. Then he left.", None),
+        ("He said “No.” She left.", ["He said “No.”", "She left."]),
+        ("See No. 5. It ends.", ["See No. 5.", "It ends."]),
+        ("你好，世界。再见！", ["你好，世界。", "再见！"]),
+        ("A heading\n\nA sentence… and its end.", ["A heading", "A sentence… and its end."]),
+        ("So do I. We agree.", ["So do I.", "We agree."]),
+    ],
+)
+def test_sentences(text: str, sentences: list[str] | None) -> None:
+    expected = sentences or ["Dr. Smith paid 3.50 to J. R. Jones, e.g. for tea.", "Then he left."]
+    assert pieces(text, sentence_spans(text)) == expected
+
+
+def test_paragraphs_are_separated_by_blank_lines() -> None:
+    assert pieces("a\nb\n \n\nc\n", paragraph_spans("a\nb\n \n\nc\n")) == ["a\nb", "c"]
+
+
+def test_overlapping_tokens_of_one_character_become_one_unit() -> None:
+    assert merged("a 👍 b", [(0, 1), (1, 3), (2, 3), (3, 5)]) == [(0, 1), (2, 3), (4, 5)]
+
+
+def test_every_way_of_ablating() -> None:
+    text = "never  fails,\nnever!"
+    mask = [True, False, True]
+    assert ablated(text, mask) == "never  [UNK],\nnever!"
+    assert ablated(text, mask, ablate="delete") == "never  ,\nnever!"
+    assert ablated(text, mask, ablate="…") == "never  …,\nnever!"
+    assert ablated(text, [False, True], unit=[(0, 5), (7, 12)]) == "[UNK]  fails,\nnever!"
+    assert ablated(text, mask, template="Q: {text} {}") == "Q: never  [UNK],\nnever! {}"
+
+
+def test_a_text_of_ten_thousand_words_is_masked_in_seconds() -> None:
+    text = " ".join(f"word{i}" for i in range(10_000))
+    recorder = Recorder()
+    game = ip.lenses.text(recorder, text)
+    assert game.n == 10_000
+    began = time.perf_counter()
+    masks = np.random.default_rng(0).random((50, game.n)) < 0.5
+    game(masks)
+    assert time.perf_counter() - began < 20
+    assert recorder.texts[7].count("[UNK]") == int((~masks[7]).sum())
+
+
+def test_several_outputs_come_through() -> None:
+    game = ip.lenses.text(lambda texts: np.array([[len(t), t.count("a")] for t in texts]), "a b a")
+    assert game(np.ones((1, 3), dtype=bool)).tolist() == [[5.0, 2.0]]
+
+
+def test_a_plain_scorer_has_no_identity_until_it_is_named() -> None:
+    assert ip.lenses.text(Recorder(), "a b").fingerprint is None
+    assert ip.lenses.text(Recorder(), "a b", name="lengths").fingerprint is not None
+
+
+def test_a_single_unit_works_and_says_that_nothing_can_be_combined() -> None:
+    result = ip.explain(ip.lenses.text(Recorder(), "Only one sentence.", unit="sentence"), budget=10)
+    assert result.used == 2
+    assert any("a single sentence, so there is nothing to combine" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, "the text is empty"),
+        (" \n", {}, "the text is empty"),
+        ("?!…", {}, r"the text '\?!…' holds no word"),
+        ("a b", {"unit": "wrod"}, r"unknown unit 'wrod'\. Did you mean 'word'\?"),
+        ("a b", {"unit": "token"}, "no tokenizer whose tokens are known: choose unit='word'"),
+        ("a b", {"unit": [(0, 9)]}, r"\(0, 9\) is empty, overlaps .* outside the text of 3 characters"),
+        ("a b", {"unit": [(0, 2), (1, 3)]}, r"\(1, 3\) is empty, overlaps the one before"),
+        ("a b", {"unit": []}, "no character ranges"),
+        ("a b", {"unit": 5}, "unit must be one of word, sentence, paragraph, token, or ranges"),
+        ("a b", {"ablate": "mask"}, "no mask token: choose ablate='delete'"),
+        ("a b", {"template": "no slot"}, r"the template must hold \{text\} exactly once, but it holds it 0 times"),
+    ],
+)
+def test_a_mistake_is_one_sentence(text: str, options: dict, message: str) -> None:
+    with pytest.raises(ip.InputError, match=message):
+        ip.lenses.text(Recorder(), text, **options)
+
+
+def test_a_text_that_is_no_string_is_refused() -> None:
+    with pytest.raises(ip.InputError, match="the text must be a string, not bytes"):
+        ip.lenses.text(Recorder(), b"bytes")  # type: ignore[arg-type]
