@@ -133,7 +133,7 @@ class Evidence:
             precision[without, np.arange(precision.shape[1])] = 0.0
         total = precision.sum(axis=0)
         # The root is at most sqrt(1 / tiny); an empty total means that there is no other group.
-        return np.abs((self.shares * precision).sum(axis=0)) / np.sqrt(np.maximum(total, 1e-300))
+        return np.asarray(np.abs((self.shares * precision).sum(axis=0)) / np.sqrt(np.maximum(total, 1e-300)))
 
     def agreeing(self) -> npt.NDArray[np.intp]:
         """In how many groups the set alone stands two standard errors clear, with the common sign, (K,)."""

@@ -18,6 +18,7 @@ FEWEST_BITS = 3
 """The smallest subsampling dimension, where there are as many features: below it every bin holds a crowd."""
 _MOST_BITS = 20
 _PRESENT = 0.8  # a level of which less was measured counts as incomplete
+_HALF = 0.5
 _WORTHWHILE = 0.02  # of the next level: less is not worth transforms of twice the length
 _MOST_GROUPS = 16
 _MOST_STRENGTH = 10
@@ -192,8 +193,9 @@ class _Lookup:
         return found.reshape(rows.shape[:-1]).astype(np.intp)
 
     def share(self, rows: Rows) -> float:
-        """The share of ``rows`` (C, P + 1, L, bytes) that was measured, of the delay where it is smallest."""
-        return float((self(rows) >= 0).mean(axis=(0, 2)).min())
+        """The share of ``rows`` (C, P + 1, L, bytes) that was measured; 0 where most of any one delay is missing."""
+        by_delay = (self(rows) >= 0).mean(axis=(0, 2))
+        return float(by_delay.mean()) if by_delay.min() >= _HALF else 0.0
 
 
 def recognise(masks: Masks) -> Found | None:

@@ -69,17 +69,17 @@ class Field:
     def multiply(self, a: Elements, b: Elements) -> Elements:
         """The products, elementwise."""
         powers, logs = self._tables
-        return powers[logs[a] + logs[b]]
+        return np.asarray(powers[logs[a] + logs[b]])
 
     def square(self, a: Elements) -> Elements:
         """The squares, elementwise."""
         powers, logs = self._tables
-        return powers[2 * logs[a]]
+        return np.asarray(powers[2 * logs[a]])
 
     def inverse(self, a: Elements) -> Elements:
         """The inverses of nonzero elements; the value for 0 is meaningless."""
         powers, logs = self._tables
-        return powers[(self.order - logs[a]) % self.order]
+        return np.asarray(powers[(self.order - logs[a]) % self.order])
 
 
 @lru_cache(maxsize=32)

@@ -13,6 +13,7 @@ from interplay._spectrum import Features, characters, signs_of
 _LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 7.0)
 """Penalties, in standard errors of one coefficient."""
 _FAMILIES = ("lasso", "relaxed lasso", "adaptive lasso")
+_ROUNDING = 1e-13  # of the mean square
 _STEPS = 300
 _BLOCK = 1 << 24  # characters held at once: 64 MiB as float32
 
@@ -72,11 +73,14 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
     gram, moment = moments.gram, moments.moment
     size = len(moment)
     ridge = 1e-9 if size <= moments.count // 2 else 1.0 / np.sqrt(moments.count)
-    plain = np.linalg.solve(gram + ridge * np.diag(np.r_[0.0, np.ones(size - 1)]), moment) if size > 1 else moment
+    shrunk = gram + ridge * np.diag(np.r_[0.0, np.ones(size - 1)])
+    plain: npt.NDArray[np.float64] = np.linalg.solve(shrunk, moment)
     if ridge <= 1e-9:  # one step of refinement takes the ridge out again
-        plain = plain + np.linalg.solve(gram + ridge * np.eye(size), moment - gram @ plain)
+        plain = plain + np.linalg.solve(shrunk, moment - gram @ plain)
     left = moments.square - 2 * plain @ moment + plain @ gram @ plain
-    spread = np.sqrt(max(left, 0.0) * moments.count / max(1.0, moments.count - size))
+    if left < _ROUNDING * moments.square:
+        left = 0.0  # an exact fit: the rest is cancellation, not noise to shrink against
+    spread = np.sqrt(max(float(left), 0.0) * moments.count / max(1.0, moments.count - size))
     unit = spread / np.sqrt(moments.count)
     levels = np.array(_LEVELS) * unit
     ones = np.r_[0.0, np.ones(size - 1)]
