@@ -55,7 +55,7 @@ def explain(
     budget
         The most ablations to make, all model calls included; repeated ones and those in the store count once.
     method
-        "auto", "exact", "lasso", "proxyspex", or an estimator with its options.
+        "auto", "exact", "lasso", "proxyspex", "spex", or an estimator with its options.
     labels
         Feature names, or their number, where ``game`` is a plain function.
     order
@@ -249,7 +249,14 @@ def _fit_output(masks: Masks, values: Values, estimator: Estimator, *, order: in
         return Fit(spectrum, faithfulness, min(order, masks.shape[1]), estimator.name, (note,))
     recovery = estimator.fit(masks, values, order=order, seed=seed)
     faithfulness = _judge(recovery, masks, values, seed)
-    return Fit(recovery.spectrum, faithfulness, recovery.order, recovery.method or estimator.name, recovery.notes)
+    return Fit(
+        recovery.spectrum,
+        faithfulness,
+        recovery.order,
+        recovery.method or estimator.name,
+        recovery.notes,
+        recovery.evidence,
+    )
 
 
 def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faithfulness:

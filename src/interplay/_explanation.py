@@ -16,7 +16,7 @@ from interplay._faithfulness import Faithfulness
 from interplay._indices import canonical_index, compute_index
 from interplay._interactions import Interactions
 from interplay._layout import Layout, layout_from_dict
-from interplay._spectrum import Spectrum
+from interplay._spectrum import Features, Spectrum
 
 FORMAT = 1
 """Version of the saved file; raised when an older reader could no longer read it."""
@@ -26,7 +26,8 @@ FORMAT = 1
 class Fit:
     """What an estimator recovered for one output.
 
-    ``order`` is the largest set it looked for; ``notes`` are what its reader should know.
+    ``order`` is the largest set it looked for; ``notes`` are what its reader should know; ``evidence`` says of sets
+    how they were found, where the estimator can say.
     """
 
     spectrum: Spectrum
@@ -34,6 +35,7 @@ class Fit:
     order: int
     method: str
     notes: tuple[str, ...] = ()
+    evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ class Explanation:
                     "order": fit.order,
                     "method": fit.method,
                     "notes": list(fit.notes),
+                    "evidence": [[list(key), dict(facts)] for key, facts in fit.evidence.items()],
                 }
                 for fit in self.fits
             ],
@@ -245,6 +248,7 @@ class Explanation:
                         int(fit["order"]),
                         str(fit["method"]),
                         tuple(fit["notes"]),
+                        {tuple(key): facts for key, facts in fit.get("evidence", [])},
                     )
                     for fit in parts["fits"]
                 ),

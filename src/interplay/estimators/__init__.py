@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from interplay.estimators._gp import GP
     from interplay.estimators._lasso import Lasso
     from interplay.estimators._proxyspex import ProxySPEX
+    from interplay.estimators.spex import SPEX
 
 _METHODS = {
     "auto": ("_auto", "Auto"),
@@ -21,6 +22,7 @@ _METHODS = {
     "gp": ("_gp", "GP"),
     "lasso": ("_lasso", "Lasso"),
     "proxyspex": ("_proxyspex", "ProxySPEX"),
+    "spex": ("spex", "SPEX"),
 }
 
 METHODS: tuple[str, ...] = tuple(_METHODS)
@@ -29,6 +31,7 @@ METHODS: tuple[str, ...] = tuple(_METHODS)
 __all__ = [
     "GP",
     "METHODS",
+    "SPEX",
     "Auto",
     "Estimator",
     "Exact",
