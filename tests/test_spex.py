@@ -105,7 +105,7 @@ def test_a_design_is_recognised_in_any_order_among_other_masks_without_its_seed(
 
 def test_masks_of_another_design_are_an_error_that_names_the_way_out():
     masks = ip.design(40, 1000, method="lasso")
-    with pytest.raises(ip.InputError, match="no SPEX design.*method='auto'"):
+    with pytest.raises(ip.InputError, match=r"no SPEX design.*method='auto'"):
         ip.fit(masks, masks[:, 0] * 1.0, method="spex")
 
 
