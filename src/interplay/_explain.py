@@ -55,7 +55,7 @@ def explain(
     budget
         The most ablations to make, all model calls included; repeated ones and those in the store count once.
     method
-        "auto", "exact", "lasso", "proxyspex", "spex", or an estimator with its options.
+        "auto", "exact", "lasso", "proxyspex", "gp", "spex", or an estimator with its options.
     labels
         Feature names, or their number, where ``game`` is a plain function.
     order
@@ -256,6 +256,7 @@ def _fit_output(masks: Masks, values: Values, estimator: Estimator, *, order: in
         recovery.method or estimator.name,
         recovery.notes,
         recovery.evidence,
+        recovery.uncertainty,
     )
 
 

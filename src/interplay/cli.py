@@ -22,6 +22,7 @@ app = App(
     name="interplay",
     help="Find which combinations of words, examples or components drive a model's output.",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # `main` says what was kept
 )
 
 Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
@@ -54,7 +55,7 @@ def demo(
 
     index = canonical_index(index)
     game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
-    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find it similar to: {QUERY!r}")
+    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
     _run(game, budget, index, top, store, no_store, save, json_)
 
 
@@ -112,6 +113,7 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show a saved explanation."""
+    _check_top(top)
     _print(load(file), canonical_index(index), top, json_)
 
 
@@ -130,6 +132,7 @@ def _run(
     from interplay.ablate import Store
     from interplay.report._announce import announced
 
+    _check_top(top)
     if store is not None and no_store:
         raise InputError("--store and --no-store exclude each other: give one of them.")
     if save is not None and not save.expanduser().absolute().parent.is_dir():
@@ -145,9 +148,12 @@ def _run(
         _say(f"saved      {save}")
 
 
-def _print(explanation: Explanation, index: str, top: int, json_: bool) -> None:
+def _check_top(top: int) -> None:
     if top < 0:
         raise InputError(f"--top must not be negative, but is {top}.")
+
+
+def _print(explanation: Explanation, index: str, top: int, json_: bool) -> None:
     if json_:
         print(json.dumps(_for_machines(explanation, index, top), ensure_ascii=False, allow_nan=False))
         return
@@ -205,7 +211,7 @@ def main() -> None:
     """Entry point: a user's mistake ends in one sentence and status 2, Ctrl-C in status 130."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
+        app(sys.argv[1:])
     except InterplayError as error:
         _say(f"interplay: {error}")
         sys.exit(2)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from interplay._errors import InputError
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, Spectrum
+from interplay._uncertainty import Uncertainty
 
 _ENUMERABLE = 16  # up to so many features, all 2^n masks fit easily in memory and are drawn without replacement
 
@@ -38,6 +39,8 @@ class Recovery:
         What was decided automatically and why; warnings.
     method
         The estimator that made it, where another one chose among several.
+    uncertainty
+        How far the coefficients can be trusted, where the estimator knows.
     evidence
         How coefficients were found, where the estimator can say: JSON-able facts by set.
     """
@@ -49,6 +52,7 @@ class Recovery:
     rows: npt.NDArray[np.intp] | None = None
     notes: tuple[str, ...] = ()
     method: str | None = None
+    uncertainty: Uncertainty | None = None
     evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict)
 
 

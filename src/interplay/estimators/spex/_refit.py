@@ -74,13 +74,13 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
     size = len(moment)
     ridge = 1e-9 if size <= moments.count // 2 else 1.0 / np.sqrt(moments.count)
     shrunk = gram + ridge * np.diag(np.r_[0.0, np.ones(size - 1)])
-    plain: npt.NDArray[np.float64] = np.linalg.solve(shrunk, moment)
+    plain = np.asarray(np.linalg.solve(shrunk, moment), dtype=np.float64)
     if ridge <= 1e-9:  # one step of refinement takes the ridge out again
-        plain = plain + np.linalg.solve(shrunk, moment - gram @ plain)
-    left = moments.square - 2 * plain @ moment + plain @ gram @ plain
+        plain += np.linalg.solve(shrunk, moment - gram @ plain)
+    left = float(moments.square - 2 * plain @ moment + plain @ gram @ plain)
     if left < _ROUNDING * moments.square:
         left = 0.0  # an exact fit: the rest is cancellation, not noise to shrink against
-    spread = np.sqrt(max(float(left), 0.0) * moments.count / max(1.0, moments.count - size))
+    spread = np.sqrt(max(left, 0.0) * moments.count / max(1.0, moments.count - size))
     unit = spread / np.sqrt(moments.count)
     levels = np.array(_LEVELS) * unit
     ones = np.r_[0.0, np.ones(size - 1)]
