@@ -150,7 +150,7 @@ def on_their_samples(truth: ip.Spectrum, data: dict, b: int, seed: int) -> dict:
     span = np.arange(1 << b)[:, None] >> np.arange(b) & 1
     for c, matrix in enumerate(matrices):  # the cells are what we take them for
         assert (masks[cells[c, 1]] == ((span @ matrix.T + offsets[c, 1]) % 2).astype(bool)).all()
-    found = Found(design, b, cells)
+    found = Found(design, b, cells, np.empty(0, dtype=np.intp))
     start = time.perf_counter()
     recovery = recover(SPEX(b=b), found, masks, data["values"], order=5, seed=seed)
     seconds = time.perf_counter() - start
