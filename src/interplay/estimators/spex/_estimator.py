@@ -161,13 +161,10 @@ def recover(options: SPEX, found: Found, masks: Masks, values: Values, *, order:
     sets, residual = peel(decoder, *_grid(cells, centred, train))
     keys = _candidates(sets, residual, order, int(train.sum()))
     tried = over_pools(moments_of(keys, masks[train], centred[train]), _pools(keys, sets))
-    test, how, warning = (
-        inside,
-        f"{len(inside)} of {len(values)} ablations held out of decoding and refit",
-        (_FLATTERS,),
-    )
+    test = fresh if len(fresh) else inside
+    how = f"{len(inside)} of {len(values)} ablations held out of decoding and refit"
     if len(fresh):
-        test, how, warning = fresh, f"{len(fresh)} fresh ablations outside the design, which the fit did not see", ()
+        how = f"{len(fresh)} fresh ablations outside the design, which the fit did not see"
     predicted = _predict(keys, tried, masks[test])
     best, chosen = choose((predicted - centred[test]) ** 2, folds(len(test), seed))
     if len(fresh):
@@ -191,7 +188,7 @@ def recover(options: SPEX, found: Found, masks: Masks, values: Values, *, order:
     notes = (
         f"spex: b = {design.bits}, C = {design.groups} groups, t = {design.strength} (P = {count} delays); "
         f"{len(keys)} candidate sets, refit of {_POOLS[best // REFITS]} by {describe(best)}",
-        *warning,
+        *(() if len(fresh) else (_FLATTERS,)),
     )
     return Recovery(
         spectrum,
