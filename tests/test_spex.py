@@ -85,7 +85,9 @@ def test_the_dimension_is_the_largest_that_the_budget_allows_and_t_never_changes
 def test_a_dimension_of_ones_own_is_measured_exactly():
     masks = SPEX(b=4, groups=2, t=3).design(50, 10**6, 0)
     design = design_from(50, 0, bits=4, groups=2, strength=3)
-    assert as_rows(masks) == set(map(bytes, design.rows(4).reshape(-1, 7)))
+    cells = design.rows(4).reshape(-1, 7)
+    assert as_rows(masks) >= set(map(bytes, cells))
+    assert len(masks) <= len(cells)  # where cells coincide, fresh masks come instead
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,13 @@ class Lasso(Estimator):
             if previous is not None and (support == previous).all():
                 relaxed[row] = relaxed[row - 5]
             elif 0 < support.sum() < 0.9 * len(target):
-                relaxed[row, support] = _solve(gram[np.ix_(support, support)], moment[support])
+                relaxed[row, support] = solve_normal_equations(gram[np.ix_(support, support)], moment[support])
             previous = support
         both = np.concatenate([weights, relaxed])
         return both, middle - both @ mean
 
 
-def _solve(gram: npt.NDArray[np.float64], moment: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def solve_normal_equations(gram: npt.NDArray[np.float64], moment: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Least squares from its normal equations: by Cholesky, tens of times faster, where they are far from singular."""
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 

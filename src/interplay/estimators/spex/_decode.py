@@ -13,6 +13,9 @@ from interplay.estimators.spex._bins import Bins, Grid, Residual, Sets
 from interplay.estimators.spex._design import Design
 from interplay.estimators.spex._galois import Bits, Elements
 
+NEAR = "near what was found"
+"""How a set was found that has one feature more or less than another one."""
+
 _PATTERNS = 1 << 16  # sign patterns decoded at once, over all bins
 _SINGLE = 0.1  # a bin whose residual is a smaller share of its energy holds one set (the authors' limit)
 _CLEAR = 4.0  # standard errors in the other groups that confirm a decoded set
@@ -229,7 +232,7 @@ def neighbours(
             if 0 < len(key) <= order:
                 keys.append(key)
                 scores.append(float(found[i]))
-    return [(pad(keys, n, support.width), np.array(scores), "near what was found")]
+    return [(pad(keys, n, support.width), np.array(scores), NEAR)]
 
 
 def _needed(candidates: int) -> float:

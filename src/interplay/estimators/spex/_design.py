@@ -19,7 +19,6 @@ FEWEST_BITS = 3
 _MOST_BITS = 20
 _PRESENT = 0.8  # a level of which less was measured counts as incomplete
 _HALF = 0.5
-_WORTHWHILE = 0.02  # of the next level: less is not worth transforms of twice the length
 _MOST_GROUPS = 16
 _MOST_STRENGTH = 10
 
@@ -85,12 +84,16 @@ class Design:
     def sequence(self, budget: int, most_bits: int | None = None) -> Rows:
         """The first ``budget`` distinct masks of one fixed order, in which every smaller design comes first.
 
-        All of the smallest dimension; then, dimension by dimension, what the next one adds, shuffled: so that masks
-        left over from a design are a fair sample of the next one. ``most_bits`` ends it with that dimension.
+        All of the smallest dimension; fresh uniform masks, as many as its cells coincide, so that a complete design
+        and they never cost more than ``C 2^b (P + 1)``; then, dimension by dimension, what the next one adds,
+        shuffled. ``most_bits`` ends it with that dimension.
         """
         most = min(self.n, _MOST_BITS) if most_bits is None else most_bits
         level = min(FEWEST_BITS, most)
-        distinct = _distinct(self.rows(level).reshape(-1, (self.n + 7) // 8))
+        cells = self.rows(level).reshape(-1, (self.n + 7) // 8)
+        distinct = _distinct(cells)
+        fresh = _generator(self.header.tobytes()).random((len(cells) - len(distinct), self.n)) < 0.5
+        distinct = _distinct(np.concatenate([distinct, np.packbits(fresh, axis=1)]))
         while len(distinct) < budget and level < most:
             added = self.rows(level + 1)[:, :, 1 << level :].reshape(-1, distinct.shape[1])
             order = _generator(self.header.tobytes(), level).permutation(len(added))
@@ -170,11 +173,13 @@ class Found:
     """A design recognised among masks: ``cells[c, p, l]`` is the row that measured the cell of dimension ``level``.
 
     -1 where none did. ``level`` exceeds ``design.bits`` by one where the next dimension was measured in part.
+    ``foreign`` are the rows that are in no cell.
     """
 
     design: Design
     level: int
     cells: npt.NDArray[np.intp]
+    foreign: npt.NDArray[np.intp]
 
 
 class _Lookup:
@@ -243,8 +248,10 @@ def _measure(design: Design, lookup: _Lookup, least: int) -> Found | None:
     while level < min(n, _MOST_BITS):
         share = lookup.share(best.rows(level + 1)[:, :, 1 << level :])
         if share < _PRESENT:
-            cells = lookup(best.rows(level + 1))
-            partial = int((cells[:, :, 1 << level :] >= 0).mean() > _WORTHWHILE)
-            return Found(replace(best, bits=level), level + partial, cells[:, :, : 1 << level + partial])
+            break
         level += 1
-    return Found(replace(best, bits=level), level, lookup(best.rows(level)))
+    further = min(level + 1, n)
+    cells = lookup(best.rows(further))
+    used = np.zeros(len(lookup.order) + 1, dtype=np.bool_)
+    used[cells] = True  # of -1, the last one
+    return Found(replace(best, bits=level), further, cells, np.flatnonzero(~used[:-1]))

@@ -17,13 +17,20 @@ from interplay._spectrum import Features, Spectrum, walsh_hadamard
 from interplay.estimators._base import Estimator, Recovery, all_masks
 from interplay.estimators._exact import Exact
 from interplay.estimators.spex._bins import Bins, Grid, Residual
-from interplay.estimators.spex._decode import Decoder, Support, neighbours, pad, peel
+from interplay.estimators.spex._decode import NEAR, Decoder, Support, neighbours, pad, peel
 from interplay.estimators.spex._design import FEWEST_BITS, Found, delays_of, design_from, recognise
-from interplay.estimators.spex._refit import character_columns, describe, moments_of, solutions
+from interplay.estimators.spex._refit import REFITS, character_columns, describe, moments_of, over_pools
 
 _EXHAUSTIVE = 16  # up to so many features, a budget that covers all masks is spent on all masks
+_ENOUGH = 24  # fresh masks from which they alone judge
+_FAIR = 200  # fresh masks that are held out at most, or a share of all, whichever is more
 _NEAR = 2.5  # standard errors from which a neighbour of the found sets may enter the refit
 _NEIGHBOURS = 400  # of them, at most
+_POOLS = ("all of them", "those decoded and the single features", "the single features")
+_FLATTERS = (
+    f"fewer than {_ENOUGH} of these masks lie outside the design, so the faithfulness was measured on masks of the "
+    "design, where it can flatter games of many weak interactions"
+)
 _NEGLIGIBLE = 1e-10  # of the largest coefficient: rounding
 
 
@@ -42,8 +49,9 @@ class SPEX(Estimator):
     >>> dict(result.spectrum.top(1).coefficients)[2, 11, 17, 23, 39]
     1.0
 
-    A tenth of the masks is held out, as if it had never been measured: with those, the refit is chosen and the
-    faithfulness measured; then everything is repeated, from what was found, with all masks.
+    The cells of a design that coincide pay for fresh uniform masks, ``(C - 1)(P + 1)`` of them. Decoding and refit
+    never see these: with them the refit is chosen and the faithfulness measured. Where masks come without any, a
+    share of the design itself is held out instead, and a note says so.
 
     Parameters
     ----------
@@ -58,7 +66,7 @@ class SPEX(Estimator):
     soft
         Whether unreliable signs are flipped in search of a set (Chase decoding).
     held_out
-        The share of masks held out.
+        The share of masks held out, where they have to be taken from the design or are many.
     """
 
     name: ClassVar[str] = "spex"
@@ -145,42 +153,77 @@ def recover(options: SPEX, found: Found, masks: Masks, values: Values, *, order:
     cells = np.ascontiguousarray(found.cells[:, :, : 1 << design.bits].transpose(2, 0, 1))
     centre = float(values.mean())
     centred = values - centre
-    part = folds(len(values), seed, round(1 / options.held_out))
-    train = part != 0
-    test = np.flatnonzero(~train)
+    everything = np.ones(len(values), dtype=np.bool_)
+    fresh, inside = _hold_out(found, len(values), options.held_out, seed)
+    train = everything.copy()
+    train[fresh] = train[inside] = False
 
     sets, residual = peel(decoder, *_grid(cells, centred, train))
     keys = _candidates(sets, residual, order, int(train.sum()))
-    moments = moments_of(keys, masks[train], centred[train])
-    tried = solutions(moments)
-    columns = character_columns(keys, masks[test]).astype(np.float64)
-    predicted = (columns @ tried).T
-    errors = (predicted - centred[test]) ** 2
-    best, chosen = choose(errors, folds(len(test), seed))
+    tried = over_pools(moments_of(keys, masks[train], centred[train]), _pools(keys, sets))
+    test = fresh if len(fresh) else inside
+    how = f"{len(inside)} of {len(values)} ablations held out of decoding and refit"
+    if len(fresh):
+        how = f"{len(fresh)} fresh ablations outside the design, which the fit did not see"
+    predicted = _predict(keys, tried, masks[test])
+    best, chosen = choose((predicted - centred[test]) ** 2, folds(len(test), seed))
+    if len(fresh):
+        inner = (_predict(keys, tried, masks[inside]) - centred[inside]) ** 2
+        likely = int(np.argmin(inner.sum(axis=1)))
+        if _agree((predicted[likely] - centred[fresh]) ** 2, inner[likely]):  # many masks choose better than few
+            best, chosen = likely, np.full(len(fresh), likely)
 
-    strong = {key: sets.get(key, "near what was found") for key, w in zip(keys, tried[:, best], strict=True) if w}
-    sets, residual = peel(decoder, *_grid(cells, centred, np.ones(len(values), dtype=np.bool_)), start=strong)
+    # Once more with the masks of the design that were held out: with them back, the bins show more.
+    strong = {key: sets.get(key, NEAR) for key, w in zip(keys, tried[:, best], strict=True) if w}
+    sets, residual = peel(decoder, *_grid(cells, centred, everything), start=strong)
     keys = _candidates(sets, residual, order, len(values))
-    weights = solutions(moments_of(keys, masks, centred))[:, best]
+    pool = _pools(keys, sets)[best // REFITS]
+    weights = over_pools(moments_of(keys, masks, centred), [pool])[:, best % REFITS]
     limit = _NEGLIGIBLE * max(float(np.abs(weights).max()), abs(centre))
     coefficients = {key: float(w) for key, w in zip(keys, weights, strict=True) if abs(w) > limit}
     coefficients[()] = coefficients.get((), 0.0) + centre
     spectrum = Spectrum(design.n, dict(sorted(coefficients.items(), key=lambda item: (len(item[0]), item[0]))))
-    grid, measured = _grid(cells, values, np.ones(len(values), dtype=np.bool_))
+    grid, measured = _grid(cells, values, everything)
     count = len(design.delays) - 1
     notes = (
         f"spex: b = {design.bits}, C = {design.groups} groups, t = {design.strength} (P = {count} delays); "
-        f"{len(keys)} candidate sets, refit by {describe(best)}",
+        f"{len(keys)} candidate sets, refit of {_POOLS[best // REFITS]} by {describe(best)}",
+        *(() if len(fresh) else (_FLATTERS,)),
     )
     return Recovery(
         spectrum,
         unseen=predicted[chosen, np.arange(len(test))] + centre,
-        how=f"{len(test)} of {len(values)} ablations held out of decoding and refit",
+        how=how,
         order=order,
         rows=test,
         notes=notes,
         evidence=_evidence(decoder, spectrum, sets, grid, measured),
     )
+
+
+def _hold_out(found: Found, count: int, share: float, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Two kinds of rows to hold out: fresh ones, outside the design, where there are enough; and some of the design.
+
+    Masks of the design are no fair judges: a wrong set that shares a bin with a right one imitates it on all masks
+    of the group, seen or not, so with many weak coefficients they flatter. Fresh uniform ones do not.
+    """
+    rng = np.random.default_rng([seed, 0x5BE7])
+    fresh = found.foreign if len(found.foreign) >= _ENOUGH else found.foreign[:0]
+    most = max(_FAIR, round(share * count))
+    if len(fresh) > most:
+        fresh = np.sort(rng.choice(fresh, most, replace=False))
+    inside = np.setdiff1d(np.arange(count), found.foreign)
+    return fresh, np.sort(rng.choice(inside, max(2, round(share * len(inside))), replace=False))
+
+
+def _agree(fresh: Values, inner: Values) -> bool:
+    """Whether fresh masks show no larger squared error than held-out masks of the design, but for chance."""
+    return bool(fresh.mean() <= inner.mean() + fresh.std() / np.sqrt(len(fresh)))
+
+
+def _predict(keys: list[Features], weights: npt.NDArray[np.float64], masks: Masks) -> npt.NDArray[np.float64]:
+    """The values of ``masks`` by each column of ``weights`` (K, C): (C, N)."""
+    return np.asarray((character_columns(keys, masks).astype(np.float64) @ weights).T)
 
 
 def _grid(cells: npt.NDArray[np.intp], values: Values, usable: npt.NDArray[np.bool_]) -> tuple[Grid, Grid]:
@@ -204,6 +247,13 @@ def _candidates(sets: Mapping[Features, str], residual: Residual, order: int, co
     return list(dict.fromkeys([(), *sets, *singles, *unique[: min(_NEIGHBOURS, count // 8)]]))
 
 
+def _pools(keys: list[Features], sets: Mapping[Features, str]) -> list[npt.NDArray[np.bool_]]:
+    """Which of ``keys`` each refit may use: wider pools can be worse, where what was found is imitation."""
+    single = np.array([len(key) <= 1 for key in keys])
+    found = np.array([key in sets for key in keys])
+    return [np.ones(len(keys), dtype=np.bool_), found | single, single]
+
+
 def _evidence(
     decoder: Decoder, spectrum: Spectrum, sets: Mapping[Features, str], values: Grid, weights: Grid
 ) -> dict[Features, dict[str, Any]]:
@@ -224,7 +274,7 @@ def _evidence(
     fractions = others / np.maximum(others + shares**2, 1e-300)
     return {
         key: {
-            "found": sets.get(key, "single feature" if len(key) == 1 else "near what was found"),
+            "found": sets.get(key, "single feature" if len(key) == 1 else NEAR),
             "bins": int(clear[:, row].sum()),
             "groups": design.groups,
             "residual": float(fractions[:, row].mean()),

@@ -104,7 +104,7 @@ def independent_rows(rows: Bits) -> npt.NDArray[np.intp]:
 
 
 def combine(basis: Bits, rows: Bits) -> Bits:
-    """The X (R, P) over GF(2) with ``X basis = rows``; basis (P, n) independent, rows (R, n) in its span.
+    """An X (R, P) over GF(2) with ``X basis = rows``, for basis (P, n) and rows (R, n) in its span.
 
     Raises
     ------
@@ -113,16 +113,19 @@ def combine(basis: Bits, rows: Bits) -> Bits:
     """
     count = len(basis)
     work = np.concatenate([basis.T, rows.T], axis=1).astype(np.uint8)  # solve basis^T x = row^T for every row
-    at = 0
+    solution = np.zeros((count, len(rows)), dtype=np.uint8)
+    pivots: list[int] = []
     for column in range(count):
-        pivots = np.flatnonzero(work[at:, column])
-        if not len(pivots):
-            raise ValueError("the rows of the basis are not independent")
-        work[[at, at + pivots[0]]] = work[[at + pivots[0], at]]
+        at = len(pivots)
+        below = np.flatnonzero(work[at:, column])
+        if not len(below):
+            continue  # a sum of earlier rows: not needed
+        work[[at, at + below[0]]] = work[[at + below[0], at]]
         others = work[:, column].astype(bool)
         others[at] = False
         work[others] ^= work[at]
-        at += 1
-    if work[at:, count:].any():
+        pivots.append(column)
+    if work[len(pivots) :, count:].any():
         raise ValueError("a row is no sum of rows of the basis")
-    return np.ascontiguousarray(work[:count, count:].T)
+    solution[pivots] = work[: len(pivots), count:]
+    return np.ascontiguousarray(solution.T)

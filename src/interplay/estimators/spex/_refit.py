@@ -9,10 +9,13 @@ import numpy.typing as npt
 
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, characters, signs_of
+from interplay.estimators._lasso import solve_normal_equations
 
 _LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 7.0)
 """Penalties, in standard errors of one coefficient."""
 _FAMILIES = ("lasso", "relaxed lasso", "adaptive lasso")
+REFITS = len(_FAMILIES) * len(_LEVELS)
+"""How many refits `solutions` tries."""
 _ROUNDING = 1e-13  # of the mean square
 _STEPS = 300
 _BLOCK = 1 << 24  # characters held at once: 64 MiB as float32
@@ -74,13 +77,13 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
     size = len(moment)
     ridge = 1e-9 if size <= moments.count // 2 else 1.0 / np.sqrt(moments.count)
     shrunk = gram + ridge * np.diag(np.r_[0.0, np.ones(size - 1)])
-    plain: npt.NDArray[np.float64] = np.linalg.solve(shrunk, moment)
+    plain = np.asarray(np.linalg.solve(shrunk, moment), dtype=np.float64)
     if ridge <= 1e-9:  # one step of refinement takes the ridge out again
-        plain = plain + np.linalg.solve(shrunk, moment - gram @ plain)
-    left = moments.square - 2 * plain @ moment + plain @ gram @ plain
+        plain += np.linalg.solve(shrunk, moment - gram @ plain)
+    left = float(moments.square - 2 * plain @ moment + plain @ gram @ plain)
     if left < _ROUNDING * moments.square:
         left = 0.0  # an exact fit: the rest is cancellation, not noise to shrink against
-    spread = np.sqrt(max(float(left), 0.0) * moments.count / max(1.0, moments.count - size))
+    spread = np.sqrt(max(left, 0.0) * moments.count / max(1.0, moments.count - size))
     unit = spread / np.sqrt(moments.count)
     levels = np.array(_LEVELS) * unit
     ones = np.r_[0.0, np.ones(size - 1)]
@@ -94,13 +97,24 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
             relaxed[:, column] = plain
         elif len(chosen) < moments.count:
             part = gram[np.ix_(chosen, chosen)]
-            relaxed[chosen, column] = np.linalg.lstsq(part, moment[chosen], rcond=1e-12)[0]
+            relaxed[chosen, column] = solve_normal_equations(part, moment[chosen])
     return np.concatenate([lasso, relaxed, adaptive], axis=1)
+
+
+def over_pools(moments: Moments, pools: list[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
+    """`solutions` that use only the sets of each pool (K,), one pool after the other: (K, pools C)."""
+    found = []
+    for pool in pools:
+        part = Moments(moments.gram[np.ix_(pool, pool)], moments.moment[pool], moments.square, moments.count)
+        whole = np.zeros((len(pool), REFITS))
+        whole[pool] = solutions(part)
+        found.append(whole)
+    return np.concatenate(found, axis=1)
 
 
 def describe(column: int) -> str:
     """The refit of one column of `solutions`, in words."""
-    family, level = divmod(column, len(_LEVELS))
+    family, level = divmod(column % (REFITS), len(_LEVELS))
     if _LEVELS[level] == 0:
         return "least squares"
     return f"{_FAMILIES[family]}, penalty {_LEVELS[level]:g} standard errors"
