@@ -185,17 +185,17 @@ def _replacements(
 
 
 def _agree(plain: Ablations, fast: Ablations, n: int, subject: Subject) -> bool:
-    """Whether reuse changes nothing, on a kept and an ablated copy of the first input, side by side."""
+    """Whether reuse changes nothing, on a few inputs, each kept whole and ablated whole, side by side."""
     import torch
 
     first = next(subject.model.parameters(), None)
     precision = torch.finfo(first.dtype if first is not None and first.is_floating_point() else torch.float32).eps
     per_input = plain.bound.rows.per_input
     device = next(iter(plain.bound.rows.tensors.values())).device
-    inputs = min(plain.inputs, max(2, plain.batch.rows // (2 * per_input)))
-    sources = torch.arange(inputs * per_input, device=device).repeat(2)
-    keep = torch.ones((len(sources), n), dtype=torch.bool, device=device)
-    keep[len(sources) // 2 :] = False
+    units = torch.arange(max(1, min(2 * plain.inputs, plain.batch.rows // per_input, 16)), device=device)
+    within = torch.arange(per_input, device=device)
+    sources = ((units // 2 * per_input)[:, None] + within).flatten()
+    keep = (units % 2 == 0).repeat_interleave(per_input)[:, None].expand(-1, n)
     expected, got = plain._scores(keep, sources), fast._scores(keep, sources)
     return bool(np.all(np.abs(got - expected) <= _ROUNDING * precision * np.maximum(1.0, np.abs(expected))))
 
