@@ -514,7 +514,7 @@ def test_a_mistaken_option_is_one_sentence(options: dict[str, Any], message: str
         ("transformer.h.9", "unknown module path 'transformer.h.9'"),
         (Select.heads(stack="encoder"), "unknown stack 'encoder'"),
         (Select.heads(index=4), "there is no head 4: there are 4"),
-        (Select.at("transformer.h.0.mlp.c_fc", slices=7), "cannot be cut into 7 equal slices: the width of its output is 64"),
+        (Select.at("transformer.h.0.mlp.c_fc", slices=7), "cannot be cut into 7 equal slices: .* is 64"),
         (Select.neurons(groups=100), "has 64 neurons, fewer than 100 groups"),
         (Select.mlps(layers=0) + Select.at("transformer.h.0.mlp.c_proj", slices=2), "overlap"),
         (Select.at("transformer.wpe"), "does not carry one row per input"),
@@ -523,10 +523,9 @@ def test_a_mistaken_option_is_one_sentence(options: dict[str, Any], message: str
     ],
 )  # fmt: skip
 def test_a_selection_that_cannot_be_ablated_says_why(select: Any, message: str) -> None:
-    with pytest.raises(ip.InterplayError, match=message.replace("(", r"\(")):
-        model, inputs = network("gpt2"), tokens("gpt2")
-        game = ip.lenses.components(model, select, inputs, score)
-        game(np.zeros((1, game.n), dtype=bool))
+    model, inputs = network("gpt2"), tokens("gpt2")
+    with pytest.raises(ip.InputError, match=message):
+        ip.lenses.components(model, select, inputs, score)
 
 
 def test_a_part_fused_into_its_parent_is_refused_not_ignored() -> None:
@@ -580,10 +579,8 @@ def test_texts_need_a_tokenizer_and_a_cache_is_refused() -> None:
 def test_identity_follows_model_parts_inputs_metric_and_ablation(speaker: Any) -> None:
     says = speaker(network("gpt2"))
 
-    def fingerprint(
-        *, select: Any = "heads", inputs: Any = PROMPTS, metric: Any = metrics.logit("Paris"), **more: Any
-    ) -> Any:
-        return ip.lenses.components(says, select, inputs, metric, **more).fingerprint
+    def fingerprint(*, select: Any = "heads", inputs: Any = PROMPTS, metric: Any = None, **more: Any) -> Any:
+        return ip.lenses.components(says, select, inputs, metric or metrics.logit("Paris"), **more).fingerprint
 
     assert fingerprint() == fingerprint() is not None
     distinct = [

@@ -20,7 +20,7 @@ from interplay.lenses._metrics import Bound
 from interplay.lenses._replacement import donated, draw_donors, is_decoder, joined, mean_of, missing
 from interplay.lenses._reuse import Reuse, Watcher
 from interplay.lenses._selection import Part
-from interplay.lenses._suppression import Pass, Site, Suppression, by_row, observing, sites_of
+from interplay.lenses._suppression import Pass, Site, Suppression, observing, sites_of
 
 _ROUNDING = 256  # rounding errors of an output that batches of different sizes may differ by
 
@@ -150,7 +150,7 @@ def _observe(
         count = min(len(bound.rows) - begin, max(1, batch.rows // per_input) * per_input)
         sources = torch.arange(begin, begin + count, device=subject.device)
         flowing: dict[Site, list[Any]] = {}
-        hooks = observing(subject.model, sites, flowing, keep=keep)
+        hooks = observing(subject.model, sites, flowing, count, keep=keep)
         if watcher is not None:
             watcher.add_to(hooks, sources)
         if batch.run(count, partial(run, bound, hooks, sources), per_input) is None:
@@ -163,7 +163,7 @@ def _observe(
                     f"{site.path} runs {len(values)} times in one forward pass, so what replaces it is ambiguous: "
                     "choose ablate='zero'."
                 )
-            seen.setdefault(site, []).append(by_row(values[0], count, site) if keep else None)
+            seen.setdefault(site, []).append(values[0])
         begin += count
     return seen
 

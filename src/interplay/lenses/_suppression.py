@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from interplay._errors import AblationError, InputError
+from interplay._errors import InputError
 from interplay.lenses._hooks import Hooks
 from interplay.lenses._selection import Part, Side
 
@@ -111,12 +111,16 @@ def sites_of(parts: Sequence[Part]) -> tuple[Site, ...]:
     return tuple(Site(path, side, tuple(slices)) for (path, side), slices in groups.items())
 
 
-def observing(model: Any, sites: Sequence[Site], seen: dict[Site, list[Any]], *, keep: bool) -> Hooks:
-    """Hooks that append what flows at each site to ``seen`` (without ``keep`` only None) and change nothing."""
+def observing(model: Any, sites: Sequence[Site], seen: dict[Site, list[Any]], rows: int, *, keep: bool) -> Hooks:
+    """Hooks that append what flows at each site to ``seen`` (without ``keep`` only None) and change nothing.
+
+    What flows is checked to be one value per row of a batch of ``rows``.
+    """
     hooks = Hooks(model)
 
     def note(site: Site, value: Any) -> None:
-        seen.setdefault(site, []).append(value.detach() if keep else None)
+        checked = by_row(value, rows, site)
+        seen.setdefault(site, []).append(checked.detach() if keep else None)
 
     for site in sites:
         _watch(hooks, site, partial(note, site))
@@ -129,7 +133,7 @@ def by_row(value: Any, rows: int, site: Site) -> Any:
         return value
     if value.ndim == 2 and value.shape[0] % rows == 0:
         return value.reshape(rows, -1, value.shape[-1])
-    raise AblationError(
+    raise InputError(
         f"the {site.side} of {site.path} has shape {tuple(value.shape)} for a batch of {rows} rows: it does not "
         "carry one row per input, so its rows cannot be ablated one by one. Select a module around it."
     )
@@ -146,7 +150,7 @@ def _kept(site: Site, keep: Any, shape: Sequence[int], n: int) -> Any:
     for feature, columns in site.slices:
         assert columns is not None
         if columns.stop > shape[-1]:
-            raise AblationError(f"{site.path} carries {shape[-1]} values, fewer than the part {columns} needs.")
+            raise InputError(f"{site.path} carries {shape[-1]} values, fewer than the part {columns} needs.")
         owner[columns.start : columns.stop] = feature
     kept = keep[:, owner.to(keep.device)]
     return kept.reshape(len(keep), *[1] * (len(shape) - 2), shape[-1])
@@ -179,7 +183,7 @@ def _first(args: tuple[Any, ...], kwargs: dict[str, Any], site: Site) -> Any:
     for value in (*args[:1], *kwargs.values()):
         if isinstance(value, torch.Tensor):
             return value
-    raise AblationError(f"{site.path} is not called with a tensor, so its input cannot be ablated: select its output.")
+    raise InputError(f"{site.path} is not called with a tensor, so its input cannot be ablated: select its output.")
 
 
 def _with_first(args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> Any:
@@ -203,7 +207,7 @@ def _main(output: Any, site: Site) -> Any:
         except (TypeError, KeyError, IndexError):
             value = None
     if not isinstance(value, torch.Tensor):
-        raise AblationError(f"{site.path} returns {type(output).__name__}, not a tensor: select a module inside it.")
+        raise InputError(f"{site.path} returns {type(output).__name__}, not a tensor: select a module inside it.")
     return value
 
 
