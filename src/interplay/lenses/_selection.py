@@ -117,11 +117,18 @@ class Select:
         if not isinstance(given, str):
             return cls(tuple(chain.from_iterable(cls.of(one).choices for one in given)))
         if given in KINDS:
-            made: Callable[[], Select] = getattr(cls, given)
-            return made()
+            return cls.of_kind(given, None)
         if given.isalpha() and given.islower() and given + "s" in KINDS:
             raise unknown("kind", given, KINDS)
         return cls.at(given)
+
+    @classmethod
+    def of_kind(cls, kind: str, layers: Which) -> Select:
+        """The parts of a kind, by its name, in those layers."""
+        if kind not in KINDS:
+            raise unknown("kind", kind, KINDS)
+        made: Callable[..., Select] = getattr(cls, kind)
+        return made(layers)
 
     def __add__(self, other: Select) -> Select:
         return Select(self.choices + other.choices) if isinstance(other, Select) else NotImplemented
