@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
-from interplay._explanation import Explanation, Fit
+from interplay._explanation import Explanation, Fit, Point
 from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
 from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
+from interplay._goal import Goal
 from interplay._spectrum import Spectrum
 from interplay.ablate import Progress, Store, measure
 from interplay.estimators import Estimator, Recovery, get_estimator
@@ -32,6 +33,8 @@ def explain(
     labels: Sequence[str] | int | None = None,
     order: int = 5,
     seed: int = 0,
+    until: float | None = None,
+    tolerance: float | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: bool | Callable[[Progress], None] | None = None,
@@ -52,13 +55,18 @@ def explain(
     budget
         The most ablations to make, all model calls included; repeated ones and those in the store count once.
     method
-        "auto", "exact", "lasso", "proxyspex", or an estimator with its options.
+        "auto", "exact", "lasso", "proxyspex", "gp", "spex", or an estimator with its options.
     labels
         Feature names, or their number, where ``game`` is a plain function.
     order
         The largest set of features to look for.
     seed
         Of every random choice.
+    until
+        Measure in growing rounds and stop as soon as the whole interval of R² on unseen ablations lies at or above
+        this goal, for every output; ``budget`` is then the most it may take.
+    tolerance
+        Measure in growing rounds and stop as soon as R² is known to within this much, up or down.
     store
         A `Store` or the path of one: values are read from it and written to it as they come, so a run that was
         stopped goes on where it was. A plain function needs a name for it: ``ip.Game(function, labels, name=...)``.
@@ -82,25 +90,36 @@ def explain(
     game = as_game(game, labels)
     estimator = get_estimator(method)
     _check_options(budget, order)
-    masks, ends = plan(estimator, game.n, budget, seed)
-    asked = np.concatenate([ends, masks])
-    with _opened(store) as opened, _watched(progress) as watch:
-        measured = measure(game, asked, store=opened, executor=executor, progress=watch)
-    first = len(ends)
-    explanation = _explain_values(masks, measured.values[first:], estimator, game, order=order, seed=seed)
-    full, empty = _find(asked, measured.values, kept=True), _find(asked, measured.values, kept=False)
+    goal = Goal(until, tolerance)
+    schedule = list(goal.rounds(game.n, budget))
+    curve: list[Point] = []
+    paid, seconds = 0, 0.0
+    with _opened(store, always=len(schedule) > 1) as opened, _watched(progress) as watch:
+        for allowed in schedule:
+            masks, ends = plan(estimator, game.n, allowed, seed)
+            asked = np.concatenate([ends, masks])
+            measured = measure(game, asked, store=opened, executor=executor, progress=watch)
+            values = measured.values[len(ends) :]
+            explanation = _explain_values(masks, values, estimator, game, order=order, seed=seed)
+            paid, seconds = paid + measured.measured, seconds + measured.seconds
+            curve.append(Point.of(measured.distinct, explanation.fits))
+            if goal.reached(explanation):
+                break
     notes = game.notes + measured.notes
-    if budget > measured.distinct and measured.distinct == 1 << game.n:
+    if goal:
+        notes += (goal.outcome(explanation, measured.distinct, budget),)
+    if budget > measured.distinct == 1 << game.n:
         notes += (f"the budget of {budget} exceeds the 2^{game.n} = {1 << game.n} ablations there are",)
     return replace(
         explanation,
         budget=budget,
         used=measured.distinct,
-        from_store=measured.from_store,
-        seconds=measured.seconds,
-        full=full,
-        empty=empty,
+        from_store=measured.distinct - paid,
+        seconds=seconds,
+        full=_find(asked, measured.values, kept=True),
+        empty=_find(asked, measured.values, kept=False),
         game_notes=notes,
+        curve=tuple(curve),
     )
 
 
@@ -230,7 +249,15 @@ def _fit_output(masks: Masks, values: Values, estimator: Estimator, *, order: in
         return Fit(spectrum, faithfulness, min(order, masks.shape[1]), estimator.name, (note,))
     recovery = estimator.fit(masks, values, order=order, seed=seed)
     faithfulness = _judge(recovery, masks, values, seed)
-    return Fit(recovery.spectrum, faithfulness, recovery.order, recovery.method or estimator.name, recovery.notes)
+    return Fit(
+        recovery.spectrum,
+        faithfulness,
+        recovery.order,
+        recovery.method or estimator.name,
+        recovery.notes,
+        recovery.evidence,
+        recovery.uncertainty,
+    )
 
 
 def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faithfulness:
@@ -275,11 +302,12 @@ def _elsewhere(_masks: Masks) -> Values:
 
 
 @contextlib.contextmanager
-def _opened(store: Store | str | os.PathLike[str] | None) -> Iterator[Store | None]:
-    if store is None or isinstance(store, Store):
+def _opened(store: Store | str | os.PathLike[str] | None, *, always: bool) -> Iterator[Store | None]:
+    """The store to use; where there is none but ``always`` one is needed, one that dies with the call."""
+    if isinstance(store, Store) or (store is None and not always):
         yield store
     else:
-        with Store(store) as opened:
+        with Store(":memory:" if store is None else store) as opened:
             yield opened
 
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from interplay._errors import InputError, unknown
 from interplay._faithfulness import Faithfulness
 from interplay._indices import canonical_index, compute_index
 from interplay._interactions import Interactions
 from interplay._layout import Layout, layout_from_dict
-from interplay._spectrum import Spectrum
+from interplay._spectrum import Features, Spectrum
+from interplay._uncertainty import Uncertainty
 
 FORMAT = 1
 """Version of the saved file; raised when an older reader could no longer read it."""
@@ -24,7 +27,8 @@ FORMAT = 1
 class Fit:
     """What an estimator recovered for one output.
 
-    ``order`` is the largest set it looked for; ``notes`` are what its reader should know.
+    ``order`` is the largest set it looked for; ``notes`` are what its reader should know; ``evidence`` says of sets
+    how they were found, and ``uncertainty`` how far coefficients can be trusted, where the estimator can say.
     """
 
     spectrum: Spectrum
@@ -32,6 +36,60 @@ class Fit:
     order: int
     method: str
     notes: tuple[str, ...] = ()
+    evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    uncertainty: Uncertainty | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts, read back by `from_dict`."""
+        return {
+            "spectrum": self.spectrum.to_dict(),
+            "faithfulness": self.faithfulness.to_dict(),
+            "order": self.order,
+            "method": self.method,
+            "notes": list(self.notes),
+            "evidence": [[list(key), dict(facts)] for key, facts in self.evidence.items()],
+            "uncertainty": None if self.uncertainty is None else self.uncertainty.to_list(self.spectrum),
+        }
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> Fit:
+        """The fit that `to_dict` wrote."""
+        spectrum, doubt = Spectrum.from_dict(parts["spectrum"]), parts["uncertainty"]
+        return cls(
+            spectrum,
+            Faithfulness.from_dict(parts["faithfulness"]),
+            int(parts["order"]),
+            str(parts["method"]),
+            tuple(parts["notes"]),
+            {tuple(key): facts for key, facts in parts["evidence"]},
+            None if doubt is None else Uncertainty.from_list(doubt, spectrum),
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """One round of a sequential measurement: R² and its interval after so many ablations, one of each per output."""
+
+    ablations: int
+    r2: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, ablations: int, fits: Sequence[Fit]) -> Point:
+        """The point that ``fits`` make after ``ablations``."""
+        found = [fit.faithfulness for fit in fits]
+        return cls(ablations, *(tuple(getattr(one, name) for one in found) for name in ("r2", "low", "high")))
+
+    def to_list(self) -> list[Any]:
+        """JSON-able parts; NaN is written as null."""
+        parts = (self.r2, self.low, self.high)
+        return [self.ablations, *([None if np.isnan(x) else x for x in part] for part in parts)]
+
+    @classmethod
+    def from_list(cls, parts: Sequence[Any]) -> Point:
+        """The point that `to_list` wrote."""
+        return cls(int(parts[0]), *(tuple(np.nan if x is None else float(x) for x in part) for part in parts[1:]))
 
 
 @dataclass(frozen=True)
@@ -58,6 +116,8 @@ class Explanation:
         Notes of the game and the run, before those of the fit.
     layout
         Where the features lie in what the user gave.
+    curve
+        R² after each round of measurement: one point, or several where a goal was set.
     """
 
     labels: tuple[str, ...]
@@ -72,6 +132,7 @@ class Explanation:
     empty: tuple[float, ...] | None = None
     game_notes: tuple[str, ...] = ()
     layout: Layout | None = field(default=None, repr=False)
+    curve: tuple[Point, ...] = field(default=(), repr=False)
 
     @property
     def n(self) -> int:
@@ -129,6 +190,10 @@ class Explanation:
             outputs=(names[position],) if names else None,
             full=None if self.full is None else (self.full[position],),
             empty=None if self.empty is None else (self.empty[position],),
+            curve=tuple(
+                Point(point.ablations, *(part[position : position + 1] for part in (point.r2, point.low, point.high)))
+                for point in self.curve
+            ),
         )
 
     def interactions(self, index: str = "fbii", order: int | None = None, top: int | None = None) -> Interactions:
@@ -154,7 +219,9 @@ class Explanation:
             raise InputError(f"order must be at least 1, not {order}.")
         highest = 1 if name in ("sv", "bv") else min(highest, self.n)
         values, baseline = compute_index(self.spectrum, name, highest)
-        found = Interactions(name, highest, values, labels=self.labels, baseline=baseline)
+        doubt = self.fit.uncertainty
+        deviations = None if doubt is None else doubt.of(name, highest)
+        found = Interactions(name, highest, values, labels=self.labels, baseline=baseline, deviations=deviations)
         return found if top is None else found.top(top)
 
     def __repr__(self) -> str:
@@ -171,20 +238,12 @@ class Explanation:
             "interplay": FORMAT,
             "labels": list(self.labels),
             "outputs": None if self.outputs is None else list(self.outputs),
-            "fits": [
-                {
-                    "spectrum": fit.spectrum.to_dict(),
-                    "faithfulness": fit.faithfulness.to_dict(),
-                    "order": fit.order,
-                    "method": fit.method,
-                    "notes": list(fit.notes),
-                }
-                for fit in self.fits
-            ],
+            "fits": [fit.to_dict() for fit in self.fits],
             **{name: getattr(self, name) for name in ("budget", "used", "from_store", "seconds", "seed")},
             **{name: None if getattr(self, name) is None else list(getattr(self, name)) for name in ("full", "empty")},
             "notes": list(self.game_notes),
             "layout": None if self.layout is None else self.layout.to_dict(),
+            "curve": [point.to_list() for point in self.curve],
         }
 
     @classmethod
@@ -202,21 +261,13 @@ class Explanation:
             return cls(
                 labels=tuple(parts["labels"]),
                 outputs=_tuple(parts["outputs"]),
-                fits=tuple(
-                    Fit(
-                        Spectrum.from_dict(fit["spectrum"]),
-                        Faithfulness.from_dict(fit["faithfulness"]),
-                        int(fit["order"]),
-                        str(fit["method"]),
-                        tuple(fit["notes"]),
-                    )
-                    for fit in parts["fits"]
-                ),
+                fits=tuple(Fit.from_dict(fit) for fit in parts["fits"]),
                 **{name: parts[name] for name in ("budget", "used", "from_store", "seconds", "seed")},
                 full=_tuple(parts["full"]),
                 empty=_tuple(parts["empty"]),
                 game_notes=tuple(parts["notes"]),
                 layout=layout_from_dict(parts["layout"]),
+                curve=tuple(Point.from_list(point) for point in parts["curve"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"this saved explanation is damaged: {error!r} while reading it.") from error

@@ -25,6 +25,7 @@ app = App(
     name="interplay",
     help="Find which combinations of words, examples or components drive a model's output.",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # `main` says what was kept
 )
 
 Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
@@ -67,7 +68,7 @@ def demo(
         _run(heads_game, budget, index, top, store, no_store, save, json_)
         return
     game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
-    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find it similar to: {QUERY!r}")
+    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
     _run(game, budget, index, top, store, no_store, save, json_)
 
 
@@ -87,6 +88,9 @@ def text(
     method: Method = "auto",
     order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
     seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    until: Annotated[
+        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
+    ] = None,
     index: Index = "fbii",
     top: Top = 10,
     store: StorePath = None,
@@ -110,7 +114,7 @@ def text(
     scorer = encoder.similarity(reference) if reference is not None else encoder.label(_label(label))
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
     _say(f"scoring    {scorer.name}")
-    _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed)
+    _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
 
 
 @app.command
@@ -128,13 +132,14 @@ def heads(
     layers: Annotated[str | None, Parameter(help="Which layers, such as 0,2,8-11; -1 is the last.")] = None,
     ablate: Annotated[Literal["zero", "mean", "resample"], Parameter(help="What replaces an ablated part.")] = "zero",
     rescale: Annotated[bool, Parameter(negative=(), help="Multiply what is kept by all / kept.")] = False,
-    each: Annotated[
-        bool, Parameter(negative=(), help="Explain every line by itself, from the same ablations.")
-    ] = False,
+    each: Annotated[bool, Parameter(negative=(), help="Explain each line by itself.")] = False,
     budget: Budget = 1000,
     method: Method = "auto",
     order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
     seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    until: Annotated[
+        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
+    ] = None,
     index: Index = "fbii",
     top: Top = 8,
     store: StorePath = None,
@@ -164,7 +169,7 @@ def heads(
         metric = metrics.logprob([target for _, target in lines])
         _say(f"scoring    log-probability of the target of {len(lines)} prompts")
     game = components(network, select, texts, metric, ablate=ablate, rescale=rescale, each=each, seed=seed)
-    _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed)
+    _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
 
 
 @app.command
@@ -176,6 +181,7 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show a saved explanation."""
+    _check_top(top)
     _print(load(file), canonical_index(index), top, json_)
 
 
@@ -194,6 +200,7 @@ def _run(
     from interplay.ablate import Store
     from interplay.report._announce import announced
 
+    _check_top(top)
     if store is not None and no_store:
         raise InputError("--store and --no-store exclude each other: give one of them.")
     if save is not None and not save.expanduser().absolute().parent.is_dir():
@@ -209,9 +216,12 @@ def _run(
         _say(f"saved      {save}")
 
 
-def _print(explanation: Explanation, index: str, top: int, json_: bool) -> None:
+def _check_top(top: int) -> None:
     if top < 0:
         raise InputError(f"--top must not be negative, but is {top}.")
+
+
+def _print(explanation: Explanation, index: str, top: int, json_: bool) -> None:
     if json_:
         print(json.dumps(_for_machines(explanation, index, top), ensure_ascii=False, allow_nan=False))
         return
@@ -301,7 +311,7 @@ def main() -> None:
     """Entry point: a user's mistake ends in one sentence and status 2, Ctrl-C in status 130."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
+        app(sys.argv[1:])
     except InterplayError as error:
         _say(f"interplay: {error}")
         sys.exit(2)

@@ -49,10 +49,7 @@ def pairs_by_row(found: Interactions, layout: GridLayout) -> tuple[Interactions,
     pairs = found.of_order(2)
     inside = {features: value for features, value in pairs.items() if _in_one_row(features, layout)}
     outside = {features: value for features, value in pairs.items() if features not in inside}
-    return (
-        Interactions(found.index, found.order, inside, labels=found.labels, baseline=found.baseline),
-        Interactions(found.index, found.order, outside, labels=found.labels, baseline=found.baseline),
-    )
+    return pairs.only(inside), pairs.only(outside)
 
 
 def shaded_grid(layout: GridLayout, values: npt.NDArray[np.float64], *, width: int, colour: bool) -> Text:
