@@ -144,7 +144,8 @@ def components(
     )
 
     def identity() -> dict[str, Any] | None:
-        metric_identity, model_identity = measured.identity(), subject.identity()
+        metric_identity = measured.identity()
+        model_identity = None if metric_identity is None else subject.identity()
         if metric_identity is None or model_identity is None:
             return None
         drawn = {"reference": None if source is None else source.digest(), "seed": seed if ablate == "resample" else 0}

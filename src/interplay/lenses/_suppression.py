@@ -77,16 +77,16 @@ class Suppression:
         kept = _kept(site, keep.to(value.device), rows.shape, self.n)
         source = self.replacements.get(site)
         if source is None:
-            other = torch.zeros((), dtype=value.dtype, device=value.device)
-        else:
-            other = source if len(source) == 1 else source[state.sources.to(source.device)]
-            other = other.to(value.device)
-        if state.scale is None:
-            return torch.where(kept, rows, other).reshape(value.shape)
-        # Only what features own is rescaled; what cannot be ablated stays as it is.
-        owned = ~_kept(site, torch.zeros_like(keep[:1]).index_fill(1, torch.tensor([self.n]), True), rows.shape, self.n)
-        scale = state.scale.to(value.device, value.dtype).reshape(-1, *[1] * (rows.ndim - 1))
-        return torch.where(kept, torch.where(owned, rows * scale, rows), other).reshape(value.shape)
+            # A product is several times faster than a choice, and by 1.0 exact for what is kept.
+            weight = kept.to(value.dtype)
+            if state.scale is not None:  # only what features own is rescaled: the rest cannot be ablated
+                scale = state.scale.to(value.device, value.dtype).reshape(-1, *[1] * (rows.ndim - 1))
+                none = torch.arange(self.n + 1, device=value.device) == self.n
+                owned = ~_kept(site, none.unsqueeze(0), rows.shape, self.n)
+                weight = torch.where(owned, weight * scale, weight)
+            return (rows * weight).reshape(value.shape)
+        other = source if len(source) == 1 else source[state.sources.to(source.device)]
+        return torch.where(kept, rows, other.to(value.device)).reshape(value.shape)
 
 
 def sites_of(parts: Sequence[Part]) -> tuple[Site, ...]:
