@@ -598,6 +598,26 @@ def test_identity_follows_model_parts_inputs_metric_and_ablation(speaker: Any) -
     ]
     assert len(set(distinct)) == len(distinct)
     assert fingerprint(metric=lambda output: output.logits[:, -1, 0]) is None
+    # Without a tokenizer the tensors themselves are what is known.
+    first, same, other = (
+        ip.lenses.heads(network("gpt2"), tokens("gpt2", seed=seed), metrics.logit(7)).fingerprint for seed in (0, 0, 1)
+    )
+    assert first == same != other
+    assert first is not None
+
+
+@pytest.mark.parametrize("kind", ["heads", "layers", "neurons"])
+def test_a_part_that_runs_twice_in_one_pass_is_ablated_each_time(kind: str) -> None:
+    from transformers import AlbertConfig, AlbertModel
+
+    torch.manual_seed(0)
+    config = AlbertConfig(**FAMILIES["bert"].options, embedding_size=16)  # its layers share one set of weights
+    model, inputs = AlbertModel(config).eval(), tokens("bert")
+    game = ip.lenses.components(model, kind, inputs, score)
+    assert game.value.reuse is None  # type: ignore[attr-defined]
+    assert np.ptp(game(some_masks(game.n))) > 0
+    with pytest.raises(ip.InputError, match="runs 3 times in one forward pass, so what replaces it is ambiguous"):
+        ip.lenses.components(model, kind, inputs, score, ablate="mean")
 
 
 def test_an_explanation_finds_two_heads_that_matter_only_together() -> None:
