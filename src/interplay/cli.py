@@ -1,12 +1,14 @@
-"""The command line: `interplay demo`, `interplay text`, `interplay show`."""
+"""The command line: `interplay demo`, `interplay text`, `interplay heads`, `interplay show`."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -14,6 +16,7 @@ from interplay import __version__
 from interplay._errors import InputError, InterplayError, Interrupted
 from interplay._explanation import Explanation, load
 from interplay._indices import canonical_index
+from interplay._layout import GridLayout
 
 if TYPE_CHECKING:
     from interplay._game import Game
@@ -39,6 +42,8 @@ Method = Annotated[str, Parameter(help="auto, exact, lasso or proxyspex.")]
 
 @app.command
 def demo(
+    what: Annotated[Literal["words", "heads"], Parameter(help="words of a review, or attention heads.")] = "words",
+    /,
     *,
     budget: Budget = 1000,
     index: Index = "fbii",
@@ -48,12 +53,20 @@ def demo(
     save: Save = None,
     json_: Json = False,
 ) -> None:
-    """Explain how a real transformer (MiniLM, in its wheel) reads a film review, word by word and together."""
-    from interplay._demo import QUERY, REVIEW, demo_model
+    """Explain how a real transformer (MiniLM, in its wheel) reads a film review, or which of its heads do what."""
+    from interplay._demo import PAIRS, QUERY, REVIEW, demo_model
+    from interplay.lenses import heads as heads_lens
+    from interplay.lenses import metrics
     from interplay.lenses import text as text_lens
     from interplay.models import Encoder
 
     index = canonical_index(index)
+    if what == "heads":
+        heads_game = heads_lens(Encoder.load(demo_model()), PAIRS, metrics.similarity())
+        _say(f"pairs      {len(PAIRS)} of sentences that mean the same, such as {PAIRS[0]}")
+        _say("question   which attention heads make MiniLM find them similar, alone and together?")
+        _run(heads_game, budget, index, top, store, no_store, save, json_)
+        return
     game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
     _say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
     _run(game, budget, index, top, store, no_store, save, json_)
@@ -101,6 +114,61 @@ def text(
     scorer = encoder.similarity(reference) if reference is not None else encoder.label(_label(label))
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
     _say(f"scoring    {scorer.name}")
+    _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
+
+
+@app.command
+def heads(
+    *,
+    model: Annotated[str, Parameter(help="Folder or hub name of a Hugging Face model.")],
+    inputs: Annotated[
+        str,
+        Parameter(
+            help="File of lines: for an encoder two texts with a tab between, scored by their similarity; for a "
+            "language model a prompt, a tab and a target, scored by its log-probability; - reads standard input."
+        ),
+    ],
+    parts: Annotated[str, Parameter(help="heads, attention, mlps, layers, neurons, or a module path.")] = "heads",
+    layers: Annotated[str | None, Parameter(help="Which layers, such as 0,2,8-11; -1 is the last.")] = None,
+    ablate: Annotated[Literal["zero", "mean", "resample"], Parameter(help="What replaces an ablated part.")] = "zero",
+    rescale: Annotated[bool, Parameter(negative=(), help="Multiply what is kept by all / kept.")] = False,
+    each: Annotated[bool, Parameter(negative=(), help="Explain each line by itself.")] = False,
+    budget: Budget = 1000,
+    method: Method = "auto",
+    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
+    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    until: Annotated[
+        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
+    ] = None,
+    index: Index = "fbii",
+    top: Top = 8,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    save: Save = None,
+    json_: Json = False,
+    device: Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")] = None,
+) -> None:
+    """Explain a model's behaviour by its attention heads or other parts, alone and together."""
+    from interplay.estimators import get_estimator
+    from interplay.lenses import Select, components, metrics
+    from interplay.models import Encoder
+    from interplay.models._network import load_network
+
+    index = canonical_index(index)
+    get_estimator(method)
+    lines = _pairs(inputs)
+    where = None if layers is None else _numbers(layers)
+    select = Select.of(parts) if where is None else Select.of_kind(parts, where)
+    network = load_network(model, device=device)
+    if isinstance(network, Encoder):
+        texts: list[Any] = lines
+        metric: Any = metrics.similarity()
+        _say(f"scoring    similarity of {len(lines)} pairs of texts")
+    else:
+        texts = [prompt for prompt, _ in lines]
+        metric = metrics.logprob([target for _, target in lines])
+        _say(f"scoring    log-probability of the target of {len(lines)} prompts")
+    game = components(network, select, texts, metric, ablate=ablate, rescale=rescale, each=each, seed=seed)
     _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
 
 
@@ -173,7 +241,13 @@ def _for_machines(explanation: Explanation, index: str, top: int) -> dict[str, A
                 for key, value in found.items()
             ]
         )
-    return explanation.to_dict() | {"index": index, "interactions": read_out}
+    parts = explanation.to_dict() | {"index": index, "interactions": read_out}
+    if isinstance(explanation.layout, GridLayout):
+        from interplay.report import energy_shares
+
+        shares = [energy_shares(fit.spectrum, explanation.layout) for fit in explanation.fits]
+        parts["energy"] = [None if share is None else asdict(share) for share in shares]
+    return parts
 
 
 def _read(file: str) -> str:
@@ -183,6 +257,32 @@ def _read(file: str) -> str:
         raise InputError(f"cannot read {file}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
+
+
+def _pairs(file: str) -> list[tuple[str, str]]:
+    """The two fields of every line that is not empty."""
+    pairs = []
+    for number, line in enumerate(_read(file).splitlines(), start=1):
+        fields = line.split("\t")
+        if line.strip() and (len(fields) != 2 or not all(field.strip() for field in fields)):
+            raise InputError(f"line {number} of {file} must be two texts with one tab between: {line[:60]!r}.")
+        if line.strip():
+            pairs.append((fields[0], fields[1]))
+    if not pairs:
+        raise InputError(f"{file} is empty: give at least one line of two texts with a tab between.")
+    return pairs
+
+
+def _numbers(given: str) -> list[int]:
+    """0,2,8-11 as numbers."""
+    numbers: list[int] = []
+    for piece in given.split(","):
+        match = re.fullmatch(r"\s*(-?\d+)(?:-(\d+))?\s*", piece)
+        if match is None:
+            raise InputError(f"--layers must be numbers and ranges such as 0,2,8-11, not {given!r}.")
+        first = int(match[1])
+        numbers += range(first, int(match[2]) + 1) if match[2] else [first]
+    return numbers
 
 
 def _label(label: str | None) -> str | int:

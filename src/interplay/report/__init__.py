@@ -1,5 +1,6 @@
 """How an explanation is shown."""
 
+from interplay.report._grid import EnergyShares, energy_shares
 from interplay.report._terminal import show
 
-__all__ = ["show"]
+__all__ = ["EnergyShares", "energy_shares", "show"]
