@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import InputError
+from interplay._errors import AblationError, InputError
 from interplay._explanation import Explanation, Fit
 from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
-from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
+from interplay._game import Game, Masks, Values, averaged, check_labels, check_masks, check_values
+from interplay._repeats import noise_notes
 from interplay._spectrum import Spectrum
 from interplay.ablate import Progress, Store, measure
-from interplay.estimators import Estimator, Recovery, get_estimator
+from interplay.estimators import Estimator, Recovery, biased_design, get_estimator
 
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
 _FEWEST = 4  # ablations from which anything at all can be estimated
@@ -82,14 +83,21 @@ def explain(
     game = as_game(game, labels)
     estimator = get_estimator(method)
     _check_options(budget, order)
-    masks, ends = plan(estimator, game.n, budget, seed)
+    masks, ends = plan(estimator, game.n, budget, seed, game.keep)
     asked = np.concatenate([ends, masks])
     with _opened(store) as opened, _watched(progress) as watch:
         measured = measure(game, asked, store=opened, executor=executor, progress=watch)
-    first = len(ends)
-    explanation = _explain_values(masks, measured.values[first:], estimator, game, order=order, seed=seed)
-    full, empty = _find(asked, measured.values, kept=True), _find(asked, measured.values, kept=False)
+    used = ~measured.failed  # nothing can be said of an ablation that failed: it is left out, and a note says so
+    sample, asked = masks[used[len(ends) :]], asked[used]
+    if len(sample) < _FEWEST <= len(masks):
+        raise AblationError(f"only {len(sample)} of {len(masks)} ablations succeeded: too few to estimate anything.")
+    raw, values = measured.values[len(ends) :][used[len(ends) :]], averaged(measured.values[used], game.repeats)
+    explanation = _explain_values(sample, values[-len(sample) :], estimator, game, order=order, seed=seed)
+    explanation = _with_notes(explanation, noise_notes(raw, game.repeats))
+    full, empty = _find(asked, values, kept=True), _find(asked, values, kept=False)
     notes = game.notes + measured.notes
+    if game.keep != 0.5 and len(masks) < 1 << min(game.n, 60):
+        notes += (f"each feature was kept with probability {game.keep:g}: R² speaks for such ablations",)
     if budget > measured.distinct and measured.distinct == 1 << game.n:
         notes += (f"the budget of {budget} exceeds the 2^{game.n} = {1 << game.n} ablations there are",)
     return replace(
@@ -98,16 +106,18 @@ def explain(
         used=measured.distinct,
         from_store=measured.from_store,
         seconds=measured.seconds,
+        keep=game.keep,
         full=full,
         empty=empty,
         game_notes=notes,
     )
 
 
-def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0) -> Masks:
+def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0, keep: float = 0.5) -> Masks:
     """Masks (N, n), N <= ``budget``, whose values `fit` can turn into an explanation.
 
-    For ablations measured elsewhere; a larger budget keeps every mask of a smaller one.
+    For ablations measured elsewhere; a larger budget keeps every mask of a smaller one. ``keep`` is the probability
+    with which each feature is kept.
 
     >>> import interplay as ip
     >>> ip.design(3, 100).shape, ip.design(30, 100).shape
@@ -116,7 +126,9 @@ def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int =
     if n < 1:
         raise InputError(f"there must be at least one feature, not n = {n}.")
     _check_options(budget, 1)
-    return get_estimator(method).design(n, budget, seed)
+    if not 0 < keep < 1:
+        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+    return _draw(get_estimator(method), n, budget, seed, keep)
 
 
 def fit(
@@ -180,7 +192,7 @@ def as_game(game: Game | Callable[[Masks], Any], labels: Sequence[str] | int | N
     return Game(game, labels)
 
 
-def plan(estimator: Estimator, n: int, budget: int, seed: int) -> tuple[Masks, Masks]:
+def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float = 0.5) -> tuple[Masks, Masks]:
     """The masks to fit, and the ends to measure besides: nothing ablated, everything ablated.
 
     The ends tell a reader what the model says of the untouched input. They are no uniform sample, so they take
@@ -192,12 +204,24 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int) -> tuple[Masks, M
         raise InputError(
             f"a budget of {budget} is too small to estimate anything for {n} features: allow at least {_FEWEST}."
         )
-    masks = estimator.design(n, budget, seed)
+    masks = _draw(estimator, n, budget, seed, keep)
     if complete or budget < _ENDS:
         return masks, ends[:0]
     if budget - len(masks) >= len(ends):
         return masks, ends
     return (masks[: -len(ends)], ends) if estimator.any_masks else (masks, ends[:0])
+
+
+def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> Masks:
+    """The estimator's masks, or where features are not kept half of the time, masks at that rate if it takes any."""
+    if keep == 0.5 or (n < 60 and budget >= 1 << n):
+        return estimator.design(n, budget, seed)
+    if not estimator.any_masks:
+        raise InputError(
+            f"{estimator.name} needs its own ablations, which keep half of the features, not {keep:g} of them: choose "
+            "method='auto' or keep=0.5."
+        )
+    return biased_design(n, budget, seed, keep)
 
 
 def _check_options(budget: int, order: int) -> None:
@@ -213,8 +237,15 @@ def _explain_values(
     masks: Masks, values: Values, estimator: Estimator, game: Game, *, order: int, seed: int
 ) -> Explanation:
     columns = values[:, None] if values.ndim == 1 else values
+    varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
+    recoveries = dict(
+        zip(varied, estimator.fit_outputs(masks, columns[:, varied], order=order, seed=seed), strict=True)
+        if varied
+        else ()
+    )
     fits = tuple(
-        _fit_output(masks, np.ascontiguousarray(column), estimator, order=order, seed=seed) for column in columns.T
+        _fit_output(masks, np.ascontiguousarray(column), estimator, recoveries.get(t), order=order, seed=seed)
+        for t, column in enumerate(columns.T)
     )
     outputs = game.outputs
     if outputs is None and values.ndim == 2:
@@ -222,13 +253,19 @@ def _explain_values(
     return Explanation(labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout)
 
 
-def _fit_output(masks: Masks, values: Values, estimator: Estimator, *, order: int, seed: int) -> Fit:
-    if is_constant(values):
+def _with_notes(explanation: Explanation, notes: tuple[tuple[str, ...], ...]) -> Explanation:
+    fits = tuple(replace(fit, notes=fit.notes + more) for fit, more in zip(explanation.fits, notes, strict=True))
+    return replace(explanation, fits=fits)
+
+
+def _fit_output(
+    masks: Masks, values: Values, estimator: Estimator, recovery: Recovery | None, *, order: int, seed: int
+) -> Fit:
+    if recovery is None:  # nothing to recover
         spectrum = Spectrum(masks.shape[1], {(): float(values.mean())})
         note = f"the game is constant: all {len(values)} ablations gave {values[0]:.6g}, so no feature has any effect"
         faithfulness = measure_faithfulness(values, values, how="", first_order=None)
         return Fit(spectrum, faithfulness, min(order, masks.shape[1]), estimator.name, (note,))
-    recovery = estimator.fit(masks, values, order=order, seed=seed)
     faithfulness = _judge(recovery, masks, values, seed)
     return Fit(recovery.spectrum, faithfulness, recovery.order, recovery.method or estimator.name, recovery.notes)
 
@@ -240,8 +277,10 @@ def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faith
         single = sum(value**2 for key, value in spectrum.coefficients.items() if len(key) == 1)
         return Faithfulness(1.0, 1.0, 1.0, single / spectrum.variance, recovery.how, len(values))
     rows: npt.NDArray[np.intp] = np.arange(len(values)) if recovery.rows is None else recovery.rows
-    if recovery.method == "lasso":
-        first: float | None = r_squared(values[rows], recovery.unseen)
+    if recovery.alone is not None:
+        first: float | None = r_squared(values[rows], recovery.alone)
+    elif recovery.method == "lasso":
+        first = r_squared(values[rows], recovery.unseen)
     else:
         from interplay.estimators import Lasso
 

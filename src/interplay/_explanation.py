@@ -58,6 +58,8 @@ class Explanation:
         Notes of the game and the run, before those of the fit.
     layout
         Where the features lie in what the user gave.
+    keep
+        The probability with which each feature was kept in the ablations.
     """
 
     labels: tuple[str, ...]
@@ -72,6 +74,7 @@ class Explanation:
     empty: tuple[float, ...] | None = None
     game_notes: tuple[str, ...] = ()
     layout: Layout | None = field(default=None, repr=False)
+    keep: float = 0.5
 
     @property
     def n(self) -> int:
@@ -184,6 +187,7 @@ class Explanation:
             **{name: getattr(self, name) for name in ("budget", "used", "from_store", "seconds", "seed")},
             **{name: None if getattr(self, name) is None else list(getattr(self, name)) for name in ("full", "empty")},
             "notes": list(self.game_notes),
+            "keep": self.keep,
             "layout": None if self.layout is None else self.layout.to_dict(),
         }
 
@@ -216,6 +220,7 @@ class Explanation:
                 full=_tuple(parts["full"]),
                 empty=_tuple(parts["empty"]),
                 game_notes=tuple(parts["notes"]),
+                keep=float(parts.get("keep", 0.5)),
                 layout=layout_from_dict(parts["layout"]),
             )
         except (KeyError, TypeError, AttributeError) as error:

@@ -1,5 +1,9 @@
 """What can be ablated: each lens turns something of the user's into a `Game`."""
 
+from interplay._layout import Gallery
+from interplay.lenses._sklearn_training import sklearn_training
 from interplay.lenses._text import text
+from interplay.lenses._training import training
+from interplay.lenses._training_groups import groups_of, near_duplicates
 
-__all__ = ["text"]
+__all__ = ["Gallery", "groups_of", "near_duplicates", "sklearn_training", "text", "training"]
