@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
-import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from interplay._errors import AblationError, InputError, InterplayError, Interrupted, StoreError
 from interplay._game import Game, Masks, Partial, Values, check_masks, check_values
 from interplay.ablate._store import Shelf, Store
+from interplay.ablate._workers import Posted, posted
 
 _FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3
@@ -320,14 +320,10 @@ class _Run:
 
     def _spread(self, executor: futures.Executor) -> None:
         """Batches over an executor's workers, few ahead, each written as soon as it is done."""
-        if isinstance(executor, futures.ProcessPoolExecutor):
-            try:
-                pickle.dumps(self.game)
-            except Exception as error:
-                raise InputError(
-                    f"this game cannot be sent to another process ({error}): define its function at the top level "
-                    "of a module, or use a ThreadPoolExecutor."
-                ) from error
+        with posted(self.game, executor) as game:
+            self._spread_game(executor, game)
+
+    def _spread_game(self, executor: futures.Executor, game: Game | Posted) -> None:
         ahead = 2 * int(getattr(executor, "_max_workers", 4))
         waiting: deque[npt.NDArray[np.intp]] = deque(self._batches())
         running: dict[futures.Future[tuple[object, tuple[str, ...]]], npt.NDArray[np.intp]] = {}
@@ -337,7 +333,7 @@ class _Run:
             while waiting or running:
                 while waiting and len(running) < ahead and failure is None:
                     batch = waiting.popleft()
-                    running[executor.submit(_attempt, self.game, self.masks[batch], self.retries)] = batch
+                    running[executor.submit(_attempt, game, self.masks[batch], self.retries)] = batch
                 done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     batch = running.pop(future)
@@ -353,7 +349,7 @@ class _Run:
                 future.cancel()
 
 
-def _attempt(game: Game, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
+def _attempt(game: Game | Posted, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
     """The game's raw values for a batch, tried again with growing pauses when it raises."""
     for attempt in range(retries + 1):
         try:
