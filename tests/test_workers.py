@@ -25,7 +25,8 @@ class Ballast:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__ = state | {"opened": state["opened"] + 1}
-        Path(state["log"]).open("a").write("opened\n")
+        with Path(state["log"]).open("a") as log:
+            log.write("opened\n")
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         return masks @ self.data[: masks.shape[1]]

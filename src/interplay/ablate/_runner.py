@@ -15,7 +15,7 @@ import numpy.typing as npt
 from interplay._errors import AblationError, InputError, InterplayError, Interrupted, StoreError
 from interplay._game import Game, Masks, Partial, Values, check_masks, check_values
 from interplay.ablate._store import Shelf, Store
-from interplay.ablate._workers import Posted, posted
+from interplay.ablate._workers import Sent, sent
 
 _FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3
@@ -320,10 +320,10 @@ class _Run:
 
     def _spread(self, executor: futures.Executor) -> None:
         """Batches over an executor's workers, few ahead, each written as soon as it is done."""
-        with posted(self.game, executor) as game:
+        with sent(self.game, executor) as game:
             self._spread_game(executor, game)
 
-    def _spread_game(self, executor: futures.Executor, game: Game | Posted) -> None:
+    def _spread_game(self, executor: futures.Executor, game: Sent) -> None:
         ahead = 2 * int(getattr(executor, "_max_workers", 4))
         waiting: deque[npt.NDArray[np.intp]] = deque(self._batches())
         running: dict[futures.Future[tuple[object, tuple[str, ...]]], npt.NDArray[np.intp]] = {}
@@ -349,7 +349,7 @@ class _Run:
                 future.cancel()
 
 
-def _attempt(game: Game | Posted, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
+def _attempt(game: Game | Sent, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
     """The game's raw values for a batch, tried again with growing pauses when it raises."""
     for attempt in range(retries + 1):
         try:

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,25 +71,31 @@ def _limit_threads(threads: int) -> None:
 
 
 @dataclass(frozen=True)
-class Posted:
-    """A game in a file, read once by each process that is asked for its values."""
+class Sent:
+    """What a worker needs of a game: its function, without labels, layout and identity."""
+
+    value: Callable[[Masks], Any]
+
+
+@dataclass(frozen=True)
+class _Filed:
+    """A game's function in a file, read once by each process that calls it."""
 
     path: str
 
-    def value(self, masks: Masks) -> Any:
-        """The raw values of the game, as `Game.value`."""
-        return _opened(self.path).value(masks)
+    def __call__(self, masks: Masks) -> Any:
+        return _read(self.path)(masks)
 
 
 @lru_cache(maxsize=1)
-def _opened(path: str) -> Game:
-    game: Game = pickle.loads(Path(path).read_bytes())  # our own file, made by this run a moment ago
-    return game
+def _read(path: str) -> Callable[[Masks], Any]:
+    value: Callable[[Masks], Any] = pickle.loads(Path(path).read_bytes())  # our own file, written a moment ago
+    return value
 
 
 @contextlib.contextmanager
-def posted(game: Game, executor: futures.Executor) -> Iterator[Game | Posted]:
-    """What to send to an executor's workers instead of ``game``: itself, or for processes and data, a `Posted` one.
+def sent(game: Game, executor: futures.Executor) -> Iterator[Sent]:
+    """What to hand to an executor's workers: for processes, a function with much data is filed, not sent each time.
 
     Raises
     ------
@@ -97,19 +103,19 @@ def posted(game: Game, executor: futures.Executor) -> Iterator[Game | Posted]:
         For a game that cannot be sent to another process.
     """
     if not isinstance(executor, futures.ProcessPoolExecutor):
-        yield game
+        yield Sent(game.value)
         return
     try:
-        content = pickle.dumps(game, protocol=pickle.HIGHEST_PROTOCOL)
+        content = pickle.dumps(game.value, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise InputError(
             f"this game cannot be sent to another process ({error}): define its function at the top level "
             "of a module, or use a ThreadPoolExecutor."
         ) from error
     if len(content) < _SMALL:
-        yield game
+        yield Sent(game.value)
         return
     with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
         path = Path(folder) / "game"
         path.write_bytes(content)
-        yield Posted(str(path))
+        yield Sent(_Filed(str(path)))
