@@ -3,7 +3,8 @@
 from interplay._layout import Gallery
 from interplay.lenses._sklearn_training import sklearn_training
 from interplay.lenses._text import text
+from interplay.lenses._torch_training import torch_training
 from interplay.lenses._training import training
 from interplay.lenses._training_groups import groups_of, near_duplicates
 
-__all__ = ["Gallery", "groups_of", "near_duplicates", "sklearn_training", "text", "training"]
+__all__ = ["Gallery", "groups_of", "near_duplicates", "sklearn_training", "text", "torch_training", "training"]
