@@ -29,7 +29,7 @@ def room(module: str) -> str:
     first = module.removeprefix("interplay.").split(".")[0]
     if first in _NOUNS:
         return "nouns"
-    return {"_explain": "explain", "_demo": "models", "cli": "cli"}.get(first, first)
+    return {"_explain": "explain", "_goal": "explain", "_demo": "models"}.get(first, first)
 
 
 def test_all_is_what_is_exported() -> None:

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import AblationError, InputError
-from interplay._explanation import Explanation, Fit
+from interplay._explanation import Explanation, Fit, Point
 from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
 from interplay._game import Game, Masks, Values, averaged, check_labels, check_masks, check_values
+from interplay._goal import Goal
 from interplay._repeats import noise_notes
 from interplay._spectrum import Spectrum
-from interplay.ablate import Progress, Store, measure
+from interplay.ablate import Measurement, Progress, Store, measure
 from interplay.estimators import Estimator, Recovery, biased_design, get_estimator
 
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
@@ -33,6 +34,8 @@ def explain(
     labels: Sequence[str] | int | None = None,
     order: int = 5,
     seed: int = 0,
+    until: float | None = None,
+    tolerance: float | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: bool | Callable[[Progress], None] | None = None,
@@ -60,6 +63,11 @@ def explain(
         The largest set of features to look for.
     seed
         Of every random choice.
+    until
+        Measure in growing rounds and stop as soon as the whole interval of R² on unseen ablations lies at or above
+        this goal, for every output; ``budget`` is then the most it may take.
+    tolerance
+        Measure in growing rounds and stop as soon as R² is known to within this much, up or down.
     store
         A `Store` or the path of one: values are read from it and written to it as they come, so a run that was
         stopped goes on where it was. A plain function needs a name for it: ``ip.Game(function, labels, name=...)``.
@@ -83,33 +91,36 @@ def explain(
     game = as_game(game, labels)
     estimator = get_estimator(method)
     _check_options(budget, order)
-    masks, ends = plan(estimator, game.n, budget, seed, game.keep)
-    asked = np.concatenate([ends, masks])
-    with _opened(store) as opened, _watched(progress) as watch:
-        measured = measure(game, asked, store=opened, executor=executor, progress=watch)
-    used = ~measured.failed  # nothing can be said of an ablation that failed: it is left out, and a note says so
-    sample, asked = masks[used[len(ends) :]], asked[used]
-    if len(sample) < _FEWEST <= len(masks):
-        raise AblationError(f"only {len(sample)} of {len(masks)} ablations succeeded: too few to estimate anything.")
-    raw, values = measured.values[len(ends) :][used[len(ends) :]], averaged(measured.values[used], game.repeats)
-    explanation = _explain_values(sample, values[-len(sample) :], estimator, game, order=order, seed=seed)
-    explanation = _with_notes(explanation, noise_notes(raw, game.repeats))
-    full, empty = _find(asked, values, kept=True), _find(asked, values, kept=False)
+    goal = Goal(until, tolerance)
+    schedule = list(goal.rounds(game.n, budget))
+    curve: list[Point] = []
+    paid, seconds = 0, 0.0
+    with _opened(store, always=len(schedule) > 1) as opened, _watched(progress) as watch:
+        for allowed in schedule:
+            masks, ends = plan(estimator, game.n, allowed, seed, game.keep)
+            asked = np.concatenate([ends, masks])
+            measured = measure(game, asked, store=opened, executor=executor, progress=watch)
+            explanation = _explain_measured(asked, len(ends), measured, estimator, game, order=order, seed=seed)
+            paid, seconds = paid + measured.measured, seconds + measured.seconds
+            curve.append(Point.of(measured.distinct, explanation.fits))
+            if goal.reached(explanation):
+                break
     notes = game.notes + measured.notes
     if game.keep != 0.5 and len(masks) < 1 << min(game.n, 60):
         notes += (f"each feature was kept with probability {game.keep:g}: R² speaks for such ablations",)
-    if budget > measured.distinct and measured.distinct == 1 << game.n:
+    if goal:
+        notes += (goal.outcome(explanation, measured.distinct, budget),)
+    if budget > measured.distinct == 1 << game.n:
         notes += (f"the budget of {budget} exceeds the 2^{game.n} = {1 << game.n} ablations there are",)
     return replace(
         explanation,
         budget=budget,
         used=measured.distinct,
-        from_store=measured.from_store,
-        seconds=measured.seconds,
+        from_store=measured.distinct - paid,
+        seconds=seconds,
         keep=game.keep,
-        full=full,
-        empty=empty,
         game_notes=notes,
+        curve=tuple(curve),
     )
 
 
@@ -253,9 +264,28 @@ def _explain_values(
     return Explanation(labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout)
 
 
-def _with_notes(explanation: Explanation, notes: tuple[tuple[str, ...], ...]) -> Explanation:
-    fits = tuple(replace(fit, notes=fit.notes + more) for fit, more in zip(explanation.fits, notes, strict=True))
-    return replace(explanation, fits=fits)
+def _explain_measured(
+    asked: Masks, ends: int, measured: Measurement, estimator: Estimator, game: Game, *, order: int, seed: int
+) -> Explanation:
+    """The explanation of what was measured, its first ``ends`` rows aside; ablations that failed are left out."""
+    good = ~measured.failed
+    masks, raw = asked[ends:][good[ends:]], measured.values[ends:][good[ends:]]
+    if len(masks) < _FEWEST <= len(asked) - ends:
+        raise AblationError(
+            f"only {len(masks)} of {len(asked) - ends} ablations succeeded: too few to estimate anything."
+        )
+    values = averaged(measured.values[good], game.repeats)
+    explanation = _explain_values(masks, averaged(raw, game.repeats), estimator, game, order=order, seed=seed)
+    noted = tuple(
+        replace(fit, notes=fit.notes + more)
+        for fit, more in zip(explanation.fits, noise_notes(raw, game.repeats), strict=True)
+    )
+    return replace(
+        explanation,
+        fits=noted,
+        full=_find(asked[good], values, kept=True),
+        empty=_find(asked[good], values, kept=False),
+    )
 
 
 def _fit_output(
@@ -314,11 +344,12 @@ def _elsewhere(_masks: Masks) -> Values:
 
 
 @contextlib.contextmanager
-def _opened(store: Store | str | os.PathLike[str] | None) -> Iterator[Store | None]:
-    if store is None or isinstance(store, Store):
+def _opened(store: Store | str | os.PathLike[str] | None, *, always: bool) -> Iterator[Store | None]:
+    """The store to use; where there is none but ``always`` one is needed, one that dies with the call."""
+    if isinstance(store, Store) or (store is None and not always):
         yield store
     else:
-        with Store(store) as opened:
+        with Store(":memory:" if store is None else store) as opened:
             yield opened
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from interplay._errors import InputError, unknown
 from interplay._faithfulness import Faithfulness
 from interplay._indices import canonical_index, compute_index
@@ -32,6 +34,32 @@ class Fit:
     order: int
     method: str
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """One round of a sequential measurement: R² and its interval after so many ablations, one of each per output."""
+
+    ablations: int
+    r2: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, ablations: int, fits: Sequence[Fit]) -> Point:
+        """The point that ``fits`` make after ``ablations``."""
+        found = [fit.faithfulness for fit in fits]
+        return cls(ablations, *(tuple(getattr(one, name) for one in found) for name in ("r2", "low", "high")))
+
+    def to_list(self) -> list[Any]:
+        """JSON-able parts; NaN is written as null."""
+        parts = (self.r2, self.low, self.high)
+        return [self.ablations, *([None if np.isnan(x) else x for x in part] for part in parts)]
+
+    @classmethod
+    def from_list(cls, parts: Sequence[Any]) -> Point:
+        """The point that `to_list` wrote."""
+        return cls(int(parts[0]), *(tuple(np.nan if x is None else float(x) for x in part) for part in parts[1:]))
 
 
 @dataclass(frozen=True)
@@ -60,6 +88,8 @@ class Explanation:
         Where the features lie in what the user gave.
     keep
         The probability with which each feature was kept in the ablations.
+    curve
+        R² after each round of measurement: one point, or several where a goal was set.
     """
 
     labels: tuple[str, ...]
@@ -75,6 +105,7 @@ class Explanation:
     game_notes: tuple[str, ...] = ()
     layout: Layout | None = field(default=None, repr=False)
     keep: float = 0.5
+    curve: tuple[Point, ...] = field(default=(), repr=False)
 
     @property
     def n(self) -> int:
@@ -132,6 +163,10 @@ class Explanation:
             outputs=(names[position],) if names else None,
             full=None if self.full is None else (self.full[position],),
             empty=None if self.empty is None else (self.empty[position],),
+            curve=tuple(
+                Point(point.ablations, *(part[position : position + 1] for part in (point.r2, point.low, point.high)))
+                for point in self.curve
+            ),
         )
 
     def interactions(self, index: str = "fbii", order: int | None = None, top: int | None = None) -> Interactions:
@@ -189,6 +224,7 @@ class Explanation:
             "notes": list(self.game_notes),
             "keep": self.keep,
             "layout": None if self.layout is None else self.layout.to_dict(),
+            "curve": [point.to_list() for point in self.curve],
         }
 
     @classmethod
@@ -222,6 +258,7 @@ class Explanation:
                 game_notes=tuple(parts["notes"]),
                 keep=float(parts.get("keep", 0.5)),
                 layout=layout_from_dict(parts["layout"]),
+                curve=tuple(Point.from_list(point) for point in parts["curve"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"this saved explanation is damaged: {error!r} while reading it.") from error

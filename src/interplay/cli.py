@@ -74,6 +74,9 @@ def text(
     method: Method = "auto",
     order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
     seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    until: Annotated[
+        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
+    ] = None,
     index: Index = "fbii",
     top: Top = 10,
     store: StorePath = None,
@@ -97,7 +100,7 @@ def text(
     scorer = encoder.similarity(reference) if reference is not None else encoder.label(_label(label))
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
     _say(f"scoring    {scorer.name}")
-    _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed)
+    _run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
 
 
 @app.command

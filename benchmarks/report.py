@@ -1,0 +1,221 @@
+"""Tables and plots of `compare.py`'s results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+NAMES = {
+    "ours:auto": "**interplay auto***",
+    "ours:gp": "interplay gp*",
+    "ours:proxyspex": "interplay proxyspex*",
+    "ours:lasso": "interplay lasso*",
+    "peer:proxyspex": "ProxySPEX, authors'*",
+    "peer:contextcite": "ContextCite*",
+    "peer:lime": "LIME*",
+    "peer:spex": "SPEX, authors'",
+    "peer:shapiq_proxyspex": "shapiq ProxySPEX",
+    "peer:shapiq_fbii": "shapiq regression FBII",
+}
+REFERENCE = "peer:proxyspex"
+
+
+class Results:
+    """Results by game, multiple and method."""
+
+    def __init__(self, results: list[dict]) -> None:
+        self.by = {(r["game"], r["multiple"], r["by"]): r for r in results if "r2" in r}
+        self.games = sorted({r["game"] for r in results})
+        self.multiples = sorted({r["multiple"] for r in results})
+        self.methods = [name for name in NAMES if any(r["by"] == name for r in results)]
+
+    def get(self, game: str, multiple: float, method: str, what: str = "r2") -> float:
+        value = self.by.get((game, multiple, method), {}).get(what)
+        return float("nan") if value is None else float(value)
+
+    def array(self, multiple: float, method: str, what: str = "r2") -> np.ndarray:
+        return np.array([self.get(game, multiple, method, what) for game in self.games])
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def number(value: float, digits: int = 3) -> str:
+    return "" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def medians(results: Results, what: str, digits: int) -> str:
+    """Medians over the games; a method that some games do not have shows on how many its median stands."""
+    rows = []
+    for method in results.methods:
+        row = [NAMES[method]]
+        for multiple in results.multiples:
+            values = results.array(multiple, method, what)
+            there = values[~np.isnan(values)]
+            counted = f" ({len(there)})" if 0 < len(there) < len(results.games) else ""
+            row.append(number(float(np.median(there)), digits) + counted if len(there) else "")
+        rows.append(row)
+    return table(["method", *[f"{m:g} n log2 n" for m in results.multiples]], rows)
+
+
+def by_game(results: Results, multiple: float) -> str:
+    rows = []
+    for game in results.games:
+        n = next((r["n"] for key, r in results.by.items() if key[0] == game), 0)
+        rows.append([game, str(n), *[number(results.get(game, multiple, m)) for m in results.methods]])
+    return table(["game", "n", *[NAMES[m] for m in results.methods]], rows)
+
+
+def goals(results: Results) -> str:
+    """`auto` with N, N/2 and N/4 masks against the authors' ProxySPEX with N."""
+    rows = []
+    for share, words in ((1, "same N"), (2, "N/2"), (4, "N/4")):
+        gains = [
+            results.get(game, multiple / share, "ours:auto") - results.get(game, multiple, REFERENCE)
+            for game in results.games
+            for multiple in results.multiples
+        ]
+        gains = [gain for gain in gains if not np.isnan(gain)]
+        if gains:
+            above = sum(gain >= 0 for gain in gains)
+            cells = [f"{above} of {len(gains)}", f"{np.median(gains):+.3f}", f"{min(gains):+.3f}"]
+            rows.append([f"auto with {words}", *cells])
+    lasso = [
+        results.get(game, multiple, "ours:auto") - max(0.0, results.get(game, multiple, "ours:lasso"))
+        for game in results.games
+        for multiple in results.multiples
+    ]
+    lasso = [gain for gain in lasso if not np.isnan(gain)]
+    if lasso:
+        above = sum(gain >= 0 for gain in lasso)
+        rows.append(
+            [
+                "auto, same N, against lasso and 0",
+                f"{above} of {len(lasso)}",
+                f"{np.median(lasso):+.3f}",
+                f"{min(lasso):+.3f}",
+            ]
+        )
+    return table(["", "at or above", "median difference", "worst"], rows)
+
+
+def losses(results: Results, margin: float = 0.0) -> str:
+    """Every case in which a peer, or lasso, was better than `auto` on as many ablations."""
+    rows = []
+    for game in results.games:
+        for multiple in results.multiples:
+            ours = results.get(game, multiple, "ours:auto")
+            for method in results.methods:
+                theirs = results.get(game, multiple, method)
+                if method not in ("ours:auto", "ours:gp", "ours:proxyspex") and theirs > ours + margin:
+                    rows.append([game, f"{multiple:g}", NAMES[method], number(theirs, 4), number(ours, 4)])
+    head = ["game", "multiple", "method", "its R²", "auto's R²"]
+    return table(head, rows) if rows else "None.\n"
+
+
+def needed(results: Results) -> str:
+    """The ablations with which `auto` reaches the R² that the authors' ProxySPEX has at N, as a share of N."""
+    rows = []
+    for multiple in results.multiples:
+        shares = []
+        for game in results.games:
+            target = results.get(game, multiple, REFERENCE)
+            curve = np.array([results.get(game, m, "ours:auto") for m in results.multiples])
+            if np.isnan(target) or np.isnan(curve[results.multiples.index(multiple)]):
+                continue
+            best = np.maximum.accumulate(np.nan_to_num(curve, nan=-np.inf))
+            if best[0] >= target:
+                shares.append(results.multiples[0] / multiple)
+            elif best.max() < target:
+                shares.append(np.inf)
+            else:  # between the last budget below and the first above, linearly in log N
+                k = int(np.argmax(best >= target))
+                low, high = np.log(results.multiples[k - 1]), np.log(results.multiples[k])
+                part = (target - best[k - 1]) / max(1e-12, best[k] - best[k - 1])
+                shares.append(float(np.exp(low + part * (high - low))) / multiple)
+        if shares:
+            at_floor = sum(np.isclose(share, results.multiples[0] / multiple) for share in shares)
+            cells = [f"{np.median(shares):.2f}", f"{np.max(shares):.2f}", f"{at_floor} of {len(shares)}"]
+            rows.append([f"{multiple:g} n log2 n", *cells])
+    return table(["N of the authors' ProxySPEX", "median share", "worst share", "smallest budget already enough"], rows)
+
+
+def honesty(results: Results) -> str:
+    """How the R² that `auto` reports compares with the R² on unseen masks, where values carry no noise."""
+    gaps, covered = [], []
+    for (game, _, method), result in results.by.items():
+        if method == "ours:auto" and not game.startswith(("spectrum", "synthetic")):
+            gaps.append(result["reported"] - result["r2"])
+            covered.append(result["low"] <= result["r2"] <= result["high"])
+    if not gaps:
+        return ""
+    return (
+        f"Reported minus actual R²: median {np.median(gaps):+.3f}, from {min(gaps):+.3f} to {max(gaps):+.3f}; "
+        f"the 95% interval held the actual R² in {sum(covered)} of {len(covered)} cases.\n"
+    )
+
+
+def plot(results: Results, target: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    columns = 4
+    rows = -(-len(results.games) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.7 * rows), squeeze=False)
+    for axis, game in zip(axes.ravel(), results.games):
+        n = next(r["n"] for key, r in results.by.items() if key[0] == game)
+        counts = [m * n * np.log2(n) for m in results.multiples]
+        for method in results.methods:
+            values = [results.get(game, m, method) for m in results.multiples]
+            style = "-" if method.startswith("ours") else "--"
+            axis.plot(counts, np.clip(values, -0.1, 1), style, marker=".", label=NAMES[method].replace("*", ""))
+        axis.set(title=f"{game} ({n})", xscale="log", ylim=(-0.1, 1.02))
+    for axis in axes.ravel()[len(results.games) :]:
+        axis.axis("off")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower right", ncols=2)
+    figure.supxlabel("ablations")
+    figure.supylabel("R² on unseen masks")
+    figure.tight_layout()
+    figure.savefig(target, dpi=70)
+
+
+def write_report(found: list[dict], out: Path) -> None:
+    """Write the Markdown report to ``out`` and the plot beside it."""
+    results = Results(found)
+    picture = out.with_suffix(".png")
+    plot(results, picture)
+    failed = sorted({f"{NAMES.get(r['by'], r['by'])}: {' '.join(r['failed'])[:160]}" for r in found if "failed" in r})
+    sections = [
+        "# Comparison with the peers\n",
+        "Written by `python benchmarks/compare.py --work DIR --out docs/comparison.md`; see its head for the rules.\n",
+        "Methods marked * fit the same masks, the others choose their own at the same budget. R² is on 2,000 masks that "
+        "no method saw, against noiseless values where the truth is known.\n",
+        f"![R² against ablations]({picture.name})\n",
+        "## Goals\n",
+        goals(results),
+        "## R² on unseen masks, median over games\n",
+        medians(results, "r2", 3),
+        "A number in brackets says on how many games a median stands, where not on all.\n",
+        "## Ablations that `auto` needs for the R² that the authors' ProxySPEX has at N\n",
+        needed(results),
+        "## Seconds, median over games\n",
+        medians(results, "seconds", 1),
+        "## Recall of the true 20 strongest interactions, where the truth is known\n",
+        medians(results, "recall", 2),
+        "## R² with only the 50 strongest coefficients, median over games\n",
+        medians(results, "r2_50", 3),
+        "## Is the reported R² honest?\n",
+        honesty(results),
+        "## Every loss\n",
+        losses(results),
+        *[part for m in results.multiples for part in (f"## By game, N = {m:g} n log2 n\n", by_game(results, m))],
+    ]
+    if failed:
+        sections += ["## What could not run\n", "\n".join(f"- {line}" for line in failed) + "\n"]
+    out.write_text("\n".join(sections), encoding="utf-8")

@@ -1,0 +1,69 @@
+"""When a sequential measurement has seen enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from interplay._errors import InputError
+from interplay._explanation import Explanation
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What R² on unseen ablations is to be, for every output; false where nothing is asked for.
+
+    Parameters
+    ----------
+    until
+        The whole interval of R² is to lie at or above this.
+    tolerance
+        R² is to be known to within this much, up or down.
+    """
+
+    until: float | None = None
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.until is not None and not 0 < self.until < 1:
+            raise InputError(f"until must be an R² between 0 and 1, not {self.until!r}.")
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise InputError(f"tolerance must be a difference of R² between 0 and 1, not {self.tolerance!r}.")
+
+    def __bool__(self) -> bool:
+        return self.until is not None or self.tolerance is not None
+
+    def rounds(self, n: int, budget: int) -> Iterator[int]:
+        """Growing budgets up to ``budget``: from about two masks a feature, each a half more than the one before.
+
+        Designs are nested, so a round pays only for what it adds; all fits together take about three times the
+        last one's time.
+        """
+        allowed = max(32, 2 * n)
+        while self and allowed < 0.8 * budget:
+            yield allowed
+            allowed += allowed // 2
+        yield budget
+
+    def reached(self, explanation: Explanation) -> bool:
+        """Whether every output is there; an undefined R², of a constant output, meets any goal."""
+        for fit in explanation.fits:
+            found = fit.faithfulness
+            if np.isnan(found.r2):
+                continue
+            if self.until is not None and not found.low >= self.until:
+                return False
+            if self.tolerance is not None and not found.high - found.low <= 2 * self.tolerance:
+                return False
+        return bool(self)
+
+    def outcome(self, explanation: Explanation, used: int, budget: int) -> str:
+        """What became of the goal, for the reader of the result."""
+        goals = [f"R² of at least {self.until:g}"] if self.until is not None else []
+        goals += [f"R² known to ±{self.tolerance:g}"] if self.tolerance is not None else []
+        words = " and ".join(goals)
+        if self.reached(explanation):
+            return f"stopped after {used} of {budget} ablations, as soon as the goal was reached: {words}"
+        return f"the budget of {budget} ablations was used up before the goal was reached: {words}"
