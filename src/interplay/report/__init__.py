@@ -1,5 +1,6 @@
 """How an explanation is shown."""
 
+from interplay.report._influences import Influences, Pair, TrainingSummary, influences, training_summary, worst_examples
 from interplay.report._terminal import show
 
-__all__ = ["show"]
+__all__ = ["Influences", "Pair", "TrainingSummary", "influences", "show", "training_summary", "worst_examples"]
