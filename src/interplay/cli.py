@@ -148,22 +148,18 @@ def training(
     elif target is None:
         raise InputError("say which column to predict: --target COLUMN.")
     else:
-        options = {"model": model, "output": output, "group": group, "ignore": ignore}
-        game = csv_training(file, target, tests=tests, examples=examples, keep=keep, seeds=seeds, seed=seed, **options)
-    with processes(workers) if workers != 1 else contextlib.nullcontext() as executor:
-        _run(
-            game,
-            budget,
-            index,
-            top,
-            store,
-            no_store,
-            save,
-            json_,
-            method=method,
-            order=order,
+        game = csv_training(
+            file,
+            target,
+            model=model,
+            output=output,
+            tests=tests,
+            examples=examples,
+            group=group,
+            ignore=ignore,
+            keep=keep,
+            seeds=seeds,
             seed=seed,
-            executor=executor,
         )
 
 

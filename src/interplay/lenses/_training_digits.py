@@ -51,6 +51,7 @@ def digits_training(
         i = examples - 1 - copies - k
         wrong = next(digit for digit in classes if digit != labels[i])
         names[i], labels[i] = f"#{i} a {labels[i]} labelled {wrong}", wrong
+    shown = [f"test {i}: a {digit}" for i, digit in enumerate(y[examples:])]
     fit, score = sklearn_training(LogisticRegression(C=10.0, max_iter=500), train, labels, X[examples:], y[examples:])
     assert isinstance(score, SklearnScore)
     return training(
@@ -58,9 +59,7 @@ def digits_training(
         score,
         examples,
         show=_gallery(names, labels.tolist(), train),
-        targets=_gallery(
-            [f"test {i}: a {digit}" for i, digit in enumerate(y[examples:])], y[examples:].tolist(), X[examples:]
-        ),
+        targets=_gallery(shown, y[examples:].tolist(), X[examples:]),
         keep=keep,
         seed=seed,
     )
