@@ -161,6 +161,9 @@ def training(
             seeds=seeds,
             seed=seed,
         )
+    options = {"method": method, "order": order, "seed": seed}
+    with processes(workers) if workers != 1 else contextlib.nullcontext() as executor:
+        _run(game, budget, index, top, store, no_store, save, json_, executor=executor, **options)
 
 
 @app.command
