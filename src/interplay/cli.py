@@ -268,7 +268,7 @@ def main() -> None:
     """Entry point: a user's mistake ends in one sentence and status 2, Ctrl-C in status 130."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
+        app(sys.argv[1:])
     except InterplayError as error:
         _say(f"interplay: {error}")
         sys.exit(2)
