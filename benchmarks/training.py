@@ -91,21 +91,24 @@ def lds(options: argparse.Namespace) -> None:
         values = values.reshape(len(values), -1, game.repeats).mean(axis=2)
     seen, fresh = slice(0, options.budget), slice(options.budget, None)
     spread = values[seen].std(axis=0)
-    # the targets are the first that vary, chosen before anything is fitted
-    targets = np.flatnonzero(spread > 1e-6)[: options.targets]
+    # The targets are the first that vary enough to be ranked, chosen before anything is fitted.
+    targets = np.flatnonzero(spread > 0.25 * np.median(spread))[: options.targets]
     for method in options.method.split(","):
         began = time.perf_counter()
         found = ip.fit(masks[seen], values[seen][:, targets], method=method, order=3)
         predicted = np.column_stack([fit.spectrum.predict(masks[fresh]) for fit in found.fits])
-        ranks = [spearmanr(predicted[:, t], values[fresh][:, k]).statistic for t, k in enumerate(targets)]
+        ranks = [
+            float(spearmanr(predicted[:, t], values[fresh][:, k]).statistic) if np.ptp(predicted[:, t]) > 0 else 0.0
+            for t, k in enumerate(targets)  # a constant prediction ranks nothing: 0
+        ]
         record(
             options,
             kind="lds",
             task=options.task,
             keep=options.keep,
             method=method,
-            lds=float(np.nanmean(ranks)),
-            by_target=[round(float(rank), 4) for rank in ranks],
+            lds=float(np.mean(ranks)),
+            by_target=[round(rank, 4) for rank in ranks],
             budget=options.budget,
             seconds=round(time.perf_counter() - began, 1),
             retraining_seconds=round(seconds, 1),
