@@ -194,8 +194,8 @@ def write_report(found: list[dict], out: Path) -> None:
     sections = [
         "# Comparison with the peers\n",
         "Written by `python benchmarks/compare.py --work DIR --out docs/comparison.md`; see its head for the rules.\n",
-        "Methods marked * fit the same masks, the others choose their own at the same budget. R² is on 2,000 masks that "
-        "no method saw, against noiseless values where the truth is known.\n",
+        "Methods marked * fit the same masks, the others choose their own at the same budget. R² is on 2,000 masks "
+        "that no method saw, against noiseless values where the truth is known.\n",
         f"![R² against ablations]({picture.name})\n",
         "## Goals\n",
         goals(results),

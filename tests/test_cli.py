@@ -40,7 +40,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.fixture
 def explain_review(run: object) -> object:
     def call(*arguments: str) -> tuple[int, str, str]:
-        options = ("--model", str(demo_model()), "--reference", "a charming film", "--budget", "120")
+        options = ["--model", str(demo_model()), "--reference", "a charming film"]
+        options += [] if "--budget" in arguments else ["--budget", "120"]
         return run("text", "review.txt", *options, *arguments)  # type: ignore[operator]
 
     return call
@@ -123,7 +124,7 @@ def test_a_long_text_is_shown_around_its_strongest_features() -> None:
     from interplay.report import show
 
     text = "filler " * 600 + "brilliant " + "filler " * 600
-    game = ip.lenses.text(lambda texts: [float("brilliant" in t) for t in texts], text, unit=[(4200, 4209), (0, 6)])
+    game = ip.lenses.text(lambda texts: [float("brilliant" in t) for t in texts], text, unit=[(0, 6), (4200, 4209)])
     console = Console(file=StringIO(), width=80)
     show(ip.explain(game, budget=4), console=console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
@@ -164,7 +165,7 @@ def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str
         (["--store", "review.txt"], "review.txt is not an interplay store"),
         (["--store", "a.db", "--no-store"], "exclude each other"),
         (["--save", "no/where.json"], "its folder does not exist"),
-        (["--top", "-1"], "--top must not be negative"),
+        (["--top=-1"], "--top must not be negative"),
     ],
 )
 def test_a_mistake_beside_a_real_model_is_one_sentence_too(

@@ -7,11 +7,10 @@ from pathlib import Path
 from interplay._errors import MissingExtraError
 
 REVIEW = (
-    "I went in expecting nothing and came out humming. The plot is thin, the jokes are not always funny, "
-    "and the second act drags; yet the two leads never fail to charm, and the ending is anything but a "
-    "disappointment. Bring a friend, skip the popcorn."
+    "I would not say this film is bad: it never fails to charm, the jokes are not always subtle but always kind, "
+    "and the ending is anything but a disappointment. Bring a friend, skip the popcorn."
 )
-QUERY = "an enjoyable film with a satisfying ending"
+QUERY = "a disappointing film"
 
 
 def demo_model() -> Path:

@@ -56,7 +56,7 @@ def explain(
     budget
         The most ablations to make, all model calls included; repeated ones and those in the store count once.
     method
-        "auto", "exact", "lasso", "proxyspex", or an estimator with its options.
+        "auto", "exact", "lasso", "proxyspex", "gp", "spex", or an estimator with its options.
     labels
         Feature names, or their number, where ``game`` is a plain function.
     order
@@ -297,7 +297,15 @@ def _fit_output(
         faithfulness = measure_faithfulness(values, values, how="", first_order=None)
         return Fit(spectrum, faithfulness, min(order, masks.shape[1]), estimator.name, (note,))
     faithfulness = _judge(recovery, masks, values, seed)
-    return Fit(recovery.spectrum, faithfulness, recovery.order, recovery.method or estimator.name, recovery.notes)
+    return Fit(
+        recovery.spectrum,
+        faithfulness,
+        recovery.order,
+        recovery.method or estimator.name,
+        recovery.notes,
+        recovery.evidence,
+        recovery.uncertainty,
+    )
 
 
 def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faithfulness:

@@ -16,7 +16,8 @@ from interplay._faithfulness import Faithfulness
 from interplay._indices import canonical_index, compute_index
 from interplay._interactions import Interactions
 from interplay._layout import Layout, layout_from_dict
-from interplay._spectrum import Spectrum
+from interplay._spectrum import Features, Spectrum
+from interplay._uncertainty import Uncertainty
 
 FORMAT = 1
 """Version of the saved file; raised when an older reader could no longer read it."""
@@ -26,7 +27,8 @@ FORMAT = 1
 class Fit:
     """What an estimator recovered for one output.
 
-    ``order`` is the largest set it looked for; ``notes`` are what its reader should know.
+    ``order`` is the largest set it looked for; ``notes`` are what its reader should know; ``evidence`` says of sets
+    how they were found, and ``uncertainty`` how far coefficients can be trusted, where the estimator can say.
     """
 
     spectrum: Spectrum
@@ -34,6 +36,34 @@ class Fit:
     order: int
     method: str
     notes: tuple[str, ...] = ()
+    evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    uncertainty: Uncertainty | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts, read back by `from_dict`."""
+        return {
+            "spectrum": self.spectrum.to_dict(),
+            "faithfulness": self.faithfulness.to_dict(),
+            "order": self.order,
+            "method": self.method,
+            "notes": list(self.notes),
+            "evidence": [[list(key), dict(facts)] for key, facts in self.evidence.items()],
+            "uncertainty": None if self.uncertainty is None else self.uncertainty.to_list(self.spectrum),
+        }
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> Fit:
+        """The fit that `to_dict` wrote."""
+        spectrum, doubt = Spectrum.from_dict(parts["spectrum"]), parts["uncertainty"]
+        return cls(
+            spectrum,
+            Faithfulness.from_dict(parts["faithfulness"]),
+            int(parts["order"]),
+            str(parts["method"]),
+            tuple(parts["notes"]),
+            {tuple(key): facts for key, facts in parts["evidence"]},
+            None if doubt is None else Uncertainty.from_list(doubt, spectrum),
+        )
 
 
 @dataclass(frozen=True)
@@ -192,7 +222,9 @@ class Explanation:
             raise InputError(f"order must be at least 1, not {order}.")
         highest = 1 if name in ("sv", "bv") else min(highest, self.n)
         values, baseline = compute_index(self.spectrum, name, highest)
-        found = Interactions(name, highest, values, labels=self.labels, baseline=baseline)
+        doubt = self.fit.uncertainty
+        deviations = None if doubt is None else doubt.of(name, highest)
+        found = Interactions(name, highest, values, labels=self.labels, baseline=baseline, deviations=deviations)
         return found if top is None else found.top(top)
 
     def __repr__(self) -> str:
@@ -209,16 +241,7 @@ class Explanation:
             "interplay": FORMAT,
             "labels": list(self.labels),
             "outputs": None if self.outputs is None else list(self.outputs),
-            "fits": [
-                {
-                    "spectrum": fit.spectrum.to_dict(),
-                    "faithfulness": fit.faithfulness.to_dict(),
-                    "order": fit.order,
-                    "method": fit.method,
-                    "notes": list(fit.notes),
-                }
-                for fit in self.fits
-            ],
+            "fits": [fit.to_dict() for fit in self.fits],
             **{name: getattr(self, name) for name in ("budget", "used", "from_store", "seconds", "seed")},
             **{name: None if getattr(self, name) is None else list(getattr(self, name)) for name in ("full", "empty")},
             "notes": list(self.game_notes),
@@ -242,16 +265,7 @@ class Explanation:
             return cls(
                 labels=tuple(parts["labels"]),
                 outputs=_tuple(parts["outputs"]),
-                fits=tuple(
-                    Fit(
-                        Spectrum.from_dict(fit["spectrum"]),
-                        Faithfulness.from_dict(fit["faithfulness"]),
-                        int(fit["order"]),
-                        str(fit["method"]),
-                        tuple(fit["notes"]),
-                    )
-                    for fit in parts["fits"]
-                ),
+                fits=tuple(Fit.from_dict(fit) for fit in parts["fits"]),
                 **{name: parts[name] for name in ("budget", "used", "from_store", "seconds", "seed")},
                 full=_tuple(parts["full"]),
                 empty=_tuple(parts["empty"]),

@@ -127,10 +127,28 @@ def compute_index(spectrum: Spectrum, index: str, order: int) -> tuple[dict[Feat
     InputError
         If the index needs more than 20 million subsets of the stored sets.
     """
-    weight, only = _INDICES[index]
-    order = only or order
-    low, high = 1, order
+    order = _INDICES[index][1] or order
     baseline = _baseline(spectrum, index, order)
+    sums = _weighted_sums(spectrum, index, order, power=1)
+    rounding = 1e-14 * sum(map(abs, spectrum.coefficients.values()))  # sums that cancel leave only this behind
+    return {features: value for features, value in sums.items() if abs(value) > rounding}, baseline
+
+
+def compute_index_variances(variances: Spectrum, index: str, order: int) -> dict[Features, float]:
+    """The variance of an index of every nonempty set, from those of independent coefficients: sum w(s, t)^2 Var F(T).
+
+    Raises
+    ------
+    InputError
+        As `compute_index`.
+    """
+    return _weighted_sums(variances, index, _INDICES[index][1] or order, power=2)
+
+
+def _weighted_sums(spectrum: Spectrum, index: str, order: int, power: int) -> dict[Features, float]:
+    """``sum_{T >= S} w(s, t)^power F(T)`` for every nonempty S of at most ``order`` features."""
+    weight = _INDICES[index][0]
+    low, high = 1, order
     groups = [(ids, values) for ids, values in spectrum.by_order() if ids.shape[1] >= low]
 
     plan: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], int, float]] = []
@@ -138,7 +156,7 @@ def compute_index(spectrum: Spectrum, index: str, order: int) -> tuple[dict[Feat
     for ids, values in groups:
         t = ids.shape[1]
         for s in range(low, min(high, t) + 1):
-            w = float(weight(s, t, order))
+            w = float(weight(s, t, order)) ** power
             if w:
                 plan.append((ids, values, s, w))
                 total += len(ids) * comb(t, s)
@@ -154,8 +172,7 @@ def compute_index(spectrum: Spectrum, index: str, order: int) -> tuple[dict[Feat
         parts = [(ids, values, w) for ids, values, size, w in plan if size == s]
         if parts:
             sums.update(_superset_sums(spectrum.n, s, parts))
-    rounding = 1e-14 * sum(map(abs, spectrum.coefficients.values()))  # sums that cancel leave only this behind
-    return {features: value for features, value in sums.items() if abs(value) > rounding}, baseline
+    return sums
 
 
 def _baseline(spectrum: Spectrum, index: str, order: int) -> float:

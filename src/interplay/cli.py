@@ -23,6 +23,7 @@ app = App(
     name="interplay",
     help="Find which combinations of words, examples or components drive a model's output.",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # `main` says what was kept
 )
 
 Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
@@ -55,7 +56,7 @@ def demo(
 
     index = canonical_index(index)
     game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
-    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find it similar to: {QUERY!r}")
+    _say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
     _run(game, budget, index, top, store, no_store, save, json_)
 
 
@@ -175,6 +176,7 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show a saved explanation."""
+    _check_top(top)
     _print(load(file), canonical_index(index), top, json_)
 
 
@@ -193,6 +195,7 @@ def _run(
     from interplay.ablate import Store
     from interplay.report._announce import announced
 
+    _check_top(top)
     if store is not None and no_store:
         raise InputError("--store and --no-store exclude each other: give one of them.")
     if save is not None and not save.expanduser().absolute().parent.is_dir():
@@ -208,9 +211,12 @@ def _run(
         _say(f"saved      {save}")
 
 
-def _print(explanation: Explanation, index: str, top: int, json_: bool) -> None:
+def _check_top(top: int) -> None:
     if top < 0:
         raise InputError(f"--top must not be negative, but is {top}.")
+
+
+def _print(explanation: Explanation, index: str, top: int, json_: bool) -> None:
     if json_:
         print(json.dumps(_for_machines(explanation, index, top), ensure_ascii=False, allow_nan=False))
         return

@@ -11,21 +11,27 @@ from interplay.estimators._base import Estimator, Recovery, all_masks, biased_de
 if TYPE_CHECKING:
     from interplay.estimators._auto import Auto
     from interplay.estimators._exact import Exact
+    from interplay.estimators._gp import GP
     from interplay.estimators._lasso import Lasso
     from interplay.estimators._proxyspex import ProxySPEX
+    from interplay.estimators.spex import SPEX
 
 _METHODS = {
     "auto": ("_auto", "Auto"),
     "exact": ("_exact", "Exact"),
+    "gp": ("_gp", "GP"),
     "lasso": ("_lasso", "Lasso"),
     "proxyspex": ("_proxyspex", "ProxySPEX"),
+    "spex": ("spex", "SPEX"),
 }
 
 METHODS: tuple[str, ...] = tuple(_METHODS)
 """The names that ``method=`` knows."""
 
 __all__ = [
+    "GP",
     "METHODS",
+    "SPEX",
     "Auto",
     "Estimator",
     "Exact",

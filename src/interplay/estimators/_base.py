@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
 from interplay._game import Masks, Values
-from interplay._spectrum import Spectrum
+from interplay._spectrum import Features, Spectrum
+from interplay._uncertainty import Uncertainty
 
 _ENUMERABLE = 16  # up to so many features, all 2^n masks fit easily in memory and are drawn without replacement
 
@@ -39,6 +41,10 @@ class Recovery:
         The estimator that made it, where another one chose among several.
     alone
         Predictions at ``rows`` by single features alone, kept unseen in the same way, where they are at hand.
+    uncertainty
+        How far the coefficients can be trusted, where the estimator knows.
+    evidence
+        How coefficients were found, where the estimator can say: JSON-able facts by set.
     """
 
     spectrum: Spectrum
@@ -49,6 +55,8 @@ class Recovery:
     notes: tuple[str, ...] = ()
     method: str | None = None
     alone: Values | None = None
+    uncertainty: Uncertainty | None = None
+    evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Estimator(ABC):

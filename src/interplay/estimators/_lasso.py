@@ -90,8 +90,20 @@ class Lasso(Estimator):
             if previous is not None and (support == previous).all():
                 relaxed[row] = relaxed[row - 5]
             elif 0 < support.sum() < 0.9 * len(target):
-                solution = np.linalg.lstsq(gram[np.ix_(support, support)], moment[support], rcond=1e-10)[0]
-                relaxed[row, support] = solution
+                relaxed[row, support] = _solve(gram[np.ix_(support, support)], moment[support])
             previous = support
         both = np.concatenate([weights, relaxed])
         return both, middle - both @ mean
+
+
+def _solve(gram: npt.NDArray[np.float64], moment: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Least squares from its normal equations: by Cholesky, tens of times faster, where they are far from singular."""
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    try:
+        factor = cho_factor(gram)
+    except LinAlgError:
+        factor = None
+    if factor is not None and np.ptp(pivots := np.diag(factor[0])) < (1 - 1e-4) * pivots.max():
+        return np.asarray(cho_solve(factor, moment))
+    return np.asarray(np.linalg.lstsq(gram, moment, rcond=1e-10)[0])

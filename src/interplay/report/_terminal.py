@@ -8,6 +8,7 @@ import numpy as np
 
 from interplay._interactions import Interactions
 from interplay._layout import TextLayout, TrainingLayout
+from interplay._spectrum import Features
 from interplay.report._shading import shaded_text
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def _parts(explanation: Explanation, index: str, top: int, console: Console) -> 
         else:
             what = "no interaction" if title == "Together" else "no single effect"
             yield Text.assemble((title, "bold"), f"  {what} was found by {explanation.method}")
+    if found.deviations is not None:
+        yield Text("± is half of a 90% credible interval", style="dim")
     if isinstance(explanation.layout, TextLayout):
         shares = explanation.interactions("sv")
         values = np.array([shares.get((i,), 0.0) for i in range(explanation.n)])
@@ -141,11 +144,17 @@ def _table(found: Interactions, scale: float) -> Table:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(width=_BAR, no_wrap=True)
     table.add_column(overflow="fold")
-    for words, value in found.named():
+    for key, (words, value) in zip(found, found.named(), strict=True):
         style = "green" if value > 0 else "red"
         length = max(1, round(_BAR * abs(value) / scale)) if scale else 0
-        table.add_row(f"[{style}]{value:+.4f}[/]" if abs(value) < 1e4 else f"{value:+.3e}", "█" * length, _join(words))
+        table.add_row(f"[{style}]{_number(found, key)}[/]", "█" * length, _join(words))
     return table
+
+
+def _number(found: Interactions, key: Features) -> str:
+    if found.deviations is not None and key in found.deviations:
+        return found.format(key)
+    return f"{found[key]:+.4f}" if abs(found[key]) < 1e4 else f"{found[key]:+.3e}"
 
 
 def _join(words: tuple[str, ...]) -> str:

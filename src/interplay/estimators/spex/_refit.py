@@ -1,0 +1,136 @@
+"""Coefficients of candidate sets from the raw values: several ways to shrink, the best chosen on values held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._game import Masks, Values
+from interplay._spectrum import Features, characters, signs_of
+
+_LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 7.0)
+"""Penalties, in standard errors of one coefficient."""
+_FAMILIES = ("lasso", "relaxed lasso", "adaptive lasso")
+_ROUNDING = 1e-13  # of the mean square
+_STEPS = 300
+_BLOCK = 1 << 24  # characters held at once: 64 MiB as float32
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What least squares needs to know of N samples: mean products of K characters (K, K) and with the values (K,)."""
+
+    gram: npt.NDArray[np.float64]
+    moment: npt.NDArray[np.float64]
+    square: float
+    count: int
+
+    def __add__(self, other: Moments) -> Moments:
+        total = self.count + other.count
+        a, b = self.count / total, other.count / total
+        return Moments(
+            a * self.gram + b * other.gram,
+            a * self.moment + b * other.moment,
+            a * self.square + b * other.square,
+            total,
+        )
+
+
+def character_columns(keys: list[Features], masks: Masks) -> npt.NDArray[np.float32]:
+    """chi_S(m) of every set and mask, (N, K)."""
+    signs = signs_of(masks)
+    columns = np.empty((len(keys), len(masks)), dtype=np.float32)
+    by_order: dict[int, list[int]] = {}
+    for row, key in enumerate(keys):
+        by_order.setdefault(len(key), []).append(row)
+    for order, rows in by_order.items():
+        ids = np.array([keys[row] for row in rows], dtype=np.intp).reshape(len(rows), order)
+        columns[rows] = characters(signs, ids)
+    return columns.T
+
+
+def moments_of(keys: list[Features], masks: Masks, values: Values) -> Moments:
+    """The moments of ``keys`` on samples, computed in bounded memory."""
+    size = len(keys)
+    gram, moment = np.zeros((size, size)), np.zeros(size)
+    step = max(1, _BLOCK // max(1, size))
+    for start in range(0, len(masks), step):
+        columns = character_columns(keys, masks[start : start + step])
+        gram += columns.T @ columns  # exact: sums of +-1 below 2^24 in float32
+        moment += columns.T.astype(np.float64) @ values[start : start + step]
+    count = max(1, len(masks))
+    return Moments(gram / count, moment / count, float((values**2).sum()) / count, len(masks))
+
+
+def solutions(moments: Moments) -> npt.NDArray[np.float64]:
+    """Coefficients (K, C) of every candidate refit: each family at each penalty. Row 0, the constant, is never shrunk.
+
+    Lasso; least squares on what the lasso selected (Meinshausen 2007); and the lasso whose penalties are smaller
+    for sets that least squares finds strong (Zou 2006).
+    """
+    gram, moment = moments.gram, moments.moment
+    size = len(moment)
+    ridge = 1e-9 if size <= moments.count // 2 else 1.0 / np.sqrt(moments.count)
+    shrunk = gram + ridge * np.diag(np.r_[0.0, np.ones(size - 1)])
+    plain: npt.NDArray[np.float64] = np.linalg.solve(shrunk, moment)
+    if ridge <= 1e-9:  # one step of refinement takes the ridge out again
+        plain = plain + np.linalg.solve(shrunk, moment - gram @ plain)
+    left = moments.square - 2 * plain @ moment + plain @ gram @ plain
+    if left < _ROUNDING * moments.square:
+        left = 0.0  # an exact fit: the rest is cancellation, not noise to shrink against
+    spread = np.sqrt(max(float(left), 0.0) * moments.count / max(1.0, moments.count - size))
+    unit = spread / np.sqrt(moments.count)
+    levels = np.array(_LEVELS) * unit
+    ones = np.r_[0.0, np.ones(size - 1)]
+    lasso = _lasso(gram, moment, ones[:, None] * levels, plain)
+    adaptive_weights = ones * unit / np.maximum(np.abs(plain), 0.1 * unit + 1e-300)
+    adaptive = _lasso(gram, moment, adaptive_weights[:, None] * levels * 2, plain)
+    relaxed = np.zeros_like(lasso)
+    for column in range(lasso.shape[1]):
+        chosen = np.flatnonzero(lasso[:, column])
+        if column == 0 or len(chosen) == size:
+            relaxed[:, column] = plain
+        elif len(chosen) < moments.count:
+            part = gram[np.ix_(chosen, chosen)]
+            relaxed[chosen, column] = np.linalg.lstsq(part, moment[chosen], rcond=1e-12)[0]
+    return np.concatenate([lasso, relaxed, adaptive], axis=1)
+
+
+def describe(column: int) -> str:
+    """The refit of one column of `solutions`, in words."""
+    family, level = divmod(column, len(_LEVELS))
+    if _LEVELS[level] == 0:
+        return "least squares"
+    return f"{_FAMILIES[family]}, penalty {_LEVELS[level]:g} standard errors"
+
+
+def _lasso(
+    gram: npt.NDArray[np.float64],
+    moment: npt.NDArray[np.float64],
+    penalties: npt.NDArray[np.float64],
+    start: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Lasso solutions (K, L) for L penalties at once, by accelerated proximal gradient (Beck & Teboulle 2009).
+
+    Characters are almost orthogonal over the samples, so a few dozen steps suffice.
+    """
+    vector = np.ones(len(moment)) / np.sqrt(len(moment))
+    for _ in range(30):
+        image = gram @ vector
+        vector = image / max(float(np.linalg.norm(image)), 1e-300)
+    rate = 1.0 / (1.05 * max(float(vector @ gram @ vector), 1e-12))
+    solution = np.repeat(start[:, None], penalties.shape[1], axis=1)
+    ahead, momentum = solution, 1.0
+    scale = max(float(np.abs(start).max()), 1e-300)
+    for _ in range(_STEPS):
+        moved = ahead - rate * (gram @ ahead - moment[:, None])
+        new = np.sign(moved) * np.maximum(np.abs(moved) - rate * penalties, 0.0)
+        change = float(np.abs(new - solution).max())
+        following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = new + (momentum - 1) / following * (new - solution)
+        solution, momentum = new, following
+        if change < 1e-7 * scale:
+            break
+    return solution
