@@ -90,9 +90,9 @@ def lds(options: argparse.Namespace) -> None:
     if game.repeats > 1:
         values = values.reshape(len(values), -1, game.repeats).mean(axis=2)
     seen, fresh = slice(0, options.budget), slice(options.budget, None)
-    spread = values[seen].std(axis=0)
-    # The targets are the first that vary enough to be ranked, chosen before anything is fitted.
-    targets = np.flatnonzero(spread > 0.25 * np.median(spread))[: options.targets]
+    # The targets are the first that can be ranked (no value makes up half), chosen before anything is fitted.
+    common = np.array([np.unique(column.round(9), return_counts=True)[1].max() for column in values.T])
+    targets = np.flatnonzero(common < len(values) / 2)[: options.targets]
     for method in options.method.split(","):
         began = time.perf_counter()
         found = ip.fit(masks[seen], values[seen][:, targets], method=method, order=3)
