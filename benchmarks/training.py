@@ -116,7 +116,7 @@ def lds(options: argparse.Namespace) -> None:
 
 
 def planted(seed: int) -> tuple[ip.Game, dict[tuple[int, int], str], tuple[Any, ...]]:
-    """Two clouds, and ten test points each with a corner of its own, where pairs of examples were planted.
+    """Two clouds, and six test points each with a corner of its own, where pairs of examples were planted.
 
     A corner is a direction that no cloud uses, so what is planted there decides its test point: two exact copies
     ("duplicates"); an example and its twin with the wrong label ("twins"); two examples that must both be there to
@@ -125,7 +125,7 @@ def planted(seed: int) -> tuple[ip.Game, dict[tuple[int, int], str], tuple[Any, 
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(seed)
-    corners, width, base = 9, 4, 42
+    corners, width, base = 6, 4, 42
     X = np.zeros((base, width + corners))
     y = np.arange(base) % 2
     X[:, :width] = rng.normal(size=(base, width)) + 1.5 * (2 * y[:, None] - 1) * (np.arange(width) == 0)
@@ -185,7 +185,7 @@ def truth(options: argparse.Namespace) -> None:
             order = np.dstack(np.unravel_index(np.argsort(-strongest, axis=None), strongest.shape))[0]
             top = {tuple(sorted(map(int, pair))) for pair in order[: len(pairs)]}
             hits = [kind for pair, kind in pairs.items() if pair in top]
-            kinds = {kind: hits.count(kind) / 3 for kind in ("duplicates", "twins", "together")}
+            kinds = {kind: hits.count(kind) * 3 / len(pairs) for kind in ("duplicates", "twins", "together")}
             record(options, kind="truth", seed=seed, method=name, precision=len(hits) / len(pairs), **kinds)
 
 

@@ -69,17 +69,35 @@ def test_the_summary_weighs_examples_pairs_and_classes_over_all_outputs() -> Non
 
 
 def test_of_two_harmful_twins_pairs_know_that_both_must_go() -> None:
-    # either twin alone does all the harm; one harmful single does less than the twins, more than half of them
-    game = ip.lenses.training(
-        lambda kept: kept, lambda kept: -2.0 * (0 in kept or 1 in kept) - 1.5 * (2 in kept) + 1.0 * (3 in kept), 4
-    )
-    result = ip.explain(game, budget=16)
-    assert worst_examples(result, 1) == (2,)
-    assert set(worst_examples(result, 3)) == {0, 1, 2}
-    assert worst_examples(result, 1, pairs=False) == (2,)
+    # 0 and 1 are twins, either does all the harm; 2 harms less than both and more than one of them on average
+    def harm(kept: np.ndarray) -> float:
+        return -2.0 * (0 in kept or 1 in kept) - 1.1 * (2 in kept) - 1.05 * (3 in kept) + (4 in kept)
+
+    result = ip.explain(ip.lenses.training(lambda kept: kept, harm, 5), budget=32)
+    assert worst_examples(result, 2, pairs=False) == (2, 3)  # each twin alone seems to do 1.0
+    assert worst_examples(result, 4)[:2] == (2, 3)
+    assert set(worst_examples(result, 4)) == {0, 1, 2, 3}
     assert worst_examples(result, 0) == ()
-    with pytest.raises(ip.InputError, match="k must lie between 0 and 3, not 4"):
-        worst_examples(result, 4)
+    with pytest.raises(ip.InputError, match="k must lie between 0 and 4, not 5"):
+        worst_examples(result, 5)
+
+
+def test_the_worst_are_chosen_by_means_over_the_rest_at_the_keep_rate() -> None:
+    values = np.random.default_rng(0).normal(size=64)
+    game = ip.lenses.training(lambda kept: kept, lambda kept: values[int((1 << kept).sum())], 6, keep=0.7)
+    result = ip.explain(game, budget=64)
+    masks = ip.design(6, 64)
+    weight = np.where(masks, 0.7, 0.3)
+    gone: list[int] = []
+    for _ in range(3):
+        means = []
+        for i in range(6):
+            out = [*gone, i]
+            rows = ~masks[:, out].any(axis=1)
+            measure = np.delete(weight[rows], out, axis=1).prod(axis=1)
+            means.append(-np.inf if i in gone else (measure * values[masks[rows] @ (1 << np.arange(6))]).sum())
+        gone.append(int(np.argmax(means)))
+    assert worst_examples(result, 3) == tuple(gone)
 
 
 def printed(explanation: ip.Explanation, width: int = 80) -> str:

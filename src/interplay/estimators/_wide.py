@@ -15,15 +15,54 @@ from interplay.estimators._base import Estimator, Recovery
 
 Floats32 = npt.NDArray[np.float32]
 
+_WIDTH = 2048  # columns of the Gram matrix made at a time
 LARGE = 20_000_000
 """Entries of masks above which whole copies of them are not affordable."""
+
+
+@dataclass
+class _Sums:
+    """Sums over ablations, to which more can be added; centred only when used, so that one Gram matrix is enough.
+
+    Sums of signs are whole numbers, exact in 4 bytes up to 2^24 ablations.
+    """
+
+    gram: Floats32  # (n, n), of products of signs
+    cross: Floats32  # (n, T), of signs with targets
+    signs: Floats32  # (n,)
+    target: Floats32  # (T,)
+    count: int
+
+    @classmethod
+    def zero(cls, n: int, outputs: int) -> _Sums:
+        shapes: list[tuple[int, ...]] = [(n, n), (n, outputs), (n,), (outputs,)]
+        gram, cross, signs, target = (np.zeros(shape, dtype=np.float32) for shape in shapes)
+        return cls(gram, cross, signs, target, count=0)
+
+    @property
+    def moment(self) -> Floats32:
+        """Covariances of the signs with the targets, (n, T)."""
+        count = np.float32(self.count)
+        moment: Floats32 = self.cross / count - (self.signs / count)[:, None] * (self.target / count)
+        return moment
+
+    def covariance_times(self, weights: Floats32) -> Floats32:
+        """The covariance matrix of the signs times ``weights`` (n, T)."""
+        count = np.float32(self.count)
+        product: Floats32 = self.gram @ weights / count - (self.signs / count)[:, None] * (self.signs / count @ weights)
+        return product
+
+    def intercepts(self, weights: Floats32) -> Floats32:
+        """What is left of the targets' means, (T,)."""
+        left: Floats32 = (self.target - self.signs @ weights) / np.float32(self.count)
+        return left
 
 
 @dataclass(frozen=True)
 class Wide(Estimator):
     """The lasso of single features for all outputs together, as datamodels need it (Ilyas et al., ICML 2022).
 
-    The masks are read in blocks into one Gram matrix that all outputs share (n² numbers of 4 bytes, twice), and an
+    The masks are read in blocks into one Gram matrix that all outputs share (n² numbers of 4 bytes), and an
     accelerated proximal gradient method (FISTA, Beck & Teboulle 2009) follows the penalties down for all outputs
     side by side; each of them is also tried relaxed (Meinshausen 2007), without a penalty on the features that it
     selected, which undoes its shrinkage. Each output's penalty is chosen on ablations held out of the fit; then all
@@ -62,30 +101,32 @@ class Wide(Estimator):
         scale = values.std(axis=0)
         target = ((values - values.mean(axis=0)) / scale).astype(np.float32)
 
-        gram, moment, means, middle = self._moments(masks, target, np.flatnonzero(fitted))
-        largest = np.abs(moment).max(axis=0)  # above this penalty every coefficient of an output is zero
+        sums = _Sums.zero(n, values.shape[1])
+        self._add(sums, masks, target, np.flatnonzero(fitted))
+        # Above this penalty every coefficient of an output is zero.
+        largest = np.abs(sums.moment).max(axis=0)
         ladder = np.geomspace(1.0, self.smallest, self.penalties, dtype=np.float32)
         predictions = np.empty((2 * self.penalties, held, values.shape[1]), dtype=np.float32)
-        weights = np.zeros_like(moment)
-        step = 1.0 / _largest_eigenvalue(gram, seed)
-        for level, share in enumerate(ladder):
-            weights = self._descend(gram, moment, share * largest, weights, step)
-            predictions[level] = self._predict(masks, rows, weights, middle - means @ weights)
-            relaxed = self._descend(gram, moment, 0 * largest, weights, step, weights != 0)
-            predictions[self.penalties + level] = self._predict(masks, rows, relaxed, middle - means @ relaxed)
+        weights = np.zeros_like(sums.cross)
+        step = 1.0 / _largest_eigenvalue(sums, seed)
+        for rung, share in enumerate(ladder):
+            weights = self._descend(sums, share * largest, weights, step)
+            predictions[rung] = self._predict(masks, rows, weights, sums.intercepts(weights))
+            relaxed = self._descend(sums, 0 * largest, weights, step, weights != 0)
+            predictions[self.penalties + rung] = self._predict(masks, rows, relaxed, sums.intercepts(relaxed))
         half = np.arange(held) % 2  # each half is scored with the penalty that the other half chooses
         picks = [choose((predictions[:, :, t] - target[rows, t]) ** 2, half) for t in range(values.shape[1])]
-        del gram
-        gram, moment, means, middle = self._moments(masks, target, np.arange(count))
-        chosen_level = np.array([best % self.penalties for best, _ in picks])
-        penalty = ladder[chosen_level] * np.abs(moment).max(axis=0)
-        weights = np.zeros_like(moment)
-        step = 1.0 / _largest_eigenvalue(gram, seed)
-        for share in ladder:
-            weights = self._descend(gram, moment, np.maximum(penalty, share * largest), weights, step)
-        relaxed = self._descend(gram, moment, 0 * largest, weights, step, weights != 0)
+        level = np.array([best % self.penalties for best, _ in picks])
+        self._add(sums, masks, target, rows)
+        largest = np.abs(sums.moment).max(axis=0)
+        penalty = ladder[level] * largest
+        weights = np.zeros_like(sums.cross)
+        step = 1.0 / _largest_eigenvalue(sums, seed)
+        for share in ladder[: level.max() + 1]:
+            weights = self._descend(sums, np.maximum(penalty, share * largest), weights, step)
+        relaxed = self._descend(sums, 0 * largest, weights, step, weights != 0)
         weights = np.where(np.array([best for best, _ in picks]) < self.penalties, weights, relaxed)
-        intercepts = middle - means @ weights
+        intercepts = sums.intercepts(weights)
         recoveries = []
         for t, (_, chosen) in enumerate(picks):
             centre, spread = float(values[:, t].mean()), float(scale[t])
@@ -106,41 +147,31 @@ class Wide(Estimator):
             )
         return recoveries
 
-    def _moments(
-        self, masks: Masks, target: Floats32, rows: npt.NDArray[np.intp]
-    ) -> tuple[Floats32, Floats32, Floats32, Floats32]:
-        """Covariances of the signs (n, n) and with the targets (n, T), and the means of both, block by block."""
-        n, count = masks.shape[1], np.float32(len(rows))
-        gram = np.zeros((n, n), dtype=np.float32)
-        moment = np.zeros((n, target.shape[1]), dtype=np.float32)
-        sums = np.zeros(n, dtype=np.float32)
+    def _add(self, sums: _Sums, masks: Masks, target: Floats32, rows: npt.NDArray[np.intp]) -> None:
+        """Add ablations to the sums, a block at a time."""
         for start in range(0, len(rows), self.block):
             part = rows[start : start + self.block]
             signs = _signs(masks[part])
-            for left in range(0, n, 2048):  # a product at a time, so that no second Gram matrix is made
-                gram[left : left + 2048] += signs[:, left : left + 2048].T @ signs
-            moment += signs.T @ target[part]
-            sums += signs.sum(axis=0)
-        means, middle = sums / count, target[rows].mean(axis=0)
-        for left in range(0, n, 2048):  # sums of signs are whole numbers: exact in 4 bytes up to 2^24 ablations
-            gram[left : left + 2048] /= count
-            gram[left : left + 2048] -= means[left : left + 2048, None] * means
-        return gram, moment / count - np.outer(means, middle), means, middle
+            for left in range(0, signs.shape[1], _WIDTH):  # so that no second Gram matrix is made
+                sums.gram[left : left + _WIDTH] += signs[:, left : left + _WIDTH].T @ signs
+            sums.cross += signs.T @ target[part]
+            sums.signs += signs.sum(axis=0)
+            sums.target += target[part].sum(axis=0)
+        sums.count += len(rows)
 
     def _descend(
         self,
-        gram: Floats32,
-        moment: Floats32,
+        sums: _Sums,
         penalty: Floats32,
         weights: Floats32,
         step: float,
         support: npt.NDArray[np.bool_] | None = None,
     ) -> Floats32:
         """FISTA for ``w' G w / 2 - w' m + penalty |w|``, each column with its own penalty (T,), inside ``support``."""
-        threshold = np.float32(step) * penalty
+        threshold, moment = np.float32(step) * penalty, sums.moment
         ahead, momentum = weights, 1.0
         for _ in range(self.steps):
-            moved = ahead - np.float32(step) * (gram @ ahead - moment)
+            moved = ahead - np.float32(step) * (sums.covariance_times(ahead) - moment)
             shrunk = np.sign(moved) * np.maximum(np.abs(moved) - threshold, np.float32(0))
             if support is not None:
                 shrunk *= support
@@ -159,12 +190,12 @@ def _signs(masks: Masks) -> Floats32:
     return np.where(masks, np.float32(-1), np.float32(1))
 
 
-def _largest_eigenvalue(gram: Floats32, seed: int) -> float:
+def _largest_eigenvalue(sums: _Sums, seed: int) -> float:
     """By power iteration, with a margin: the step of the descent must not exceed its inverse."""
-    vector = np.random.default_rng(seed).normal(size=len(gram)).astype(np.float32)
+    vector = np.random.default_rng(seed).normal(size=(len(sums.gram), 1)).astype(np.float32)
     value = 1.0
     for _ in range(20):
-        vector = gram @ vector
+        vector = sums.covariance_times(vector)
         value = float(np.linalg.norm(vector)) or 1.0
         vector /= np.float32(value)
     return 1.1 * value
