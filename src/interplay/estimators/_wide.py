@@ -43,14 +43,14 @@ class _Sums:
     def moment(self) -> Floats32:
         """Covariances of the signs with the targets, (n, T)."""
         count = np.float32(self.count)
-        moment: Floats32 = self.cross / count - (self.signs / count)[:, None] * (self.target / count)
-        return moment
+        return np.asarray(self.cross / count - (self.signs / count)[:, None] * (self.target / count), dtype=np.float32)
 
     def covariance_times(self, weights: Floats32) -> Floats32:
         """The covariance matrix of the signs times ``weights`` (n, T)."""
         count = np.float32(self.count)
-        product: Floats32 = self.gram @ weights / count - (self.signs / count)[:, None] * (self.signs / count @ weights)
-        return product
+        mean: Floats32 = np.asarray(self.signs / count, dtype=np.float32)
+        shift = mean[:, None] * (mean @ weights)
+        return np.asarray(self.gram @ weights / count - shift, dtype=np.float32)
 
     def intercepts(self, weights: Floats32) -> Floats32:
         """What is left of the targets' means, (T,)."""
