@@ -54,8 +54,7 @@ class _Sums:
 
     def intercepts(self, weights: Floats32) -> Floats32:
         """What is left of the targets' means, (T,)."""
-        left: Floats32 = (self.target - self.signs @ weights) / np.float32(self.count)
-        return left
+        return np.asarray((self.target - self.signs @ weights) / np.float32(self.count), dtype=np.float32)
 
 
 @dataclass(frozen=True)
