@@ -11,6 +11,7 @@ from interplay._faithfulness import is_constant, r_squared
 from interplay._game import Masks, Values
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._exact import _MOST_FEATURES, Exact
+from interplay.estimators._gp import GP
 from interplay.estimators._lasso import Lasso
 from interplay.estimators._proxyspex import ProxySPEX
 from interplay.estimators._wide import LARGE, Wide
@@ -21,7 +22,7 @@ class Auto(Estimator):
     """Exact where all masks fit the budget, else whichever of its candidates predicts unseen ablations best."""
 
     name: ClassVar[str] = "auto"
-    candidates: tuple[Estimator, ...] = (Lasso(), ProxySPEX())
+    candidates: tuple[Estimator, ...] = (Lasso(), ProxySPEX(), GP())
 
     def design(self, n: int, budget: int, seed: int) -> Masks:
         """All masks where they fit the budget, else uniform ones."""
