@@ -13,6 +13,7 @@ from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._exact import _MOST_FEATURES, Exact
 from interplay.estimators._lasso import Lasso
 from interplay.estimators._proxyspex import ProxySPEX
+from interplay.estimators._wide import LARGE, Wide
 
 _TIE = 1e-4  # of the variance: a smaller gain does not pay for a less simple answer
 
@@ -29,6 +30,17 @@ class Auto(Estimator):
         if n <= _MOST_FEATURES and budget >= 1 << n:
             return Exact().design(n, budget, seed)
         return super().design(n, budget, seed)
+
+    def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
+        """One fit per output; where the masks are too many for copies of them, single features by `Wide`."""
+        if masks.size <= LARGE:
+            return super().fit_outputs(masks, values, order=order, seed=seed)
+        note = (
+            f"auto chose the lasso of single features for all outputs at once: {len(masks)} ablations of "
+            f"{masks.shape[1]} features are too many to look for interactions in memory"
+        )
+        found = Wide().fit_outputs(masks, values, order=order, seed=seed)
+        return [replace(recovery, notes=(note, *recovery.notes)) for recovery in found]
 
     def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit every candidate on the same masks and keep the best by its error on masks it did not see."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._interactions import Interactions
-from interplay._layout import GridLayout, TextLayout
+from interplay._layout import GridLayout, TextLayout, TrainingLayout
 from interplay._spectrum import Features
 from interplay.report._grid import energy_shares, pairs_by_row, shaded_grid
 from interplay.report._shading import shaded_text
@@ -40,6 +40,8 @@ INDEX_NAMES = {
 def show(explanation: Explanation, *, index: str = "fbii", top: int = 10, console: Console | None = None) -> None:
     """Print an explanation; one after the other where it has several outputs.
 
+    Of training examples: a summary over all outputs, then the test points that pairs of examples move most.
+
     Parameters
     ----------
     explanation
@@ -54,6 +56,12 @@ def show(explanation: Explanation, *, index: str = "fbii", top: int = 10, consol
     from rich.console import Console
 
     target = console or Console(highlight=False)
+    if isinstance(explanation.layout, TrainingLayout):
+        from interplay.report._training import training_parts
+
+        for part in training_parts(explanation, top, colour=_has_colour(target), width=target.width):
+            target.print(part)
+        return
     for position in range(len(explanation.fits)):
         one = explanation.for_output(position)
         if len(explanation.fits) > 1:
