@@ -23,6 +23,7 @@ from interplay.ablate import Measurement, Progress, Store, measure
 from interplay.estimators import Estimator, Recovery, biased_design, get_estimator
 
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
+_FEW = 1000  # ablations up to which one thread is as fast as several
 _FEWEST = 4  # ablations from which anything at all can be estimated
 
 
@@ -249,19 +250,32 @@ def _explain_values(
 ) -> Explanation:
     columns = values[:, None] if values.ndim == 1 else values
     varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
-    recoveries = dict(
-        zip(varied, estimator.fit_outputs(masks, columns[:, varied], order=order, seed=seed), strict=True)
-        if varied
-        else ()
-    )
-    fits = tuple(
-        _fit_output(masks, np.ascontiguousarray(column), estimator, recoveries.get(t), order=order, seed=seed)
-        for t, column in enumerate(columns.T)
-    )
+    with _few_threads(len(masks)):
+        recoveries = dict(
+            zip(varied, estimator.fit_outputs(masks, columns[:, varied], order=order, seed=seed), strict=True)
+            if varied
+            else ()
+        )
+        fits = tuple(
+            _fit_output(masks, np.ascontiguousarray(column), estimator, recoveries.get(t), order=order, seed=seed)
+            for t, column in enumerate(columns.T)
+        )
     outputs = game.outputs
     if outputs is None and values.ndim == 2:
         outputs = tuple(f"output {t}" for t in range(values.shape[1]))
     return Explanation(labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout)
+
+
+@contextlib.contextmanager
+def _few_threads(count: int) -> Iterator[None]:
+    """One thread for linear algebra on few ablations: several would mostly wait for one another, on a busy machine
+    many times longer than they work.
+    """
+    import scipy.linalg  # noqa: F401 - a library that is not loaded yet would not be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if count <= _FEW else None):
+        yield
 
 
 def _explain_measured(
