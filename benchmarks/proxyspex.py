@@ -102,7 +102,7 @@ def document(rows: list[dict], report: str) -> str:
     return "\n".join(
         [
             "# ProxySPEX: ours and the authors'\n",
-            "Written by `python benchmarks/proxyspex.py --work DIR --out docs/proxyspex.md`, whose head has the rules.\n",
+            "Written by `benchmarks/proxyspex.py --work DIR --out docs/proxyspex.md`, whose head has the rules.\n",
             report + "\n",
             head,
             "|---" * 9 + "|",

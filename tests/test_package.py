@@ -22,7 +22,7 @@ MODULES = sorted(name for _, name, _ in pkgutil.walk_packages([str(SOURCE)], "in
 # Imports run downwards along the path of the data; a room may import those before it and its own.
 ROOMS = ["nouns", "ablate", "estimators", "models", "lenses", "explain", "report", "cli"]
 _NOUNS = {"_errors", "_game", "_layout", "_spectrum", "_indices", "_interactions", "_faithfulness"}
-_NOUNS |= {"_uncertainty", "_explanation"}
+_NOUNS |= {"_uncertainty", "_explanation", "_repeats", "_keep"}
 
 
 def room(module: str) -> str:

@@ -15,7 +15,7 @@ from interplay._faithfulness import Faithfulness
 from interplay._game import Game
 from interplay._indices import INDICES
 from interplay._interactions import Interactions
-from interplay._layout import TextLayout
+from interplay._layout import GridLayout, TextLayout
 from interplay._spectrum import Spectrum
 from interplay.ablate import Progress, Store
 
@@ -27,6 +27,7 @@ __all__ = [
     "Explanation",
     "Faithfulness",
     "Game",
+    "GridLayout",
     "InputError",
     "Interactions",
     "InterplayError",

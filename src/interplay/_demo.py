@@ -1,4 +1,4 @@
-"""The demo's review and model."""
+"""The demo's review, pairs of sentences and model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ REVIEW = (
     "and the ending is anything but a disappointment. Bring a friend, skip the popcorn."
 )
 QUERY = "a disappointing film"
+PAIRS = (
+    ("A dog runs across the wet grass.", "A puppy is running over a lawn after the rain."),
+    ("The bank raised its interest rates.", "Borrowing money has become more expensive."),
+    ("She plays the violin every evening.", "Each night the musician practises her instrument."),
+    ("The old bridge was closed for repairs.", "Engineers shut the crossing to fix it."),
+)
 
 
 def demo_model() -> Path:

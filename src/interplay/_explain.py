@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import InputError
+from interplay._errors import AblationError, InputError
 from interplay._explanation import Explanation, Fit, Point
 from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
-from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
+from interplay._game import Game, Masks, Values, averaged, check_labels, check_masks, check_values
 from interplay._goal import Goal
+from interplay._repeats import noise_notes
 from interplay._spectrum import Spectrum
-from interplay.ablate import Progress, Store, measure
-from interplay.estimators import Estimator, Recovery, get_estimator
+from interplay.ablate import Measurement, Progress, Store, measure
+from interplay.estimators import Estimator, Recovery, biased_design, get_estimator
 
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
 _FEWEST = 4  # ablations from which anything at all can be estimated
@@ -96,16 +97,17 @@ def explain(
     paid, seconds = 0, 0.0
     with _opened(store, always=len(schedule) > 1) as opened, _watched(progress) as watch:
         for allowed in schedule:
-            masks, ends = plan(estimator, game.n, allowed, seed)
+            masks, ends = plan(estimator, game.n, allowed, seed, game.keep)
             asked = np.concatenate([ends, masks])
             measured = measure(game, asked, store=opened, executor=executor, progress=watch)
-            values = measured.values[len(ends) :]
-            explanation = _explain_values(masks, values, estimator, game, order=order, seed=seed)
+            explanation = _explain_measured(asked, len(ends), measured, estimator, game, order=order, seed=seed)
             paid, seconds = paid + measured.measured, seconds + measured.seconds
             curve.append(Point.of(measured.distinct, explanation.fits))
             if goal.reached(explanation):
                 break
     notes = game.notes + measured.notes
+    if game.keep != 0.5 and len(masks) < 1 << min(game.n, 60):
+        notes += (f"each feature was kept with probability {game.keep:g}: R² speaks for such ablations",)
     if goal:
         notes += (goal.outcome(explanation, measured.distinct, budget),)
     if budget > measured.distinct == 1 << game.n:
@@ -116,17 +118,17 @@ def explain(
         used=measured.distinct,
         from_store=measured.distinct - paid,
         seconds=seconds,
-        full=_find(asked, measured.values, kept=True),
-        empty=_find(asked, measured.values, kept=False),
+        keep=game.keep,
         game_notes=notes,
         curve=tuple(curve),
     )
 
 
-def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0) -> Masks:
+def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0, keep: float = 0.5) -> Masks:
     """Masks (N, n), N <= ``budget``, whose values `fit` can turn into an explanation.
 
-    For ablations measured elsewhere; a larger budget keeps every mask of a smaller one.
+    For ablations measured elsewhere; a larger budget keeps every mask of a smaller one. ``keep`` is the probability
+    with which each feature is kept.
 
     >>> import interplay as ip
     >>> ip.design(3, 100).shape, ip.design(30, 100).shape
@@ -135,7 +137,9 @@ def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int =
     if n < 1:
         raise InputError(f"there must be at least one feature, not n = {n}.")
     _check_options(budget, 1)
-    return get_estimator(method).design(n, budget, seed)
+    if not 0 < keep < 1:
+        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+    return _draw(get_estimator(method), n, budget, seed, keep)
 
 
 def fit(
@@ -199,7 +203,7 @@ def as_game(game: Game | Callable[[Masks], Any], labels: Sequence[str] | int | N
     return Game(game, labels)
 
 
-def plan(estimator: Estimator, n: int, budget: int, seed: int) -> tuple[Masks, Masks]:
+def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float = 0.5) -> tuple[Masks, Masks]:
     """The masks to fit, and the ends to measure besides: nothing ablated, everything ablated.
 
     The ends tell a reader what the model says of the untouched input. They are no uniform sample, so they take
@@ -211,12 +215,24 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int) -> tuple[Masks, M
         raise InputError(
             f"a budget of {budget} is too small to estimate anything for {n} features: allow at least {_FEWEST}."
         )
-    masks = estimator.design(n, budget, seed)
+    masks = _draw(estimator, n, budget, seed, keep)
     if complete or budget < _ENDS:
         return masks, ends[:0]
     if budget - len(masks) >= len(ends):
         return masks, ends
     return (masks[: -len(ends)], ends) if estimator.any_masks else (masks, ends[:0])
+
+
+def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> Masks:
+    """The estimator's masks, or where features are not kept half of the time, masks at that rate if it takes any."""
+    if keep == 0.5 or (n < 60 and budget >= 1 << n):
+        return estimator.design(n, budget, seed)
+    if not estimator.any_masks:
+        raise InputError(
+            f"{estimator.name} needs its own ablations, which keep half of the features, not {keep:g} of them: choose "
+            "method='auto' or keep=0.5."
+        )
+    return biased_design(n, budget, seed, keep)
 
 
 def _check_options(budget: int, order: int) -> None:
@@ -232,8 +248,15 @@ def _explain_values(
     masks: Masks, values: Values, estimator: Estimator, game: Game, *, order: int, seed: int
 ) -> Explanation:
     columns = values[:, None] if values.ndim == 1 else values
+    varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
+    recoveries = dict(
+        zip(varied, estimator.fit_outputs(masks, columns[:, varied], order=order, seed=seed), strict=True)
+        if varied
+        else ()
+    )
     fits = tuple(
-        _fit_output(masks, np.ascontiguousarray(column), estimator, order=order, seed=seed) for column in columns.T
+        _fit_output(masks, np.ascontiguousarray(column), estimator, recoveries.get(t), order=order, seed=seed)
+        for t, column in enumerate(columns.T)
     )
     outputs = game.outputs
     if outputs is None and values.ndim == 2:
@@ -241,13 +264,38 @@ def _explain_values(
     return Explanation(labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout)
 
 
-def _fit_output(masks: Masks, values: Values, estimator: Estimator, *, order: int, seed: int) -> Fit:
-    if is_constant(values):
+def _explain_measured(
+    asked: Masks, ends: int, measured: Measurement, estimator: Estimator, game: Game, *, order: int, seed: int
+) -> Explanation:
+    """The explanation of what was measured, its first ``ends`` rows aside; ablations that failed are left out."""
+    good = ~measured.failed
+    masks, raw = asked[ends:][good[ends:]], measured.values[ends:][good[ends:]]
+    if len(masks) < _FEWEST <= len(asked) - ends:
+        raise AblationError(
+            f"only {len(masks)} of {len(asked) - ends} ablations succeeded: too few to estimate anything."
+        )
+    values = averaged(measured.values[good], game.repeats)
+    explanation = _explain_values(masks, averaged(raw, game.repeats), estimator, game, order=order, seed=seed)
+    noted = tuple(
+        replace(fit, notes=fit.notes + more)
+        for fit, more in zip(explanation.fits, noise_notes(raw, game.repeats), strict=True)
+    )
+    return replace(
+        explanation,
+        fits=noted,
+        full=_find(asked[good], values, kept=True),
+        empty=_find(asked[good], values, kept=False),
+    )
+
+
+def _fit_output(
+    masks: Masks, values: Values, estimator: Estimator, recovery: Recovery | None, *, order: int, seed: int
+) -> Fit:
+    if recovery is None:  # nothing to recover
         spectrum = Spectrum(masks.shape[1], {(): float(values.mean())})
         note = f"the game is constant: all {len(values)} ablations gave {values[0]:.6g}, so no feature has any effect"
         faithfulness = measure_faithfulness(values, values, how="", first_order=None)
         return Fit(spectrum, faithfulness, min(order, masks.shape[1]), estimator.name, (note,))
-    recovery = estimator.fit(masks, values, order=order, seed=seed)
     faithfulness = _judge(recovery, masks, values, seed)
     return Fit(
         recovery.spectrum,
@@ -267,8 +315,10 @@ def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faith
         single = sum(value**2 for key, value in spectrum.coefficients.items() if len(key) == 1)
         return Faithfulness(1.0, 1.0, 1.0, single / spectrum.variance, recovery.how, len(values))
     rows: npt.NDArray[np.intp] = np.arange(len(values)) if recovery.rows is None else recovery.rows
-    if recovery.method == "lasso":
-        first: float | None = r_squared(values[rows], recovery.unseen)
+    if recovery.alone is not None:
+        first: float | None = r_squared(values[rows], recovery.alone)
+    elif recovery.method == "lasso":
+        first = r_squared(values[rows], recovery.unseen)
     else:
         from interplay.estimators import Lasso
 

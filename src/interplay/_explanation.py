@@ -116,6 +116,8 @@ class Explanation:
         Notes of the game and the run, before those of the fit.
     layout
         Where the features lie in what the user gave.
+    keep
+        The probability with which each feature was kept in the ablations.
     curve
         R² after each round of measurement: one point, or several where a goal was set.
     """
@@ -132,6 +134,7 @@ class Explanation:
     empty: tuple[float, ...] | None = None
     game_notes: tuple[str, ...] = ()
     layout: Layout | None = field(default=None, repr=False)
+    keep: float = 0.5
     curve: tuple[Point, ...] = field(default=(), repr=False)
 
     @property
@@ -242,6 +245,7 @@ class Explanation:
             **{name: getattr(self, name) for name in ("budget", "used", "from_store", "seconds", "seed")},
             **{name: None if getattr(self, name) is None else list(getattr(self, name)) for name in ("full", "empty")},
             "notes": list(self.game_notes),
+            "keep": self.keep,
             "layout": None if self.layout is None else self.layout.to_dict(),
             "curve": [point.to_list() for point in self.curve],
         }
@@ -266,6 +270,7 @@ class Explanation:
                 full=_tuple(parts["full"]),
                 empty=_tuple(parts["empty"]),
                 game_notes=tuple(parts["notes"]),
+                keep=float(parts.get("keep", 0.5)),
                 layout=layout_from_dict(parts["layout"]),
                 curve=tuple(Point.from_list(point) for point in parts["curve"]),
             )

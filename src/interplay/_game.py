@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -67,6 +67,26 @@ def check_values(values: object, masks: Masks) -> Values:
     return array
 
 
+@dataclass(frozen=True)
+class Partial:
+    """What a game may return for a batch in which some ablations failed.
+
+    ``values`` (K,) or (K, T) are those of the masks that did not fail, in their order; ``failures`` says by row of
+    the batch why the others did.
+    """
+
+    values: Any
+    failures: Mapping[int, str]
+
+
+def averaged(values: Values, repeats: int) -> Values:
+    """The mean over ``repeats`` adjacent columns: (N, T * repeats) to (N, T), or to (N,) where T is 1."""
+    if repeats == 1:
+        return values
+    mean: Values = values.reshape(len(values), -1, repeats).mean(axis=2)
+    return mean[:, 0] if mean.shape[1] == 1 else mean
+
+
 def digest(**parts: Any) -> str:
     """A SHA-256 over JSON-able ``parts``: equal parts, equal digest, on every machine."""
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -117,6 +137,16 @@ class Game:
         Masks per call of ``value``: also the most that a killed run loses.
     notes
         What a reader of the result should know about how the game was made.
+    keep
+        The probability with which a design keeps each feature. The game and its spectrum are the same whatever it
+        is; only which ablations are measured, and for which the faithfulness speaks, depends on it.
+    repeats
+        How often ``value`` measures each output, for games that are noisy: with R repeats it returns (N, T * R),
+        the repeats of an output side by side. They are stored one by one, averaged for the fit, and their spread is
+        reported as noise.
+    failures
+        The share of ablations that may fail (``value`` returns a `Partial`) before a run stops; those that failed
+        are recorded, left out of the fit, and reported.
     """
 
     value: Callable[[Masks], Any] = field(repr=False)
@@ -127,6 +157,9 @@ class Game:
     layout: Layout | None = field(repr=False)
     batch_size: int = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
+    keep: float = field(repr=False)
+    repeats: int = field(repr=False)
+    failures: float = field(repr=False)
 
     def __init__(
         self,
@@ -139,6 +172,9 @@ class Game:
         layout: Layout | None = None,
         batch_size: int = 64,
         notes: Sequence[str] = (),
+        keep: float = 0.5,
+        repeats: int = 1,
+        failures: float = 0.0,
     ) -> None:
         if not callable(value):
             raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
@@ -146,6 +182,12 @@ class Game:
             raise InputError(f"batch_size must be at least 1, not {batch_size}.")
         if name is not None and not name.strip():
             raise InputError("a game's name is empty: give it one that no other game has.")
+        if not 0 < keep < 1:
+            raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+        if repeats < 1:
+            raise InputError(f"repeats must be at least 1, not {repeats}.")
+        if not 0 <= failures < 1:
+            raise InputError(f"failures must be a share from 0 up to 1, not {failures}.")
         for attribute, given in {
             "value": value,
             "labels": check_labels(labels),
@@ -155,6 +197,9 @@ class Game:
             "layout": layout,
             "batch_size": int(batch_size),
             "notes": tuple(notes),
+            "keep": float(keep),
+            "repeats": int(repeats),
+            "failures": float(failures),
         }.items():
             object.__setattr__(self, attribute, given)
 
@@ -164,17 +209,23 @@ class Game:
         return len(self.labels)
 
     def __call__(self, masks: object) -> Values:
-        """Measure ``masks`` (N, n); every value is checked to be a finite real number.
+        """Measure ``masks`` (N, n); every value is checked to be a finite real number, repeats are averaged.
 
         Raises
         ------
         InputError
             Masks of another width or dtype.
         AblationError
-            Values of another length, complex, text, NaN or infinite.
+            Values of another length, complex, text, NaN or infinite; an ablation that failed.
         """
         checked = check_masks(masks, self.n)
-        return check_values(self.value(checked), checked)
+        values = self.value(checked)
+        if isinstance(values, Partial):
+            if values.failures:
+                row, reason = next(iter(values.failures.items()))
+                raise AblationError(f"{len(values.failures)} of {len(checked)} ablations failed, row {row}: {reason}")
+            values = values.values
+        return averaged(check_values(values, checked), self.repeats)
 
     @cached_property
     def fingerprint(self) -> str | None:

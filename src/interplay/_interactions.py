@@ -102,14 +102,15 @@ class Interactions(Mapping[Features, float]):
         """The k strongest."""
         if k < 0:
             raise InputError(f"top needs k >= 0, not {k}.")
-        return self._only(dict(list(self.values_.items())[:k]))
+        return self.only(dict(list(self.values_.items())[:k]))
 
     def of_order(self, low: int, high: int | None = None) -> Interactions:
         """Only the sets of ``low`` to ``high`` features (``high`` is ``low`` when left out)."""
         last = low if high is None else high
-        return self._only({key: value for key, value in self.values_.items() if low <= len(key) <= last})
+        return self.only({key: value for key, value in self.values_.items() if low <= len(key) <= last})
 
-    def _only(self, kept: Mapping[Features, float]) -> Interactions:
+    def only(self, kept: Mapping[Features, float]) -> Interactions:
+        """Only the sets in ``kept``, with the values there."""
         return Interactions(
             self.index, self.order, kept, labels=self.labels, baseline=self.baseline, deviations=self.deviations
         )

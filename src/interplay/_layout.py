@@ -20,7 +20,80 @@ class TextLayout:
         return {"kind": "text", "text": self.text, "spans": [list(span) for span in self.spans]}
 
 
-Layout: TypeAlias = TextLayout
+@dataclass(frozen=True)
+class GridLayout:
+    """Features that stand in a grid, such as layers x heads: ``cells[i] = (row, column)`` is feature i.
+
+    ``rows`` and ``columns`` are the names of the grid's; not every cell need hold a feature.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[int, int], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts."""
+        cells = [list(cell) for cell in self.cells]
+        return {"kind": "grid", "rows": list(self.rows), "columns": list(self.columns), "cells": cells}
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Items as a reader knows them: training examples, groups of them, or test points.
+
+    ``names`` has one word or sentence per item; ``classes`` one class each; ``pictures`` one grey picture each, rows
+    of brightness from 0 (dark) to 1.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
+    pictures: tuple[tuple[tuple[float, ...], ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(map(str, self.names)))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        if self.pictures is not None:
+            rounded = tuple(tuple(tuple(round(float(v), 3) for v in row) for row in item) for item in self.pictures)
+            object.__setattr__(self, "pictures", rounded)
+        for what in ("classes", "pictures"):
+            given = getattr(self, what)
+            if given is not None and len(given) != len(self.names):
+                raise InputError(f"there are {len(given)} {what} for {len(self.names)} items: give one for each.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts."""
+        return {"names": self.names, "classes": self.classes, "pictures": self.pictures}
+
+    @classmethod
+    def from_dict(cls, parts: dict[str, Any]) -> Gallery:
+        """The gallery that `to_dict` wrote."""
+        return cls(parts["names"], parts["classes"], parts["pictures"])
+
+
+@dataclass(frozen=True)
+class TrainingLayout:
+    """Features that are training examples, outputs that are test points.
+
+    ``lower_is_better`` where the outputs are losses, so that what raises them harms.
+    """
+
+    examples: Gallery
+    targets: Gallery | None = None
+    lower_is_better: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts."""
+        targets = None if self.targets is None else self.targets.to_dict()
+        return {
+            "kind": "training",
+            "examples": self.examples.to_dict(),
+            "targets": targets,
+            "lower_is_better": self.lower_is_better,
+        }
+
+
+Layout: TypeAlias = TextLayout | GridLayout | TrainingLayout
 
 
 def layout_from_dict(parts: dict[str, Any] | None) -> Layout | None:
@@ -29,6 +102,12 @@ def layout_from_dict(parts: dict[str, Any] | None) -> Layout | None:
         return None
     if parts.get("kind") == "text":
         return TextLayout(parts["text"], tuple((int(a), int(b)) for a, b in parts["spans"]))
+    if parts.get("kind") == "grid":
+        cells = tuple((int(row), int(column)) for row, column in parts["cells"])
+        return GridLayout(tuple(parts["rows"]), tuple(parts["columns"]), cells)
+    if parts.get("kind") == "training":
+        targets = None if parts["targets"] is None else Gallery.from_dict(parts["targets"])
+        return TrainingLayout(Gallery.from_dict(parts["examples"]), targets, bool(parts["lower_is_better"]))
     raise InputError(
         f"unknown layout {parts.get('kind')!r} in a saved explanation: it was not written by this version."
     )

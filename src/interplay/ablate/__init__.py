@@ -2,5 +2,6 @@
 
 from interplay.ablate._runner import Measurement, Progress, measure
 from interplay.ablate._store import Store
+from interplay.ablate._workers import processes
 
-__all__ = ["Measurement", "Progress", "Store", "measure"]
+__all__ = ["Measurement", "Progress", "Store", "measure", "processes"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
-import pickle
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import AblationError, InputError, InterplayError, Interrupted, StoreError
-from interplay._game import Game, Masks, Values, check_masks, check_values
+from interplay._game import Game, Masks, Partial, Values, check_masks, check_values
 from interplay.ablate._store import Shelf, Store
+from interplay.ablate._workers import Sent, sent
 
 _FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3
@@ -41,11 +41,12 @@ class Progress:
 class Measurement:
     """Values of the masks asked for, in their order, and what they cost.
 
-    ``values`` is (N,) or (N, T); ``distinct`` counts the different masks, ``from_store`` those that were already
-    known and ``measured`` those that the game was called for.
+    ``values`` is (N,) or (N, T), NaN in the rows that ``failed`` (N,); ``distinct`` counts the different masks,
+    ``from_store`` those that were already known and ``measured`` those that the game was called for.
     """
 
     values: Values
+    failed: npt.NDArray[np.bool_]
     distinct: int
     from_store: int
     measured: int
@@ -82,7 +83,8 @@ def measure(
     Raises
     ------
     AblationError
-        When the game keeps failing or returns unusable values; what was measured before is in the store.
+        When the game keeps failing, returns unusable values, or more of its ablations failed than it allows; what
+        was measured before is in the store.
     Interrupted
         On Ctrl-C, with everything measured so far.
     """
@@ -106,13 +108,15 @@ def measure(
         if store is None:
             own.close()
     assert run.values is not None
+    at = place[inverse.ravel()]
     return Measurement(
-        run.values[place[inverse.ravel()]],
+        run.values[at],
+        run.failed[at],
         distinct=len(distinct),
         from_store=run.from_store,
         measured=run.measured,
         seconds=time.perf_counter() - run.began,
-        notes=tuple(run.notes),
+        notes=(*run.notes, *run.failure_note()),
     )
 
 
@@ -133,6 +137,8 @@ class _Run:
         self.game, self.masks, self.shelf, self.executor = game, masks, shelf, executor
         self.progress, self.retries, self.durable = progress, retries, durable
         self.known = np.zeros(len(masks), dtype=np.bool_)
+        self.failed = np.zeros(len(masks), dtype=np.bool_)  # known, too: they are not tried again
+        self.reasons: list[str] = []
         self.values: Values | None = None
         self.from_store = self.measured = 0
         self.notes: list[str] = []
@@ -141,6 +147,9 @@ class _Run:
 
     def all(self) -> None:
         self._recall(np.arange(len(self.masks)))
+        self._recall_failures()
+        if self.reasons:
+            self._check_failures(int(self.known.sum()))
         version = self.shelf.version()
         self._report()
         try:
@@ -156,7 +165,8 @@ class _Run:
             else:
                 self._spread(self.executor)
         except KeyboardInterrupt as error:
-            raise Interrupted(self._kept("Interrupted"), self.masks[self.known], self._so_far()) from error
+            good = self.known & ~self.failed
+            raise Interrupted(self._kept("Interrupted"), self.masks[good], self._so_far(good)) from error
         except InterplayError as error:
             if isinstance(error, AblationError) and self.known.any():
                 raise AblationError(f"{error} {self._kept('')}".strip()) from error
@@ -174,8 +184,8 @@ class _Run:
             "same call would go on from there."
         )
 
-    def _so_far(self) -> Values:
-        return np.empty(0) if self.values is None else self.values[self.known]
+    def _so_far(self, rows: npt.NDArray[np.bool_]) -> Values:
+        return np.empty(0) if self.values is None else self.values[rows]
 
     def _batches(self) -> Iterator[npt.NDArray[np.intp]]:
         todo = np.flatnonzero(~self.known)
@@ -192,6 +202,35 @@ class _Run:
         if values is not None:
             self._place(rows[known], values)
             self.from_store += int(known.sum())
+
+    def _recall_failures(self) -> None:
+        if not self.game.failures:  # what failed when failures were allowed is now tried again
+            return
+        rows = np.flatnonzero(~self.known)
+        known = self.shelf.read_failures(self.masks[rows])
+        self._set_aside(rows[list(known)], list(known.values()))
+        self.from_store += len(known)
+
+    def _set_aside(self, rows: npt.NDArray[np.intp], reasons: list[str]) -> None:
+        self.failed[rows] = self.known[rows] = True
+        self.reasons += reasons
+
+    def failure_note(self) -> tuple[str, ...]:
+        """How many ablations failed and why, in one sentence; nothing where none did."""
+        if not self.reasons:
+            return ()
+        common = sorted(Counter(self.reasons).items(), key=lambda item: (-item[1], item[0]))[:3]
+        why = "; ".join(reason if count == 1 else f"{reason} ({count} times)" for reason, count in common)
+        return (f"{len(self.reasons)} of {len(self.masks)} ablations failed and were left out: {why}",)
+
+    def _check_failures(self, tried: int) -> None:
+        """Stop when more failed than the game allows, or when nothing has ever succeeded."""
+        failed, allowed = len(self.reasons), int(self.game.failures * len(self.masks))
+        if failed > allowed:
+            limit = f"at most {allowed} may (a share of {self.game.failures:g})" if allowed else "none may"
+            raise AblationError(f"{failed} of {tried} ablations failed and {limit}; the last: {self.reasons[-1]}.")
+        if failed == tried >= min(_FIRST, len(self.masks)):
+            raise AblationError(f"all of the first {failed} ablations failed; the last: {self.reasons[-1]}.")
 
     def _place(self, rows: npt.NDArray[np.intp], values: Values) -> None:
         if self.values is None:
@@ -213,6 +252,25 @@ class _Run:
         """Check a batch, write down what is good, then complain about what is not."""
         raw, notes = result
         self.notes += [note for note in notes if note not in self.notes]
+        if isinstance(raw, Partial):
+            rows, raw = self._split(rows, raw)
+        if len(rows):
+            self._take_values(rows, raw, began)
+        self._report()
+        if self.reasons:
+            self._check_failures(int(self.known.sum()))
+
+    def _split(self, rows: npt.NDArray[np.intp], partial: Partial) -> tuple[npt.NDArray[np.intp], object]:
+        """Record the failures of a batch; the rows that succeeded and their values."""
+        if partial.failures:
+            lost = rows[list(partial.failures)]
+            reasons = list(partial.failures.values())
+            self._set_aside(lost, reasons)
+            self.shelf.write_failures(self.masks[lost], reasons)
+            self.measured += len(lost)
+        return np.delete(rows, list(partial.failures)), partial.values
+
+    def _take_values(self, rows: npt.NDArray[np.intp], raw: object, began: float) -> None:
         masks = self.masks[rows]
         try:
             values = check_values(raw, masks)
@@ -225,14 +283,21 @@ class _Run:
         if self.measured:
             self._timed = (self._timed[0] + len(rows), self._timed[1] + time.perf_counter() - began)
         self.measured += len(rows)
-        self._report()
 
     def _check_outputs(self, values: Values) -> None:
-        names = self.game.outputs
-        if names is not None and (values.ndim != 2 or values.shape[1] != len(names)):
+        names, repeats = self.game.outputs, self.game.repeats
+        columns = repeats if names is None else len(names) * repeats
+        wrong = values.shape[1] != columns if values.ndim == 2 else True
+        if names is not None and wrong:
+            each = f" with {repeats} repeats of each" if repeats > 1 else ""
             raise AblationError(
-                f"the game names {len(names)} outputs but gave values of shape {values.shape}: "
-                f"return shape (N, {len(names)})."
+                f"the game names {len(names)} outputs{each} but gave values of shape {values.shape}: "
+                f"return shape (N, {columns})."
+            )
+        if repeats > 1 and (values.ndim != 2 or values.shape[1] % repeats):
+            raise AblationError(
+                f"the game says that it measures every output {repeats} times but gave values of shape "
+                f"{values.shape}: return shape (N, T * {repeats})."
             )
 
     def _save_finite(self, rows: npt.NDArray[np.intp], raw: object) -> None:
@@ -255,14 +320,10 @@ class _Run:
 
     def _spread(self, executor: futures.Executor) -> None:
         """Batches over an executor's workers, few ahead, each written as soon as it is done."""
-        if isinstance(executor, futures.ProcessPoolExecutor):
-            try:
-                pickle.dumps(self.game)
-            except Exception as error:
-                raise InputError(
-                    f"this game cannot be sent to another process ({error}): define its function at the top level "
-                    "of a module, or use a ThreadPoolExecutor."
-                ) from error
+        with sent(self.game, executor) as game:
+            self._spread_game(executor, game)
+
+    def _spread_game(self, executor: futures.Executor, game: Sent) -> None:
         ahead = 2 * int(getattr(executor, "_max_workers", 4))
         waiting: deque[npt.NDArray[np.intp]] = deque(self._batches())
         running: dict[futures.Future[tuple[object, tuple[str, ...]]], npt.NDArray[np.intp]] = {}
@@ -272,7 +333,7 @@ class _Run:
             while waiting or running:
                 while waiting and len(running) < ahead and failure is None:
                     batch = waiting.popleft()
-                    running[executor.submit(_attempt, self.game, self.masks[batch], self.retries)] = batch
+                    running[executor.submit(_attempt, game, self.masks[batch], self.retries)] = batch
                 done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     batch = running.pop(future)
@@ -288,7 +349,7 @@ class _Run:
                 future.cancel()
 
 
-def _attempt(game: Game, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
+def _attempt(game: Game | Sent, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
     """The game's raw values for a batch, tried again with growing pauses when it raises."""
     for attempt in range(retries + 1):
         try:

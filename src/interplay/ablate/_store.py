@@ -33,6 +33,12 @@ CREATE TABLE ablation (
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
 """
+# Made where it is missing: a version that does not know it merely measures those masks again.
+_FAILURES = """
+CREATE TABLE IF NOT EXISTS failure (
+    game INTEGER NOT NULL REFERENCES game(id), mask BLOB NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (game, mask)
+) WITHOUT ROWID
+"""
 
 
 class Store:
@@ -104,6 +110,7 @@ class Store:
                 "upgrade interplay or choose another file."
             )
         self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute(_FAILURES)
         self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut, the last batch
 
     def _mark(self) -> tuple[int, int]:
@@ -238,3 +245,17 @@ class Shelf:
                     f"now gives {max(1, outputs)}: name the game differently."
                 )
             self.store._db.executemany("INSERT OR IGNORE INTO ablation VALUES (?, ?, ?)", pairs)
+
+    def read_failures(self, masks: Masks) -> dict[int, str]:
+        """Which of the masks (N, n) failed before: their rows, and why."""
+        keys = self._keys(masks)
+        with self.store._explained("read"):
+            query = "SELECT mask, reason FROM failure WHERE game = ?"
+            reasons = dict(self.store._db.execute(query, (self.key,)).fetchall())
+        return {row: reasons[key] for row, key in enumerate(keys) if key in reasons} if reasons else {}
+
+    def write_failures(self, masks: Masks, reasons: Sequence[str]) -> None:
+        """Remember that the masks (N, n) failed, and why."""
+        rows = [(self.key, key, reason) for key, reason in zip(self._keys(masks), reasons, strict=True)]
+        with self.store._explained("write"), self.store._transaction():
+            self.store._db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, ?)", rows)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interplay._errors import InputError, unknown
-from interplay.estimators._base import Estimator, Recovery, all_masks, uniform_design
+from interplay.estimators._base import Estimator, Recovery, all_masks, biased_design, uniform_design
 
 if TYPE_CHECKING:
     from interplay.estimators._auto import Auto
@@ -39,6 +39,7 @@ __all__ = [
     "ProxySPEX",
     "Recovery",
     "all_masks",
+    "biased_design",
     "get_estimator",
     "uniform_design",
 ]

@@ -13,6 +13,9 @@ from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._exact import _MOST_FEATURES, Exact
 from interplay.estimators._lasso import Lasso
 from interplay.estimators._proxyspex import ProxySPEX
+from interplay.estimators._wide import LARGE, Wide
+
+_TIE = 1e-4  # of the variance: a smaller gain does not pay for a less simple answer
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,17 @@ class Auto(Estimator):
             return Exact().design(n, budget, seed)
         return super().design(n, budget, seed)
 
+    def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
+        """One fit per output; where the masks are too many for copies of them, single features by `Wide`."""
+        if masks.size <= LARGE:
+            return super().fit_outputs(masks, values, order=order, seed=seed)
+        note = (
+            f"auto chose the lasso of single features for all outputs at once: {len(masks)} ablations of "
+            f"{masks.shape[1]} features are too many to look for interactions in memory"
+        )
+        found = Wide().fit_outputs(masks, values, order=order, seed=seed)
+        return [replace(recovery, notes=(note, *recovery.notes)) for recovery in found]
+
     def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit every candidate on the same masks and keep the best by its error on masks it did not see."""
         n = masks.shape[1]
@@ -40,7 +54,9 @@ class Auto(Estimator):
         found = [candidate.fit(masks, values, order=order, seed=seed) for candidate in self.candidates]
         unseen = np.stack([recovery.unseen for recovery in found if recovery.unseen is not None])
         errors = (unseen - values) ** 2
-        best = int(np.argmin(errors.sum(axis=1)))
+        totals = errors.sum(axis=1)
+        level = totals.min() + _TIE * ((values - values.mean()) ** 2).sum()
+        best = int(np.argmax(totals <= level))  # of those that are as good, the first, which is the simplest
         scores = [r_squared(values, prediction) for prediction in unseen]
         compared = ", ".join(
             f"{candidate.name} {score:.3f}" for candidate, score in zip(self.candidates, scores, strict=True)

@@ -39,6 +39,8 @@ class Recovery:
         What was decided automatically and why; warnings.
     method
         The estimator that made it, where another one chose among several.
+    alone
+        Predictions at ``rows`` by single features alone, kept unseen in the same way, where they are at hand.
     uncertainty
         How far the coefficients can be trusted, where the estimator knows.
     evidence
@@ -52,6 +54,7 @@ class Recovery:
     rows: npt.NDArray[np.intp] | None = None
     notes: tuple[str, ...] = ()
     method: str | None = None
+    alone: Values | None = None
     uncertainty: Uncertainty | None = None
     evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -74,6 +77,13 @@ class Estimator(ABC):
     def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """Recover sets of up to ``order`` features from distinct ``masks`` (N, n) and finite ``values`` (N,)."""
 
+    def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
+        """One recovery for each of the T columns of ``values`` (N, T), none of them constant.
+
+        In turn, unless the estimator can share work between outputs of the same ablations.
+        """
+        return [self.fit(masks, np.ascontiguousarray(column), order=order, seed=seed) for column in values.T]
+
 
 def uniform_design(n: int, budget: int, seed: int) -> Masks:
     """``min(budget, 2^n)`` distinct uniform masks; those of a smaller budget come first."""
@@ -92,6 +102,36 @@ def uniform_design(n: int, budget: int, seed: int) -> Masks:
             masks[len(seen)] = row
             seen.add(key)
     return masks
+
+
+def biased_design(n: int, budget: int, seed: int, keep: float) -> Masks:
+    """``min(budget, 2^n)`` distinct masks that keep each feature with probability ``keep``.
+
+    Independent draws, repeated ones left out; those of a smaller budget come first.
+    """
+    if budget < 1:
+        raise InputError(f"budget must be at least 1 ablation, not {budget}.")
+    rng = np.random.default_rng([seed, n, round(keep * 1e9)])
+    if n <= _ENUMERABLE:
+        # Drawing again and again until all are different is the same as the order in which exponential clocks ring.
+        masks = all_masks(n)
+        kept = masks.sum(axis=1)
+        clock = np.log(rng.exponential(size=len(masks))) - kept * np.log(keep) - (n - kept) * np.log1p(-keep)
+        return masks[np.argsort(clock, kind="stable")[:budget]]
+    masks = np.empty((budget, n), dtype=np.bool_)
+    seen: set[bytes] = set()
+    for _ in range(100 * budget):
+        row = rng.random(n) < keep
+        key = np.packbits(row).tobytes()
+        if key not in seen:
+            masks[len(seen)] = row
+            seen.add(key)
+            if len(seen) == budget:
+                return masks
+    raise InputError(
+        f"keeping each of {n} features with probability {keep:g} gave only {len(seen)} different ablations in "
+        f"{100 * budget} draws: lower the budget of {budget} or move keep towards 0.5."
+    )
 
 
 def all_masks(n: int) -> Masks:

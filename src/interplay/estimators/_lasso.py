@@ -13,6 +13,7 @@ from interplay._faithfulness import choose, folds
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, Spectrum
 from interplay.estimators._base import Estimator, Recovery
+from interplay.estimators._wide import LARGE, Wide
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Lasso(Estimator):
             how=f"{int(fold.max()) + 1}-fold cross-validation on {len(values)} ablations",
             order=1,
         )
+
+    def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
+        """One fit per output; where the masks are too many for copies of them, all outputs at once by `Wide`."""
+        if masks.size > LARGE:
+            return Wide().fit_outputs(masks, values, order=order, seed=seed)
+        return super().fit_outputs(masks, values, order=order, seed=seed)
 
     def _path(
         self, signs: npt.NDArray[np.float64], values: Values, alphas: npt.NDArray[np.float64]

@@ -83,8 +83,9 @@ def factorised(covariance: Signs) -> tuple[Signs, float] | None:
         return None
     log_determinant = 2.0 * float(np.log(np.diagonal(lower)).sum())
     inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
-    symmetric = np.tril(inverse)
-    symmetric += np.tril(symmetric, -1).T
+    # dpotrf has cleared the other triangle, so the sum with the transpose counts only the diagonal twice.
+    symmetric = inverse + inverse.T
+    symmetric.flat[:: len(symmetric) + 1] *= 0.5
     return symmetric, log_determinant
 
 

@@ -107,6 +107,8 @@ def _bytes_of(tensor: Any) -> Any:
 
 
 def _tokenizer_identity(tokenizer: Any) -> str:
+    if tokenizer is None:
+        return "none"
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         parts = json.loads(backend.to_str())

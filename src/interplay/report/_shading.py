@@ -36,7 +36,7 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
             strength = float(value) / scale
             word = layout.text[left:right]
             if colour:
-                shown.append(word, _style(strength))
+                shown.append(word, background(strength))
             elif abs(strength) >= _MARKED:
                 sign = "+" if strength > 0 else "-"
                 shown.append(f"[{sign}{word}{sign}]")
@@ -50,7 +50,7 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
     return shown
 
 
-def _style(strength: float) -> str:
+def background(strength: float) -> str:
     """A background from white (0) to green (+1) or red (-1), black on it, whatever the terminal's own colours."""
     fade = round(235 - 150 * min(1.0, abs(strength)))
     if abs(strength) < 0.05:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from interplay._interactions import Interactions
-from interplay._layout import TextLayout
+from interplay._layout import GridLayout, TextLayout, TrainingLayout
 from interplay._spectrum import Features
+from interplay.report._grid import energy_shares, pairs_by_row, shaded_grid
 from interplay.report._shading import shaded_text
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ INDEX_NAMES = {
 def show(explanation: Explanation, *, index: str = "fbii", top: int = 10, console: Console | None = None) -> None:
     """Print an explanation; one after the other where it has several outputs.
 
+    Of training examples: a summary over all outputs, then the test points that pairs of examples move most.
+
     Parameters
     ----------
     explanation
@@ -52,6 +56,12 @@ def show(explanation: Explanation, *, index: str = "fbii", top: int = 10, consol
     from rich.console import Console
 
     target = console or Console(highlight=False)
+    if isinstance(explanation.layout, TrainingLayout):
+        from interplay.report._training import training_parts
+
+        for part in training_parts(explanation, top, colour=_has_colour(target), width=target.width):
+            target.print(part)
+        return
     for position in range(len(explanation.fits)):
         one = explanation.for_output(position)
         if len(explanation.fits) > 1:
@@ -82,9 +92,10 @@ def _parts(explanation: Explanation, index: str, top: int, console: Console) -> 
             yield Text.assemble((title, "bold"), f"  {what} was found by {explanation.method}")
     if found.deviations is not None:
         yield Text("± is half of a 90% credible interval", style="dim")
+    if isinstance(explanation.layout, GridLayout):
+        yield from _grid(explanation, explanation.layout, found, top, console)
     if isinstance(explanation.layout, TextLayout):
-        shares = explanation.interactions("sv")
-        values = np.array([shares.get((i,), 0.0) for i in range(explanation.n)])
+        values = _shapley(explanation)
         yield Text("")
         yield Text.assemble(("Text", "bold"), "  " + _legend(console))
         yield shaded_text(explanation.layout, values, colour=_has_colour(console))
@@ -92,6 +103,39 @@ def _parts(explanation: Explanation, index: str, top: int, console: Console) -> 
         yield Text("")
         for note in explanation.notes:
             yield Text.assemble(("Note  ", "bold"), note)
+
+
+def _grid(
+    explanation: Explanation, layout: GridLayout, found: Interactions, top: int, console: Console
+) -> Iterator[RenderableType]:
+    """Pairs within and across the grid's rows, their energy, and the grid itself."""
+    from rich.text import Text
+
+    inside, outside = pairs_by_row(found, layout)
+    scale = max((abs(value) for value in found.values()), default=0.0)
+    for title, group in (("Pairs within a layer", inside), ("Pairs across layers", outside)):
+        if len(group):
+            yield Text("")
+            yield Text.assemble((title, "bold"), f"  {min(top, len(group))} of {len(group)}")
+            yield _table(group.top(top), scale)
+    shares = energy_shares(explanation.spectrum, layout)
+    if shares is not None and explanation.spectrum.order > 1:
+        yield Text("")
+        yield Text.assemble(
+            ("Energy", "bold"),
+            f"  {shares.single:.1%} single parts, {shares.within:.1%} sets within a layer, "
+            f"{shares.across:.1%} sets across layers",
+        )
+    yield Text("")
+    sign = "green raises the output" if _has_colour(console) else "+ raises the output"
+    yield Text.assemble(("Layers", "bold"), f"  Shapley value in % of the strongest: {sign} when kept")
+    yield shaded_grid(layout, _shapley(explanation), width=console.width, colour=_has_colour(console))
+
+
+def _shapley(explanation: Explanation) -> npt.NDArray[np.float64]:
+    """The Shapley value of each feature, (n,)."""
+    shares = explanation.interactions("sv")
+    return np.array([shares.get((i,), 0.0) for i in range(explanation.n)])
 
 
 def _headline(explanation: Explanation) -> str:

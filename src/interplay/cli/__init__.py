@@ -1,0 +1,43 @@
+"""The command line: `interplay demo`, `text`, `heads`, `training` and `show`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cyclopts import App
+
+from interplay import __version__
+from interplay._errors import InterplayError, Interrupted
+from interplay.cli._heads import heads
+from interplay.cli._shared import say
+from interplay.cli._text import demo, show, text
+from interplay.cli._training import training
+
+app = App(
+    name="interplay",
+    help="Find which combinations of words, examples or components drive a model's output.",
+    version=__version__,
+    suppress_keyboard_interrupt=False,  # `main` says what was kept
+)
+for command in (demo, text, heads, training, show):
+    app.command(command)
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one sentence and status 2, Ctrl-C in status 130."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(sys.argv[1:])
+    except InterplayError as error:
+        say(f"interplay: {error}")
+        sys.exit(2)
+    except Interrupted as error:
+        say(f"\ninterplay: {error}")
+        sys.exit(130)
+    except KeyboardInterrupt:
+        say("\ninterplay: interrupted before anything was measured.")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,92 @@
+"""`interplay heads`: the parts of a network."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay._indices import canonical_index
+from interplay.cli._shared import Budget, Index, Json, Method, NoStore, Save, StorePath, Top, read_text, run, say
+
+
+def heads(
+    *,
+    model: Annotated[str, Parameter(help="Folder or hub name of a Hugging Face model.")],
+    inputs: Annotated[
+        str,
+        Parameter(
+            help="File of lines: for an encoder two texts with a tab between, scored by their similarity; for a "
+            "language model a prompt, a tab and a target, scored by its log-probability; - reads standard input."
+        ),
+    ],
+    parts: Annotated[str, Parameter(help="heads, attention, mlps, layers, neurons, or a module path.")] = "heads",
+    layers: Annotated[str | None, Parameter(help="Which layers, such as 0,2,8-11; -1 is the last.")] = None,
+    ablate: Annotated[Literal["zero", "mean", "resample"], Parameter(help="What replaces an ablated part.")] = "zero",
+    rescale: Annotated[bool, Parameter(negative=(), help="Multiply what is kept by all / kept.")] = False,
+    each: Annotated[bool, Parameter(negative=(), help="Explain each line by itself.")] = False,
+    budget: Budget = 1000,
+    method: Method = "auto",
+    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
+    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    until: Annotated[
+        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
+    ] = None,
+    index: Index = "fbii",
+    top: Top = 8,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    save: Save = None,
+    json_: Json = False,
+    device: Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")] = None,
+) -> None:
+    """Explain a model's behaviour by its attention heads or other parts, alone and together."""
+    from interplay.estimators import get_estimator
+    from interplay.lenses import Select, components, metrics
+    from interplay.models import Encoder
+    from interplay.models._network import load_network
+
+    index = canonical_index(index)
+    get_estimator(method)
+    lines = _pairs(inputs)
+    where = None if layers is None else _numbers(layers)
+    select = Select.of(parts) if where is None else Select.of_kind(parts, where)
+    network = load_network(model, device=device)
+    if isinstance(network, Encoder):
+        texts: list[Any] = lines
+        metric: Any = metrics.similarity()
+        say(f"scoring    similarity of {len(lines)} pairs of texts")
+    else:
+        texts = [prompt for prompt, _ in lines]
+        metric = metrics.logprob([target for _, target in lines])
+        say(f"scoring    log-probability of the target of {len(lines)} prompts")
+    game = components(network, select, texts, metric, ablate=ablate, rescale=rescale, each=each, seed=seed)
+    run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
+
+
+def _pairs(file: str) -> list[tuple[str, str]]:
+    """The two fields of every line that is not empty."""
+    pairs = []
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
+        fields = line.split("\t")
+        if line.strip() and (len(fields) != 2 or not all(field.strip() for field in fields)):
+            raise InputError(f"line {number} of {file} must be two texts with one tab between: {line[:60]!r}.")
+        if line.strip():
+            pairs.append((fields[0], fields[1]))
+    if not pairs:
+        raise InputError(f"{file} is empty: give at least one line of two texts with a tab between.")
+    return pairs
+
+
+def _numbers(given: str) -> list[int]:
+    """0,2,8-11 as numbers."""
+    numbers: list[int] = []
+    for piece in given.split(","):
+        match = re.fullmatch(r"\s*(-?\d+)(?:-(\d+))?\s*", piece)
+        if match is None:
+            raise InputError(f"--layers must be numbers and ranges such as 0,2,8-11, not {given!r}.")
+        first = int(match[1])
+        numbers += range(first, int(match[2]) + 1) if match[2] else [first]
+    return numbers

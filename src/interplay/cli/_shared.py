@@ -1,0 +1,121 @@
+"""What every command shares: its options, the run, and how a result is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay._explanation import Explanation
+from interplay._layout import GridLayout
+
+if TYPE_CHECKING:
+    from interplay._game import Game
+
+Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
+Index = Annotated[str, Parameter(help="Interaction index: fbii, fsii, sii, stii, k-sii, bii, mobius, fourier, sv, bv.")]
+Top = Annotated[int, Parameter(help="Rows in each table.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")]
+StorePath = Annotated[
+    Path | None, Parameter(help="SQLite file of all ablations; default: runs.db in the user's cache folder.")
+]
+NoStore = Annotated[bool, Parameter(negative=(), help="Keep no ablations: a run that stops starts from nothing.")]
+Save = Annotated[Path | None, Parameter(help="Write the explanation to this file, for `interplay show`.")]
+Method = Annotated[str, Parameter(help="auto, exact, lasso or proxyspex.")]
+
+
+def run(
+    game: Game,
+    budget: int,
+    index: str,
+    top: int,
+    store: Path | None,
+    no_store: bool,
+    save: Path | None,
+    json_: bool,
+    **options: Any,
+) -> None:
+    from interplay._explain import explain
+    from interplay.ablate import Store
+    from interplay.report._announce import announced
+
+    check_top(top)
+    if store is not None and no_store:
+        raise InputError("--store and --no-store exclude each other: give one of them.")
+    if save is not None and not save.expanduser().absolute().parent.is_dir():
+        raise InputError(f"cannot save to {save}: its folder does not exist.")
+    path = ":memory:" if no_store else str(store or _default_store())
+    say(f"features   {game.n}\nbudget     {budget} ablations" + ("" if no_store else f"\nstore      {path}"))
+    with Store(path) as opened, announced() as progress:
+        explanation = explain(game, budget=budget, store=opened, progress=progress, **options)
+    if save is not None:
+        explanation.save(save)
+    print_result(explanation, index, top, json_)
+    if save is not None:
+        say(f"saved      {save}")
+
+
+def check_top(top: int) -> None:
+    if top < 0:
+        raise InputError(f"--top must not be negative, but is {top}.")
+
+
+def print_result(explanation: Explanation, index: str, top: int, json_: bool) -> None:
+    if json_:
+        print(json.dumps(_for_machines(explanation, index, top), ensure_ascii=False, allow_nan=False))
+        return
+    from interplay.report import show as show_report
+
+    show_report(explanation, index=index, top=top)
+
+
+def _for_machines(explanation: Explanation, index: str, top: int) -> dict[str, Any]:
+    """The saved form, with the interactions of each output read out."""
+    read_out = []
+    for position in range(len(explanation.fits)):
+        found = explanation.for_output(position).interactions(index, top=top)
+        read_out.append(
+            [
+                {"features": list(key), "labels": [explanation.labels[i] for i in key], "value": value}
+                for key, value in found.items()
+            ]
+        )
+    parts = explanation.to_dict() | {"index": index, "interactions": read_out}
+    if isinstance(explanation.layout, GridLayout):
+        from interplay.report import energy_shares
+
+        shares = [energy_shares(fit.spectrum, explanation.layout) for fit in explanation.fits]
+        parts["energy"] = [None if share is None else asdict(share) for share in shares]
+    return parts
+
+
+def read_text(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
+
+
+def _default_store() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+    folder = Path(base).expanduser() / "interplay"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {folder} for the store ({error.strerror or error}): "
+            "pass --store FILE or --no-store."
+        ) from error
+    return folder / "runs.db"
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr)

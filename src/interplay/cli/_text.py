@@ -1,0 +1,119 @@
+"""`interplay demo`, `interplay text` and `interplay show`: the words of a text, and what was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay._explanation import load
+from interplay._indices import canonical_index
+from interplay.cli._shared import (
+    Budget,
+    Index,
+    Json,
+    Method,
+    NoStore,
+    Save,
+    StorePath,
+    Top,
+    check_top,
+    print_result,
+    read_text,
+    run,
+    say,
+)
+
+
+def demo(
+    what: Annotated[Literal["words", "heads"], Parameter(help="words of a review, or attention heads.")] = "words",
+    /,
+    *,
+    budget: Budget = 1000,
+    index: Index = "fbii",
+    top: Top = 8,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    save: Save = None,
+    json_: Json = False,
+) -> None:
+    """Explain how a real transformer (MiniLM, in its wheel) reads a film review, or which of its heads do what."""
+    from interplay._demo import PAIRS, QUERY, REVIEW, demo_model
+    from interplay.lenses import heads as heads_lens
+    from interplay.lenses import metrics
+    from interplay.lenses import text as text_lens
+    from interplay.models import Encoder
+
+    index = canonical_index(index)
+    if what == "heads":
+        heads_game = heads_lens(Encoder.load(demo_model()), PAIRS, metrics.similarity())
+        say(f"pairs      {len(PAIRS)} of sentences that mean the same, such as {PAIRS[0]}")
+        say("question   which attention heads make MiniLM find them similar, alone and together?")
+        run(heads_game, budget, index, top, store, no_store, save, json_)
+        return
+    game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
+    say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
+    run(game, budget, index, top, store, no_store, save, json_)
+
+
+def text(
+    file: Annotated[str, Parameter(help="The text to explain; - reads standard input.")],
+    *,
+    model: Annotated[str, Parameter(help="Folder or hub name of a Hugging Face encoder.")],
+    reference: Annotated[str | None, Parameter(help="Score similarity to this text.")] = None,
+    label: Annotated[
+        str | None, Parameter(help="Score this label's logit (models with a classification head).")
+    ] = None,
+    unit: Annotated[str, Parameter(help="word, sentence, paragraph or token.")] = "word",
+    ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
+    template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
+    budget: Budget = 600,
+    method: Method = "auto",
+    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
+    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    until: Annotated[
+        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
+    ] = None,
+    index: Index = "fbii",
+    top: Top = 10,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    save: Save = None,
+    json_: Json = False,
+    truncate: Annotated[bool, Parameter(negative=(), help="Cut texts longer than the model's window.")] = False,
+    device: Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")] = None,
+) -> None:
+    """Explain an encoder's score of a text by its words, sentences, paragraphs or tokens."""
+    from interplay.estimators import get_estimator
+    from interplay.lenses import text as text_lens
+    from interplay.models import Encoder
+
+    if (reference is None) == (label is None):
+        raise InputError("say what to score: either --reference TEXT or --label NAME, one of the two.")
+    index = canonical_index(index)
+    get_estimator(method)
+    content = read_text(file)
+    encoder = Encoder.load(model, device=device, truncate=truncate)
+    scorer = encoder.similarity(reference) if reference is not None else encoder.label(_label(label))
+    game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
+    say(f"scoring    {scorer.name}")
+    run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
+
+
+def show(
+    file: Annotated[Path, Parameter(help="What --save or Explanation.save wrote.")],
+    *,
+    index: Index = "fbii",
+    top: Top = 10,
+    json_: Json = False,
+) -> None:
+    """Show a saved explanation."""
+    check_top(top)
+    print_result(load(file), canonical_index(index), top, json_)
+
+
+def _label(label: str | None) -> str | int:
+    assert label is not None
+    return int(label) if label.isdigit() else label

@@ -1,0 +1,73 @@
+"""`interplay training`: the examples a model was trained on."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay._indices import canonical_index
+from interplay.cli._shared import Budget, Index, Json, Method, NoStore, Save, StorePath, Top, run
+
+
+def training(
+    file: Annotated[str, Parameter(help="CSV file with a header, or the word digits for the demo on handwriting.")],
+    *,
+    target: Annotated[str | None, Parameter(help="The column to predict.")] = None,
+    model: Annotated[
+        str | None, Parameter(help="logistic, forest, boosting, knn or svm; for numbers linear instead of logistic.")
+    ] = None,
+    output: Annotated[
+        str | None, Parameter(help="margin, probability, loss or accuracy; for numbers prediction or loss.")
+    ] = None,
+    tests: Annotated[int, Parameter(help="Rows held out as test points.")] = 12,
+    examples: Annotated[int | None, Parameter(help="Use so many training rows; 60 in the demo, else all.")] = None,
+    group: Annotated[str | None, Parameter(help="Column whose values are kept or left out together.")] = None,
+    ignore: Annotated[tuple[str, ...], Parameter(help="Columns to leave out.")] = (),
+    keep: Annotated[float, Parameter(help="Probability of keeping each example.")] = 0.5,
+    seeds: Annotated[int, Parameter(help="Retrainings per ablation, averaged.")] = 1,
+    workers: Annotated[int, Parameter(help="Processes that train side by side.")] = 1,
+    budget: Budget = 600,
+    method: Method = "auto",
+    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 3,
+    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    index: Index = "fbii",
+    top: Top = 5,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    save: Save = None,
+    json_: Json = False,
+) -> None:
+    """Find which training examples act together: help, harm, repeat or need one another."""
+    from interplay.ablate import processes
+    from interplay.estimators import get_estimator
+    from interplay.lenses._training_csv import csv_training
+    from interplay.lenses._training_digits import digits_training
+
+    index = canonical_index(index)
+    get_estimator(method)
+    if file == "digits":
+        if target is not None or group is not None or model is not None or output is not None:
+            raise InputError("the digits demo has its own model and target: leave those options out.")
+        game = digits_training(examples or 60, tests, keep=keep, seed=seed)
+    elif target is None:
+        raise InputError("say which column to predict: --target COLUMN.")
+    else:
+        game = csv_training(
+            file,
+            target,
+            model=model,
+            output=output,
+            tests=tests,
+            examples=examples,
+            group=group,
+            ignore=ignore,
+            keep=keep,
+            seeds=seeds,
+            seed=seed,
+        )
+    options = {"method": method, "order": order, "seed": seed}
+    with processes(workers) if workers != 1 else contextlib.nullcontext() as executor:
+        run(game, budget, index, top, store, no_store, save, json_, executor=executor, **options)

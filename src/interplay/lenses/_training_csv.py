@@ -1,0 +1,189 @@
+"""Training data from a CSV file: numbers and categories, a scikit-learn model, some rows held out as test points."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._errors import InputError, unknown
+from interplay._game import Game
+from interplay._layout import Gallery
+from interplay.lenses._sklearn_training import sklearn_training
+from interplay.lenses._training import training
+from interplay.lenses._training_groups import groups_of
+
+Column: TypeAlias = list[str]
+CLASSIFIERS = ("logistic", "forest", "boosting", "knn", "svm")
+REGRESSORS = ("linear", "forest", "boosting", "knn")
+_CATEGORIES = 30  # a text column with more different values is a name or free text: it is refused, not encoded
+_CLASSES = 20  # a column of at most so many different whole numbers holds classes
+
+
+def csv_training(
+    path: str | os.PathLike[str],
+    target: str,
+    *,
+    model: str | None = None,
+    output: str | None = None,
+    tests: int = 20,
+    examples: int | None = None,
+    group: str | None = None,
+    ignore: tuple[str, ...] = (),
+    keep: float = 0.5,
+    seeds: int = 1,
+    seed: int = 0,
+) -> Game:
+    """A game whose features are rows of a CSV file with a header, and whose outputs are held-out rows.
+
+    Numbers are used as they are (missing ones become the median of the rows kept), and scaled; texts of at most 30
+    different values become one column per value.
+
+    Parameters
+    ----------
+    path, target
+        The file, and the column to predict: texts, or at most 20 different whole numbers, are classes.
+    model
+        "logistic" (the default for classes), "linear" (the default for numbers), "forest", "boosting", "knn", "svm".
+    output
+        As in `sklearn_training`.
+    tests
+        So many rows, drawn at random, are the test points.
+    examples
+        At most so many of the other rows are training examples, drawn at random; all when left out.
+    group
+        A column whose values are the features: all rows that share one are kept or left out together.
+    ignore
+        Columns to leave out.
+    keep, seeds, seed
+        As in `training`.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, columns that are missing or cannot be used, or too few rows.
+    """
+    columns = _read(path)
+    for name in (target, *([group] if group else []), *ignore):
+        if name not in columns:
+            raise unknown("column", name, columns)
+    inputs = [name for name in columns if name not in {target, group, *ignore}]
+    if not inputs:
+        raise InputError(f"{path} has no column besides {target!r} to predict from.")
+    X = np.concatenate([_encode(name, columns[name]) for name in inputs], axis=1)
+    y, classes = _targets(target, columns[target])
+    rows = np.random.default_rng(seed).permutation(len(y))
+    if not 1 <= tests <= len(y) - 4:
+        raise InputError(f"{path} has {len(y)} rows: {tests} test points leave too few to train on.")
+    test, train = np.sort(rows[:tests]), np.sort(rows[tests:][: examples or None])
+    estimator = _estimator(model, classes)
+    if np.isnan(X).any():
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+
+        estimator = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), estimator)
+    fit, score = sklearn_training(estimator, X[train], y[train], X[test], y[test], output=output)
+    marks = tuple(map(str, y)) if classes else None
+    if group is None:
+        features: Any = len(train)
+        names = tuple(_describe(columns, inputs, target, int(row)) for row in train)
+        show = Gallery(names, None if marks is None else tuple(marks[row] for row in train))
+    else:
+        features = groups_of(columns[group][row] for row in train)
+        show = Gallery(tuple(f"{group}={value} ({len(members)} rows)" for value, members in features.items()))
+    targets = None
+    if score.targets is not None:
+        shown = tuple(_describe(columns, inputs, target, int(row)) for row in test)
+        targets = Gallery(shown, None if marks is None else tuple(marks[row] for row in test))
+    return training(fit, score, features, show=show, targets=targets, keep=keep, seeds=seeds, seed=seed)
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Column]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
+    except csv.Error as error:
+        raise InputError(f"{path} is not a CSV file: {error}.") from error
+    if len(lines) < 2:
+        raise InputError(f"{path} has no rows below its header.")
+    header = [name.strip() for name in lines[0]]
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if repeated:
+        raise InputError(f"{path} has two columns called {repeated[0]!r}: rename one.")
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(header):
+            raise InputError(f"{path} has {len(line)} fields in line {number}, but {len(header)} column names.")
+    return {name: [line[i].strip() for line in lines[1:]] for i, name in enumerate(header)}
+
+
+def _numbers(column: Column) -> npt.NDArray[np.float64] | None:
+    """The column as numbers, NaN where it is empty; None where anything else is in it."""
+    try:
+        return np.array([float(cell) if cell else np.nan for cell in column])
+    except ValueError:
+        return None
+
+
+def _encode(name: str, column: Column) -> npt.NDArray[np.float64]:
+    numbers = _numbers(column)
+    if numbers is not None:
+        if np.isinf(numbers).any():
+            raise InputError(f"the column {name!r} holds infinite numbers: correct or ignore it.")
+        return numbers[:, None]
+    values = sorted(set(column))
+    if len(values) > _CATEGORIES:
+        raise InputError(
+            f"the column {name!r} holds {len(values)} different texts, too many for categories: leave it out with "
+            f"--ignore {name}, or make it the --group."
+        )
+    return np.array([[cell == value for value in values] for cell in column], dtype=np.float64)
+
+
+def _targets(name: str, column: Column) -> tuple[npt.NDArray[Any], bool]:
+    if not all(column):
+        raise InputError(f"the column {name!r} is empty in {sum(not cell for cell in column)} rows: fill or drop them.")
+    numbers = _numbers(column)
+    if numbers is None:
+        return np.array(column), True
+    whole = bool((numbers == np.round(numbers)).all())
+    if whole and len(np.unique(numbers)) <= _CLASSES:
+        return numbers.astype(np.int64), True
+    return numbers, False
+
+
+def _estimator(model: str | None, classes: bool) -> Any:
+    known = CLASSIFIERS if classes else REGRESSORS
+    chosen = model or known[0]
+    if chosen not in known:
+        raise unknown("model", chosen, known)
+    from sklearn import ensemble, linear_model, neighbors, svm
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if chosen == "forest":
+        forest = ensemble.RandomForestClassifier if classes else ensemble.RandomForestRegressor
+        return forest(n_estimators=50, n_jobs=1)
+    if chosen == "boosting":
+        boosting = ensemble.GradientBoostingClassifier if classes else ensemble.GradientBoostingRegressor
+        return boosting(n_estimators=50)
+    scaled = {
+        "logistic": lambda: linear_model.LogisticRegression(max_iter=1000),
+        "linear": lambda: linear_model.Ridge(),
+        "knn": lambda: (neighbors.KNeighborsClassifier if classes else neighbors.KNeighborsRegressor)(3),
+        "svm": lambda: svm.SVC(),
+    }
+    return make_pipeline(StandardScaler(), scaled[chosen]())
+
+
+def _describe(columns: dict[str, Column], inputs: list[str], target: str, row: int) -> str:
+    """A row as a reader knows it: its line in the file and the first of its cells."""
+    cells = ", ".join(f"{name} {columns[name][row]}" for name in inputs[:4])
+    return f"line {row + 2}: {columns[target][row]} ({cells}{', …' if len(inputs) > 4 else ''})"

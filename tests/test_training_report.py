@@ -1,0 +1,227 @@
+"""Training reports: the kinds of pairs, the summaries, the pictures, the command."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import interplay as ip
+from interplay import cli
+from interplay.report import influences, show, training_summary, worst_examples
+from interplay.report._pictures import half_blocks
+
+PICTURES = tuple(((0.0, 1.0), (1.0, 1.0), (k / 6, 0.0)) for k in range(6))
+
+
+def lesson(keep: float = 0.5, *, losses: bool = False) -> ip.Game:
+    """0 and 1 are duplicates, 2 and 3 only help together, 4 harms what 5 does; the second output is half the first."""
+
+    def score(kept: np.ndarray) -> np.ndarray:
+        has = np.isin(np.arange(6), kept)
+        value = 2.0 * (has[0] | has[1]) + 3.0 * (has[2] & has[3]) - has[4] + 0.5 * has[5] - 0.25 * (has[4] & has[5])
+        return (-1.0 if losses else 1.0) * np.array([value, value / 2])
+
+    if losses:
+        score.lower_is_better = True  # type: ignore[attr-defined]
+    show = ip.lenses.Gallery(tuple("abcdef"), tuple("xxyyxy"), PICTURES)
+    targets = ip.lenses.Gallery(("first", "second"), ("x", "y"), PICTURES[:2])
+    return ip.lenses.training(lambda kept: kept, score, 6, keep=keep, show=show, targets=targets)
+
+
+@pytest.mark.parametrize("losses", [False, True])
+def test_pairs_are_told_apart_by_what_they_do_together(losses: bool) -> None:
+    found = influences(ip.explain(lesson(losses=losses), budget=64), "first")
+    pairs = {pair.features: pair for pair in found.pairs}
+    assert {key: pair.kind for key, pair in pairs.items()} == {
+        (0, 1): "redundant",
+        (2, 3): "synergistic",
+        (4, 5): "opposed",
+    }
+    assert pairs[0, 1].effect == pytest.approx(-2.0)
+    assert pairs[2, 3].effect == pytest.approx(3.0)
+    assert dict(found.helpful) == pytest.approx({0: 1.0, 1: 1.0, 2: 1.5, 3: 1.5, 5: 0.375})
+    assert dict(found.harmful) == pytest.approx({4: -1.125})
+    assert [pair.features for pair in found.of_kind("redundant")] == [(0, 1)]
+
+
+def test_effects_are_means_over_subsets_at_the_keep_rate() -> None:
+    game = lesson(keep=0.9)
+    found = influences(ip.explain(game, budget=64), 0)
+    assert dict(found.helpful)[2] == pytest.approx(0.9 * 3.0)
+    assert dict(found.helpful)[0] == pytest.approx(0.1 * 2.0)
+
+
+def test_the_summary_weighs_examples_pairs_and_classes_over_all_outputs() -> None:
+    summary = training_summary(ip.explain(lesson(), budget=64))
+    assert summary.outputs == 2
+    assert [pair.features for pair in summary.pairs] == [(2, 3), (0, 1), (4, 5)]
+    assert summary.magnitudes == pytest.approx((2.25, 1.5, 0.1875))
+    assert [i for i, _, _ in summary.examples[:4]] == [2, 3, 0, 1]
+    assert dict(summary.classes) == pytest.approx(
+        {("y", "y"): 2.25 / 3.9375, ("x", "x"): 1.5 / 3.9375, ("x", "y"): 0.1875 / 3.9375}
+    )
+    assert sum(share for _, share in summary.kinds) == pytest.approx(1.0)
+
+
+def test_of_two_harmful_twins_pairs_know_that_both_must_go() -> None:
+    # 0 and 1 are twins, either does all the harm; 2 harms less than both and more than one of them on average
+    def harm(kept: np.ndarray) -> float:
+        return -2.0 * (0 in kept or 1 in kept) - 1.1 * (2 in kept) - 1.05 * (3 in kept) + (4 in kept)
+
+    result = ip.explain(ip.lenses.training(lambda kept: kept, harm, 5), budget=32)
+    assert worst_examples(result, 2, pairs=False) == (2, 3)  # each twin alone seems to do 1.0
+    assert worst_examples(result, 4)[:2] == (2, 3)
+    assert set(worst_examples(result, 4)) == {0, 1, 2, 3}
+    assert worst_examples(result, 0) == ()
+    with pytest.raises(ip.InputError, match="k must lie between 0 and 4, not 5"):
+        worst_examples(result, 5)
+
+
+def test_the_worst_are_chosen_by_means_over_the_rest_at_the_keep_rate() -> None:
+    values = np.random.default_rng(0).normal(size=64)
+    game = ip.lenses.training(lambda kept: kept, lambda kept: values[int((1 << kept).sum())], 6, keep=0.7)
+    result = ip.explain(game, budget=64)
+    masks = ip.design(6, 64)
+    weight = np.where(masks, 0.7, 0.3)
+    gone: list[int] = []
+    for _ in range(3):
+        means = []
+        for i in range(6):
+            out = [*gone, i]
+            rows = ~masks[:, out].any(axis=1)
+            measure = np.delete(weight[rows], out, axis=1).prod(axis=1)
+            means.append(-np.inf if i in gone else (measure * values[masks[rows] @ (1 << np.arange(6))]).sum())
+        gone.append(int(np.argmax(means)))
+    assert worst_examples(result, 3) == tuple(gone)
+
+
+def printed(explanation: ip.Explanation, width: int = 80) -> str:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width)
+    show(explanation, console=console, top=3)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_report_shows_examples_pairs_and_pictures_in_80_columns(tmp_path: Path) -> None:
+    result = ip.explain(lesson(), budget=64)
+    text = printed(result)
+    for part in ("Over all 2 outputs", "c + d", "Redundant", "a + b", "Opposed", "Most harmful", "y with y 57%", "▄█"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 80
+    result.save(tmp_path / "saved.json")
+    assert printed(ip.load(tmp_path / "saved.json")) == text
+    assert "no pair was found" in printed(ip.explain(lesson(), budget=40, method="lasso"))
+
+
+def test_pictures_keep_every_pixel() -> None:
+    assert half_blocks(((0.0, 1.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0), (1.0, 0.0, 0.0, 0.0)), colour=False).plain == (
+        " ▀▄█\n▀   "
+    )
+    coloured = half_blocks(((0.0, 1.0), (0.5, 0.0)), colour=True)
+    assert coloured.plain == "▀▀"
+    assert [str(span.style) for span in coloured.spans] == [
+        "rgb(0,0,0) on rgb(128,128,128)",
+        "rgb(255,255,255) on rgb(0,0,0)",
+    ]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{'red' if b > 0 else 'blue'},shop{i % 7},{'yes' if a > 0 else 'no'}"
+            for i, (a, b) in enumerate(rng.normal(size=(60, 2)))]  # fmt: skip
+    rows[5] = "," + rows[5].split(",", 1)[1]
+    (tmp_path / "data.csv").write_text("width,height,colour,shop,answer\n" + "\n".join(rows) + "\n")
+    numbers = [f"{a:.3f},{2 * a + b:.3f}" for a, b in rng.normal(size=(30, 2))]
+    (tmp_path / "numbers.csv").write_text("a,b\n" + "\n".join(numbers))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["interplay", *arguments])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_a_table_is_explained_by_its_rows_or_groups(run: object) -> None:
+    options = ("--target", "answer", "--tests", "4", "--budget", "60", "--method", "lasso")
+    status, out, err = run("training", "data.csv", *options, "--ignore", "shop", "--examples", "20")  # type: ignore[operator]
+    assert status == 0, err
+    assert "features   20" in err
+    assert "line " in out
+    assert "width" in out
+    again = run("training", "data.csv", *options, "--ignore", "shop", "--examples", "20")  # type: ignore[operator]
+    assert "calls      0 to the model (60 more are in the store)" in again[2]
+    status, out, err = run("training", "data.csv", *options, "--group", "shop", "--json", "--keep", "0.7")  # type: ignore[operator]
+    found = json.loads(out)
+    assert status == 0
+    assert len(found["labels"]) == 7
+    assert found["labels"][0].startswith("shop=shop")
+    assert found["keep"] == 0.7
+    assert len(found["outputs"]) == 4
+
+
+@pytest.mark.parametrize("model", ["linear", "forest", "knn"])
+def test_numbers_are_predicted_by_regression(run: object, model: str) -> None:
+    status, out, err = run(  # type: ignore[operator]
+        "training", "numbers.csv", "--target", "b", "--model", model, "--tests", "2", "--budget", "16",
+        "--examples", "12", "--method", "lasso", "--no-store", "--json", "--output", "loss",
+    )  # fmt: skip
+    assert status == 0, err
+    assert json.loads(out)["layout"]["lower_is_better"] is True
+
+
+def test_the_digits_demo_shows_their_pictures(run: object) -> None:
+    status, out, err = run(  # type: ignore[operator]
+        "training", "digits", "--examples", "12", "--tests", "2", "--budget", "30", "--method", "lasso", "--no-store"
+    )
+    assert status == 0, err
+    assert "copy of #0" in out
+    assert "labelled" in out
+    assert "█" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.csv"], "say which column to predict: --target COLUMN"),
+        (["absent.csv", "--target", "a"], "cannot read absent.csv: No such file"),
+        (["data.csv", "--target", "anser"], "unknown column 'anser'. Did you mean 'answer'?"),
+        (["data.csv", "--target", "answer", "--model", "linear"], "unknown model 'linear'"),
+        (["data.csv", "--target", "answer", "--tests", "58"], "58 test points leave too few to train on"),
+        (["numbers.csv", "--target", "b", "--output", "margin", "--tests", "2"], "output='margin' needs a classifier"),
+        (["ragged.csv", "--target", "b"], "ragged.csv has 3 fields in line 3, but 2 column names"),
+        (["twice.csv", "--target", "b"], "twice.csv has two columns called 'b'"),
+        (["empty.csv", "--target", "b"], "empty.csv has no rows below its header"),
+        (["holes.csv", "--target", "b"], "the column 'b' is empty in 1 rows"),
+        (["texts.csv", "--target", "b"], "the column 'a' holds 40 different texts, too many for categories"),
+        (["lone.csv", "--target", "b"], "lone.csv has no column besides 'b' to predict from"),
+        (["digits", "--target", "b"], "the digits demo has its own model and target"),
+        (["digits", "--examples", "5"], "the demo needs 12 examples and 1 test point or more, not 5"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str], message: str) -> None:
+    Path("ragged.csv").write_text("a,b\n1,2\n1,2,3\n")
+    Path("twice.csv").write_text("b,b\n1,2\n")
+    Path("empty.csv").write_text("a,b\n")
+    Path("holes.csv").write_text("a,b\n1,x\n2,\n")
+    Path("texts.csv").write_text("a,b\n" + "\n".join(f"t{i},{i % 2}" for i in range(40)))
+    Path("lone.csv").write_text("b\n" + "1\n2\n" * 5)
+    status, out, err = run("training", *arguments)  # type: ignore[operator]
+    assert (status, out) == (2, "")
+    assert message in err.splitlines()[-1]
+    assert "Traceback" not in err

@@ -1,0 +1,123 @@
+"""The PyTorch pair: seeded, the same together as alone, the outputs those of the model."""
+
+from __future__ import annotations
+
+import pickle
+import time
+
+import numpy as np
+import pytest
+
+import interplay as ip
+
+torch = pytest.importorskip("torch")
+
+RNG = np.random.default_rng(0)
+X, y = RNG.normal(size=(40, 5)).astype(np.float32), RNG.integers(0, 3, 40)
+X_TEST, Y_TEST = RNG.normal(size=(6, 5)).astype(np.float32), RNG.integers(0, 3, 6)
+
+
+def mlp() -> object:
+    return torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+
+def line() -> object:
+    return torch.nn.Linear(5, 1)
+
+
+def pair(**options: object) -> tuple:
+    return ip.lenses.torch_training(mlp, X, y, X_TEST, Y_TEST, steps=30, batch=8, **options)
+
+
+def test_models_trained_together_are_those_trained_alone() -> None:
+    masks = np.concatenate([ip.design(40, 9, method="lasso"), np.zeros((1, 40), bool)])
+    games = [ip.lenses.training(*pair(together=together), examples=40, seeds=2) for together in (True, False)]
+    together, alone = (game.value(masks) for game in games)
+    assert together.shape == (10, 12)
+    np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-4)
+    for decay in (0.0, 0.1):
+        fits = [pair(together=together, decay=decay)[0] for together in (True, False)]
+        a, b = (fit(np.arange(20), 3) for fit in fits)
+        np.testing.assert_allclose(a[0].weight.detach(), b[0].weight.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_the_seed_decides_everything_and_disturbs_nobody() -> None:
+    fit, score = pair()
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    values = [score(fit(np.arange(20), seed)) for seed in (1, 1, 2)]
+    assert torch.equal(before, torch.random.get_rng_state())
+    np.testing.assert_array_equal(values[0], values[1])
+    assert (values[0] != values[2]).all()
+
+
+def test_a_subset_is_all_that_a_model_sees() -> None:
+    changed = X.copy()
+    changed[20:] = 100.0
+    other, score = ip.lenses.torch_training(mlp, changed, y, X_TEST, Y_TEST, steps=30, batch=8)
+    fit, _ = pair()
+    np.testing.assert_array_equal(score(fit(np.arange(20), 1)), score(other(np.arange(20), 1)))
+    untrained = fit(np.empty(0, int), 5)
+    torch.manual_seed(5)
+    assert torch.equal(untrained[0].weight, mlp()[0].weight)  # type: ignore[index]
+
+
+def test_outputs_are_those_of_the_model() -> None:
+    fit, score = pair()
+    model = fit(np.arange(40), 0)
+    p = torch.softmax(model(torch.as_tensor(X_TEST)).double(), 1).detach().numpy()[np.arange(6), Y_TEST]
+    expected = {"margin": np.log(p / (1 - p)), "probability": p, "loss": -np.log(p)}
+    for output, values in expected.items():
+        np.testing.assert_allclose(pair(output=output)[1](model), values, rtol=1e-6)
+    accuracy = (model(torch.as_tensor(X_TEST)).argmax(1).numpy() == Y_TEST).mean()
+    assert pair(output="accuracy")[1](model) == pytest.approx(accuracy)
+    assert score.targets.names[0] == f"test 0 ({Y_TEST[0]})"
+
+
+def test_a_linear_model_reaches_least_squares() -> None:
+    target = X @ np.arange(5.0) + 1.0
+    fit, score = ip.lenses.torch_training(line, X, target, X_TEST, X_TEST @ np.arange(5.0) + 1.0, steps=400)
+    np.testing.assert_allclose(score(fit(np.arange(40), 0)), X_TEST @ np.arange(5.0) + 1.0, atol=1e-2)
+    _, loss = ip.lenses.torch_training(line, X, target, X_TEST, np.ones(6), steps=400, output="loss")
+    assert loss.lower_is_better
+
+
+def test_it_travels_and_is_recognised() -> None:
+    fit, score = pickle.loads(pickle.dumps(pair()))
+    np.testing.assert_array_equal(score(fit(np.arange(9), 0)), pair()[1](pair()[0](np.arange(9), 0)))
+    prints = [
+        ip.lenses.training(*pair(**options), examples=40).fingerprint
+        for options in ({}, {}, {"rate": 0.2}, {"output": "loss"})
+    ]
+    assert prints[0] == prints[1] is not None
+    assert len(set(prints)) == 3
+
+
+def test_small_models_train_faster_together() -> None:
+    jobs = [(np.arange(20), seed) for seed in range(16)]
+    together, alone = pair()[0], pair(together=False)[0]
+    ratios = []
+    for _ in range(3):
+        began = time.process_time()
+        together.together(jobs)
+        middle = time.process_time()
+        for job in jobs:
+            alone(*job)
+        ratios.append((time.process_time() - middle) / (middle - began))
+    assert np.median(ratios) > 1.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output": "prediction"}, "output='prediction' does not fit y, which holds classes"),
+        ({"output": "margn"}, "unknown output 'margn'"),
+        ({"rate": 0.1, "momentum": 0.9, "device": None, "output": "margin", "X": X[:3]}, "X and y differ in length"),
+        ({"make": lambda: torch.nn.BatchNorm1d(5)}, "the model has buffers"),
+        ({"steps": 0}, "steps must be at least 1, not 0"),
+    ],
+)
+def test_a_mistake_is_one_sentence(options: dict, message: str) -> None:
+    given = dict(options)
+    with pytest.raises(ip.InputError, match=message):
+        ip.lenses.torch_training(given.pop("make", mlp), given.pop("X", X), y, X_TEST, Y_TEST, **given)

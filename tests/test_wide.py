@@ -1,0 +1,73 @@
+"""First-order fits for very many features and outputs: as good as the lasso, in memory that stays bounded."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import interplay as ip
+from interplay.estimators import Lasso
+from interplay.estimators._base import biased_design
+from interplay.estimators._wide import Wide
+
+
+def linear_game(n: int, count: int, outputs: int, noise: float, keep: float = 0.5) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    masks = biased_design(n, count, 0, keep)
+    weights = rng.normal(size=(n, outputs)) * (rng.random((n, outputs)) < 10 / n)
+    signal = np.where(masks, -1.0, 1.0) @ weights
+    return masks, 3.0 + signal + noise * signal.std(axis=0) * rng.normal(size=signal.shape), weights
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.5, 0.9])
+def test_all_outputs_at_once_predict_as_well_as_one_lasso_each(keep: float) -> None:
+    masks, values, weights = linear_game(60, 2000, 4, noise=0.5, keep=keep)
+    fresh = biased_design(60, 300, 9, keep)
+    truth = 3.0 + np.where(fresh, -1.0, 1.0) @ weights
+    for t, recovery in enumerate(Wide().fit_outputs(masks, values, order=1, seed=0)):
+        single = Lasso().fit(masks, np.ascontiguousarray(values[:, t]), order=1, seed=0).spectrum
+        errors = [((spectrum.predict(fresh) - truth[:, t]) ** 2).mean() for spectrum in (recovery.spectrum, single)]
+        assert errors[0] < 2.0 * errors[1] + 0.002 * truth[:, t].var()
+
+
+def test_what_was_held_out_is_scored_honestly() -> None:
+    masks, values, weights = linear_game(80, 1200, 3, noise=1.0)
+    fresh = ip.design(80, 2000, method="lasso", seed=5)
+    clean = 3.0 + np.where(fresh, -1.0, 1.0) @ weights
+    found = Wide(held_out=0.3).fit_outputs(masks, values, order=1, seed=0)
+    for t, recovery in enumerate(found):
+        assert recovery.rows is not None
+        assert recovery.unseen is not None
+        held = values[recovery.rows, t]
+        claimed = ((recovery.unseen - held) ** 2).mean()
+        real = ((recovery.spectrum.predict(fresh) - clean[:, t]) ** 2).mean() + clean[:, t].var()  # noise 1.0
+        assert claimed == pytest.approx(real, rel=0.25)
+
+
+def test_outputs_do_not_disturb_one_another() -> None:
+    masks, values, _ = linear_game(50, 300, 3, noise=0.3)
+    together = Wide().fit_outputs(masks, values, order=1, seed=0)
+    alone = Wide().fit(masks, values[:, 1], order=1, seed=0)
+    for key, value in alone.spectrum.coefficients.items():
+        assert together[1].spectrum.coefficients.get(key, 0.0) == pytest.approx(value, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["auto", "lasso"])
+def test_recorded_retrainings_are_explained_in_bounded_memory(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("_lasso", "_auto"):
+        monkeypatch.setattr(f"interplay.estimators.{module}.LARGE", 1_000_000)
+    masks, values, weights = linear_game(1500, 3000, 6, noise=0.2)
+    tracemalloc.start()
+    result = ip.fit(masks, values, method=method)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * masks.size  # one copy of the masks in 8-byte numbers would be more
+    assert min(fit.faithfulness.r2 for fit in result.fits) > 0.8
+    assert {fit.method for fit in result.fits} == {"lasso"} if method == "lasso" else {"auto", "lasso"}
+    one = result.for_output(0).interactions("fourier", order=1)
+    strongest = np.argsort(-np.abs(weights[:, 0]))[:5]
+    assert {(int(i),) for i in strongest} <= set(one.top(12))
+    assert any("single features for all outputs at once" in note for note in result.fits[0].notes) == (method == "auto")

@@ -1,0 +1,65 @@
+"""Worker processes: as many threads as allowed, the same values whatever their number, big games sent once."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+
+import interplay as ip
+from interplay.ablate import measure, processes
+
+X, y = load_iris(return_X_y=True)
+
+
+class Ballast:
+    """A game with a megabyte of data that counts how often a process unpacks it."""
+
+    def __init__(self) -> None:
+        self.data = np.random.default_rng(0).normal(size=1 << 17)
+        self.opened = 0
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__ = state | {"opened": state["opened"] + 1}
+        with Path(state["log"]).open("a") as log:
+            log.write("opened\n")
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        return masks @ self.data[: masks.shape[1]]
+
+
+def threads_of_this_process(masks: np.ndarray) -> np.ndarray:
+    from threadpoolctl import threadpool_info
+
+    most = max(library["num_threads"] for library in threadpool_info())
+    return np.full(len(masks), float(most))
+
+
+def test_workers_hold_their_threads_travel_light_and_agree_with_one_process(tmp_path: Path) -> None:
+    fit, score = ip.lenses.sklearn_training(RandomForestClassifier(3, n_jobs=1), X[::3], y[::3], X[1::15], y[1::15])
+    game = ip.lenses.training(fit, score, 50, seeds=2, batch_size=5)
+    masks = ip.design(50, 60, method="lasso")
+    alone = measure(game, masks)
+    ballast = Ballast()
+    ballast.log = str(tmp_path / "log.txt")  # type: ignore[attr-defined]
+    heavy = ip.Game(ballast, 30, batch_size=4)
+    many = ip.design(30, 200, method="lasso")
+    with processes(2) as two, processes(3) as three:
+        for executor in (two, three):
+            np.testing.assert_array_equal(measure(game, masks, executor=executor).values, alone.values)
+        threads = measure(ip.Game(threads_of_this_process, 8, batch_size=2), ip.design(8, 20), executor=two)
+        np.testing.assert_array_equal(measure(heavy, many, executor=two).values, ballast(many))
+    assert set(threads.values) == {1.0}
+    assert (tmp_path / "log.txt").read_text().count("opened") <= 2  # one per worker, not one per batch
+    assert len(pickle.dumps(heavy)) > 1 << 20
+
+
+def test_numbers_below_one_are_refused() -> None:
+    with pytest.raises(ip.InputError, match="workers must be at least 1, not 0"):
+        processes(0)
+    with pytest.raises(ip.InputError, match="threads must be at least 1, not 0"):
+        processes(1, threads=0)
