@@ -46,7 +46,7 @@ class SPEX(Estimator):
     >>> def parity(masks):                      # five features that matter only all together
     ...     return 1.0 - 2.0 * (masks[:, [2, 11, 17, 23, 39]].sum(axis=1) % 2)
     >>> result = ip.explain(parity, labels=40, budget=800, method="spex")
-    >>> round(dict(result.spectrum.top(1).coefficients)[2, 11, 17, 23, 39], 6)
+    >>> round(result.spectrum.coefficients[2, 11, 17, 23, 39], 6)
     1.0
 
     The cells of a design that coincide pay for fresh uniform masks, ``(C - 1)(P + 1)`` of them. Decoding and refit
