@@ -33,6 +33,27 @@ def test_designs_are_uniform_and_differ_by_seed() -> None:
     np.testing.assert_allclose(one.mean(axis=0), 0.5, atol=0.05)
 
 
+def test_the_first_masks_are_balanced_beyond_what_chance_does() -> None:
+    n, count = 60, 120
+    masks = ip.design(n, count, seed=0)
+    chance = np.random.default_rng(0).random((count, n)) < 0.5
+
+    def imbalance(rows: np.ndarray) -> float:
+        signs = np.column_stack([np.ones(len(rows)), np.where(rows, 1.0, -1.0)])
+        surplus = signs.T @ signs / len(rows)
+        return float(np.sqrt((surplus[~np.eye(n + 1, dtype=bool)] ** 2).mean()))
+
+    assert imbalance(masks) < 0.7 * imbalance(chance)
+    assert imbalance(masks[: count // 2]) < 0.8 * imbalance(chance[: count // 2])
+    assert abs(masks.mean() - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("seed", [-1, "x", 1.5, True])
+def test_a_seed_that_is_none_is_an_error_in_one_sentence(seed: object) -> None:
+    with pytest.raises(ip.InputError, match="seed must be a whole number of at least 0, not "):
+        ip.design(5, 10, seed=seed)  # type: ignore[arg-type]
+
+
 @given(n=st.integers(1, 8), seed=st.integers(0, 999))
 @settings(max_examples=20, deadline=None)
 def test_exact_reproduces_any_game_whatever_the_order_of_its_masks(n: int, seed: int) -> None:
@@ -104,10 +125,69 @@ def test_auto_keeps_the_candidate_that_predicts_better_and_says_why() -> None:
     linear = ip.fit(masks, masks @ np.arange(30.0))
     joint = ip.fit(masks, 3.0 * (masks[:, 0] & masks[:, 1]) + 2.0 * (masks[:, 2] & masks[:, 3] & masks[:, 4]))
     assert linear.method == "lasso"
-    assert joint.method == "proxyspex"
+    assert joint.method in ("proxyspex", "gp", "gp+proxyspex")
     for result in (linear, joint):
         assert any(f"auto chose {result.method}" in note for note in result.notes)
     assert joint.faithfulness.r2 > (joint.faithfulness.first_order or 0)
+
+
+def test_auto_turns_to_coded_masks_where_no_proxy_explains_unseen_ablations() -> None:
+    sets = [(2, 11, 17, 23, 39), (0, 5, 8, 30), (1, 12, 13, 14, 38)]  # large, and without strong parts
+    truth = ip.Spectrum(40, dict.fromkeys(sets, 1.0))
+    calls: list[int] = []
+
+    def game(masks: np.ndarray) -> np.ndarray:
+        calls.append(len(masks))
+        return truth.predict(masks)
+
+    result = ip.explain(game, labels=40, budget=1200)
+    assert result.method == "spex"
+    assert any("the rest of the budget went to the coded masks of spex" in note for note in result.notes)
+    assert set(result.interactions("fourier", top=3)) == set(sets)
+    assert sum(calls) == result.used <= 1200
+
+
+def test_auto_spends_nothing_on_coded_masks_where_a_proxy_explains() -> None:
+    truth = sparse_spectrum(40, 30, 2, 1)
+    result = ip.explain(ip.Game(truth.predict, 40), budget=1000)
+    assert result.method != "spex"
+    assert not any("coded" in note for note in result.notes)
+    assert result.faithfulness.r2 > 0.9
+
+
+def test_auto_keeps_its_own_candidates_where_more_ablations_was_all_they_lacked() -> None:
+    """Hundreds of pairs and no single effects: a quarter of the budget shows nothing, all of it everything."""
+    rng = np.random.default_rng(1)
+    pairs = [(i, j) for i in range(24) for j in range(i + 1, 24)]
+    truth = ip.Spectrum(24, {pairs[k]: float(rng.normal()) for k in rng.permutation(len(pairs))[:150]})
+    result = ip.explain(ip.Game(truth.predict, 24), budget=640)
+    fresh = rng.random((2000, 24)) < 0.5
+    error = ((truth.predict(fresh) - result.spectrum.predict(fresh)) ** 2).mean()
+    assert error / truth.variance < 0.1
+    assert result.method != "spex"
+
+
+def test_a_game_that_is_constant_where_auto_looks_first_is_still_explained() -> None:
+    result = ip.explain(lambda masks: masks[:, :9].all(axis=1).astype(float), labels=20, budget=1000, seed=0)
+    assert result.used <= 1000
+
+
+def test_auto_is_hardly_below_the_lasso_at_tiny_budgets() -> None:
+    fresh = np.random.default_rng(9).random((2000, 20)) < 0.5
+    differences = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        truth = ip.Spectrum(20, {(i,): float(rng.normal()) for i in range(10)})
+        masks = ip.design(20, 40, seed=seed)
+        spread = np.sqrt(truth.variance)
+        values = truth.predict(masks) + 0.2 * spread * rng.normal(size=40)
+        error = [
+            ((truth.predict(fresh) - ip.fit(masks, values, method=method).spectrum.predict(fresh)) ** 2).mean()
+            for method in ("auto", "lasso")
+        ]
+        differences.append((error[0] - error[1]) / truth.variance)
+    assert np.mean(differences) < 0.02
+    assert max(differences) < 0.05
 
 
 def test_methods_are_found_by_name_case_aside_and_instances_pass() -> None:

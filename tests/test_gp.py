@@ -14,13 +14,15 @@ from interplay._indices import compute_index
 from interplay._uncertainty import Uncertainty
 from interplay.estimators import GP, Lasso, all_masks, uniform_design
 from interplay.estimators._beam import strongest
-from interplay.estimators._gp_posterior import Posterior, characters_of, prior_variances
+from interplay.estimators._gp_posterior import Posterior, characters_of
 from interplay.estimators._walsh_kernel import Evidence, Hyper, kernel, maximise
+from interplay.estimators._walsh_prior import Prior, prior_variances
 
 
 def random_hyper(n: int, seed: int, noise: float = 0.05) -> Hyper:
     rng = np.random.default_rng(seed)
-    return Hyper(np.log(0.3) + rng.standard_normal(n), 0.2, float(np.log(noise)))
+    local = rng.standard_normal(3)
+    return Hyper(np.log(0.3) + rng.standard_normal(n), 0.2, float(np.log(noise)), local)
 
 
 def subsets(n: int, order: int) -> list[tuple[int, ...]]:
@@ -44,7 +46,7 @@ def noisy(spectrum: ip.Spectrum, count: int, noise: float, seed: int) -> tuple[n
     return masks, values + noise * np.sqrt(spectrum.variance) * np.random.default_rng(seed).standard_normal(len(values))
 
 
-def test_the_kernel_is_the_sum_over_all_sets_of_their_prior_variance_times_theircharacters_of():
+def test_the_kernel_is_the_sum_over_all_sets_of_their_prior_variance_times_their_characters():
     n = 5
     hyper, masks = random_hyper(n, 0), all_masks(n)
     sets = subsets(n, n)
@@ -54,6 +56,31 @@ def test_the_kernel_is_the_sum_over_all_sets_of_their_prior_variance_times_their
     assert np.allclose(kernel(signs, signs, hyper), expected, atol=1e-12)
 
 
+def test_the_variance_of_a_set_extended_is_that_of_the_extended_set():
+    n = 9
+    prior = Prior.of(random_hyper(n, 1))
+    ids = np.array([[0, 1], [2, 7], [4, 6]])
+    extended = prior.factors_extended(ids, prior.factors(ids))
+    for row, features in enumerate(ids):
+        for added in set(range(n)) - set(features):
+            direct = prior.factors(np.array([sorted([*features, added])]))[0]
+            assert extended[row, added] == pytest.approx(direct, rel=1e-12)
+
+
+def test_neighbours_that_act_together_are_found_from_fewer_ablations_than_strangers():
+    rng = np.random.default_rng(0)
+    reached = []
+    places = rng.permutation(30)  # the same game, its features in an order that means nothing
+    near = {(i, i + 1): 1.0 for i in range(0, 30, 3)}
+    for keys in (near, {tuple(sorted((int(places[i]), int(places[j])))): v for (i, j), v in near.items()}):
+        truth = ip.Spectrum(30, {**{(i,): 0.5 for i in range(30)}, **keys})
+        masks, values = noisy(truth, 120, 0.1, 0)
+        found = GP().fit(masks, values, order=3, seed=0).spectrum
+        unseen = uniform_design(30, 1000, 99)
+        reached.append(r_squared(truth.predict(unseen), found.predict(unseen)))
+    assert reached[0] > reached[1] + 0.05
+
+
 @pytest.mark.parametrize("spread", [0.7, 2.0])
 def test_the_gradient_of_the_evidence_is_its_finite_difference(spread):
     rng = np.random.default_rng(3)
@@ -61,7 +88,7 @@ def test_the_gradient_of_the_evidence_is_its_finite_difference(spread):
     evidence = Evidence(np.where(masks, -1.0, 1.0), rng.standard_normal(40))
     theta = random_hyper(7, 1).packed()
     _, gradient = evidence(theta, spread)
-    for place, direction in enumerate(np.eye(9) * 1e-5):
+    for place, direction in enumerate(np.eye(len(theta)) * 1e-5):
         slope = (evidence(theta + direction, spread)[0] - evidence(theta - direction, spread)[0]) / 2e-5
         assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-6)
 
@@ -111,7 +138,7 @@ def test_the_search_finds_the_hyper_parameters_that_made_the_values():
     signs = np.where(np.random.default_rng(0).random((count, n)) < 0.5, -1.0, 1.0)
     covariance = kernel(signs, signs, truth) + truth.noise * np.eye(count)
     values = np.linalg.cholesky(covariance) @ np.random.default_rng(1).standard_normal(count)
-    found = Hyper.unpacked(maximise(Evidence(signs, values)))
+    found = Hyper.unpacked(maximise(Evidence(signs, values)), n)
     assert set(np.argsort(-found.log_h)[:4]) == {0, 1, 2, 3}
     assert found.noise == pytest.approx(truth.noise, rel=0.4)
     assert found.w[4:].max() < 0.1
@@ -194,9 +221,9 @@ def test_ninety_percent_intervals_cover_about_ninety_percent_of_coefficients_and
             doubt = recovery.uncertainty.of(index, 2)
             strongest_sets = sorted(found, key=lambda key: -abs(found[key]))[:24]
             inside += [abs(found[key] - actual.get(key, 0.0)) < 1.645 * doubt[key] for key in strongest_sets]
-    assert all(0.8 < np.mean(inside) < 0.99 for inside in covered.values()), {
-        key: np.mean(inside) for key, inside in covered.items()
-    }
+    rates = {index: float(np.mean(inside)) for index, inside in covered.items()}
+    assert min(rates.values()) > 0.8, rates
+    assert np.mean(list(rates.values())) < 0.97, rates
 
 
 def test_the_deviation_of_an_index_is_that_of_its_weighted_sum():

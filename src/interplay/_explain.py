@@ -6,25 +6,22 @@ import concurrent.futures as futures
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from interplay._errors import AblationError, InputError
-from interplay._explanation import Explanation, Fit, Point
-from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
-from interplay._game import Game, Masks, Values, averaged, check_labels, check_masks, check_values
+from interplay._errors import InputError
+from interplay._explanation import Explanation, Point
+from interplay._fitting import FEWEST, distinct_masks, explain_measured, explain_values, find_row
+from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
 from interplay._goal import Goal
-from interplay._repeats import noise_notes
-from interplay._spectrum import Spectrum
 from interplay.ablate import Measurement, Progress, Store, measure
-from interplay.estimators import Estimator, Recovery, biased_design, get_estimator
+from interplay.estimators import Estimator, Rescue, biased_design, get_estimator
 
+_NOTHING = 0.2  # R² on unseen ablations below which a fit explains next to nothing
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
-_FEW = 1000  # ablations up to which one thread is as fast as several
-_FEWEST = 4  # ablations from which anything at all can be estimated
 
 
 def explain(
@@ -91,38 +88,102 @@ def explain(
     """
     game = as_game(game, labels)
     estimator = get_estimator(method)
-    _check_options(budget, order)
+    _check_options(budget, order, seed)
     goal = Goal(until, tolerance)
-    schedule = list(goal.rounds(game.n, budget))
-    curve: list[Point] = []
-    paid, seconds = 0, 0.0
-    with _opened(store, always=len(schedule) > 1) as opened, _watched(progress) as watch:
-        for allowed in schedule:
+    rescue = estimator.rescue(game.n, budget) if game.keep == 0.5 else None
+    stops = {*goal.rounds(game.n, budget)} | ({rescue.after} if rescue is not None else set())
+    with _opened(store, always=len(stops) > 1) as opened, _watched(progress) as watch:
+        ablate = partial(measure, game, store=opened, executor=executor, progress=watch)
+        run = _Run(game, order, seed, ablate)
+        for allowed in sorted(stops):
             masks, ends = plan(estimator, game.n, allowed, seed, game.keep)
-            asked = np.concatenate([ends, masks])
-            measured = measure(game, asked, store=opened, executor=executor, progress=watch)
-            explanation = _explain_measured(asked, len(ends), measured, estimator, game, order=order, seed=seed)
-            paid, seconds = paid + measured.measured, seconds + measured.seconds
-            curve.append(Point.of(measured.distinct, explanation.fits))
+            if (
+                rescue is not None and allowed == rescue.after and not goal
+            ):  # the rest is to be expected, and an estimator that is quicker will do
+                ahead = plan(estimator, game.n, budget, seed, game.keep)[0][len(masks) :]
+                explanation = run.explained(rescue.probe, masks, ends, ahead)
+            else:
+                explanation = run.explained(estimator, masks, ends)
             if goal.reached(explanation):
                 break
-    notes = game.notes + measured.notes
+            if rescue is not None and allowed == rescue.after and _best(explanation) < _NOTHING:
+                explanation = run.rescued(rescue, estimator, explanation, masks, ends, budget)
+                break
+    notes = game.notes + run.measured.notes
     if game.keep != 0.5 and len(masks) < 1 << min(game.n, 60):
         notes += (f"each feature was kept with probability {game.keep:g}: R² speaks for such ablations",)
     if goal:
-        notes += (goal.outcome(explanation, measured.distinct, budget),)
-    if budget > measured.distinct == 1 << game.n:
+        notes += (goal.outcome(explanation, run.measured.distinct, budget),)
+    if budget > run.measured.distinct == 1 << game.n:
         notes += (f"the budget of {budget} exceeds the 2^{game.n} = {1 << game.n} ablations there are",)
     return replace(
         explanation,
         budget=budget,
-        used=measured.distinct,
-        from_store=measured.distinct - paid,
-        seconds=seconds,
+        used=run.measured.distinct,
+        from_store=run.measured.distinct - run.paid,
+        seconds=run.seconds,
         keep=game.keep,
         game_notes=notes,
-        curve=tuple(curve),
+        curve=tuple(run.curve),
     )
+
+
+@dataclass
+class _Run:
+    """The rounds of one call of `explain`: what they cost and what they found."""
+
+    game: Game
+    order: int
+    seed: int
+    measure: Callable[..., Measurement]
+    paid: int = 0
+    seconds: float = 0.0
+    curve: list[Point] = field(default_factory=list)
+    measured: Measurement = field(init=False)  # of the last round, which holds all rounds before
+
+    def explained(self, estimator: Estimator, masks: Masks, ends: Masks, ahead: Masks | None = None) -> Explanation:
+        """Measure ``masks`` and, besides, the ``ends``; explain the masks. Those ``ahead`` will probably follow."""
+        asked = np.concatenate([ends, masks])
+        self.measured = self.measure(asked, ahead=ahead)
+        self.paid += self.measured.measured
+        self.seconds += self.measured.seconds
+        found = explain_measured(
+            asked, len(ends), self.measured, estimator, self.game, order=self.order, seed=self.seed
+        )
+        self.curve.append(Point.of(self.measured.distinct, found.fits))
+        return found
+
+    def rescued(
+        self, rescue: Rescue, estimator: Estimator, before: Explanation, masks: Masks, ends: Masks, budget: int
+    ) -> Explanation:
+        """Spend the rest of the budget on the masks of another estimator, and keep its explanation if it is better."""
+        first = len(masks) + len(ends)
+        coded = rescue.estimator.design(self.game.n, budget - first, self.seed)
+        both, _, _ = distinct_masks(np.concatenate([masks, coded]), np.zeros(len(masks) + len(coded)))
+        found = self.explained(rescue.estimator, both, ends)
+        # More ablations may be all that was missing. Coded masks are no fair test, so the first ones judge.
+        again = explain_measured(
+            np.concatenate([ends, both]),
+            len(ends),
+            self.measured,
+            estimator,
+            self.game,
+            order=self.order,
+            seed=self.seed,
+            judges=len(masks),
+        )
+        compared = f"{rescue.estimator.name} {_best(found):.3f}, {estimator.name} on all of them {_best(again):.3f}"
+        note = (
+            f"after {first} ablations no fit explained unseen ones (R² {_best(before):.2f}), so the rest of the budget "
+            f"went to the coded masks of {rescue.estimator.name}, which may find large sets without strong parts; "
+            f"R² then: {compared}"
+        )
+        better = found if _best(found) >= _best(again) else again
+        return replace(better, fits=tuple(replace(fit, notes=(note, *fit.notes)) for fit in better.fits))
+
+
+def _best(explanation: Explanation) -> float:
+    return max((fit.faithfulness.r2 for fit in explanation.fits if not np.isnan(fit.faithfulness.r2)), default=1.0)
 
 
 def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0, keep: float = 0.5) -> Masks:
@@ -137,7 +198,7 @@ def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int =
     """
     if n < 1:
         raise InputError(f"there must be at least one feature, not n = {n}.")
-    _check_options(budget, 1)
+    _check_options(budget, 1, seed)
     if not 0 < keep < 1:
         raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
     return _draw(get_estimator(method), n, budget, seed, keep)
@@ -172,20 +233,20 @@ def fit(
     names = check_labels(rows.shape[1] if labels is None else labels)
     if len(names) != rows.shape[1]:
         raise InputError(f"there are {len(names)} labels, but the masks have {rows.shape[1]} columns.")
-    _check_options(max(1, len(rows)), order)
+    _check_options(max(1, len(rows)), order, seed)
     if not len(rows):
         raise InputError("there are no masks to fit: pass at least one row.")
     measured = check_values(values, rows)
-    distinct, averaged, notes = _distinct(rows, measured)
-    explanation = _explain_values(
+    distinct, averaged, notes = distinct_masks(rows, measured)
+    explanation = explain_values(
         distinct, averaged, get_estimator(method), Game(_elsewhere, names), order=order, seed=seed
     )
     return replace(
         explanation,
         budget=len(distinct),
         used=len(distinct),
-        full=_find(distinct, averaged, kept=True),
-        empty=_find(distinct, averaged, kept=False),
+        full=find_row(distinct, averaged, kept=True),
+        empty=find_row(distinct, averaged, kept=False),
         game_notes=notes,
     )
 
@@ -212,9 +273,9 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float = 0.5
     """
     ends = np.array([[True], [False]]).repeat(n, axis=1)
     complete = n < 60 and budget >= 1 << n
-    if not complete and budget < _FEWEST:
+    if not complete and budget < FEWEST:
         raise InputError(
-            f"a budget of {budget} is too small to estimate anything for {n} features: allow at least {_FEWEST}."
+            f"a budget of {budget} is too small to estimate anything for {n} features: allow at least {FEWEST}."
         )
     masks = _draw(estimator, n, budget, seed, keep)
     if complete or budget < _ENDS:
@@ -236,129 +297,15 @@ def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> 
     return biased_design(n, budget, seed, keep)
 
 
-def _check_options(budget: int, order: int) -> None:
+def _check_options(budget: int, order: int, seed: int) -> None:
     if isinstance(budget, bool) or not isinstance(budget, (int, np.integer)):
         raise InputError(f"budget must be a whole number of ablations, not {budget!r}.")
     if budget < 1:
         raise InputError(f"budget must be at least 1 ablation, not {budget}.")
     if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 1:
         raise InputError(f"order must be a whole number of at least 1, not {order!r}.")
-
-
-def _explain_values(
-    masks: Masks, values: Values, estimator: Estimator, game: Game, *, order: int, seed: int
-) -> Explanation:
-    columns = values[:, None] if values.ndim == 1 else values
-    varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
-    with _few_threads(len(masks)):
-        recoveries = dict(
-            zip(varied, estimator.fit_outputs(masks, columns[:, varied], order=order, seed=seed), strict=True)
-            if varied
-            else ()
-        )
-        fits = tuple(
-            _fit_output(masks, np.ascontiguousarray(column), estimator, recoveries.get(t), order=order, seed=seed)
-            for t, column in enumerate(columns.T)
-        )
-    outputs = game.outputs
-    if outputs is None and values.ndim == 2:
-        outputs = tuple(f"output {t}" for t in range(values.shape[1]))
-    return Explanation(labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout)
-
-
-@contextlib.contextmanager
-def _few_threads(count: int) -> Iterator[None]:
-    """One thread for linear algebra on few ablations: several would mostly wait for one another, on a busy machine
-    many times longer than they work.
-    """
-    import scipy.linalg  # noqa: F401 - a library that is not loaded yet would not be limited
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1 if count <= _FEW else None):
-        yield
-
-
-def _explain_measured(
-    asked: Masks, ends: int, measured: Measurement, estimator: Estimator, game: Game, *, order: int, seed: int
-) -> Explanation:
-    """The explanation of what was measured, its first ``ends`` rows aside; ablations that failed are left out."""
-    good = ~measured.failed
-    masks, raw = asked[ends:][good[ends:]], measured.values[ends:][good[ends:]]
-    if len(masks) < _FEWEST <= len(asked) - ends:
-        raise AblationError(
-            f"only {len(masks)} of {len(asked) - ends} ablations succeeded: too few to estimate anything."
-        )
-    values = averaged(measured.values[good], game.repeats)
-    explanation = _explain_values(masks, averaged(raw, game.repeats), estimator, game, order=order, seed=seed)
-    noted = tuple(
-        replace(fit, notes=fit.notes + more)
-        for fit, more in zip(explanation.fits, noise_notes(raw, game.repeats), strict=True)
-    )
-    return replace(
-        explanation,
-        fits=noted,
-        full=_find(asked[good], values, kept=True),
-        empty=_find(asked[good], values, kept=False),
-    )
-
-
-def _fit_output(
-    masks: Masks, values: Values, estimator: Estimator, recovery: Recovery | None, *, order: int, seed: int
-) -> Fit:
-    if recovery is None:  # nothing to recover
-        spectrum = Spectrum(masks.shape[1], {(): float(values.mean())})
-        note = f"the game is constant: all {len(values)} ablations gave {values[0]:.6g}, so no feature has any effect"
-        faithfulness = measure_faithfulness(values, values, how="", first_order=None)
-        return Fit(spectrum, faithfulness, min(order, masks.shape[1]), estimator.name, (note,))
-    faithfulness = _judge(recovery, masks, values, seed)
-    return Fit(
-        recovery.spectrum,
-        faithfulness,
-        recovery.order,
-        recovery.method or estimator.name,
-        recovery.notes,
-        recovery.evidence,
-        recovery.uncertainty,
-    )
-
-
-def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faithfulness:
-    """The recovery's faithfulness, and the first-order one beside it, on the same unseen ablations."""
-    if recovery.unseen is None:  # every mask was measured: the first-order share of the variance is exact, too
-        spectrum = recovery.spectrum
-        single = sum(value**2 for key, value in spectrum.coefficients.items() if len(key) == 1)
-        return Faithfulness(1.0, 1.0, 1.0, single / spectrum.variance, recovery.how, len(values))
-    rows: npt.NDArray[np.intp] = np.arange(len(values)) if recovery.rows is None else recovery.rows
-    if recovery.alone is not None:
-        first: float | None = r_squared(values[rows], recovery.alone)
-    elif recovery.method == "lasso":
-        first = r_squared(values[rows], recovery.unseen)
-    else:
-        from interplay.estimators import Lasso
-
-        baseline = Lasso().fit(masks, values, order=1, seed=seed).unseen
-        first = None if baseline is None else r_squared(values[rows], baseline[rows])
-    return measure_faithfulness(values[rows], recovery.unseen, how=recovery.how, first_order=first)
-
-
-def _distinct(masks: Masks, values: Values) -> tuple[Masks, Values, tuple[str, ...]]:
-    """Repeated masks averaged, so that no ablation is scored by a fit that saw its twin."""
-    _, first, inverse, counts = np.unique(
-        np.packbits(masks, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
-    if len(first) == len(masks):
-        return masks, values, ()
-    sums = np.zeros((len(first), *values.shape[1:]))
-    np.add.at(sums, inverse.ravel(), values)
-    order = np.argsort(first)
-    mean = sums / counts.reshape(-1, *[1] * (values.ndim - 1))
-    note = f"{len(masks) - len(first)} of {len(masks)} masks repeat others; their values were averaged"
-    return masks[first[order]], mean[order], (note,)
-
-
-def _find(masks: Masks, values: Values, *, kept: bool) -> tuple[float, ...] | None:
-    rows = np.flatnonzero(masks.all(axis=1) if kept else ~masks.any(axis=1))
-    return tuple(float(value) for value in np.atleast_1d(values[rows[0]])) if len(rows) else None
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed must be a whole number of at least 0, not {seed!r}.")
 
 
 def _elsewhere(_masks: Masks) -> Values:

@@ -62,6 +62,7 @@ def measure(
     executor: futures.Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
     retries: int = _RETRIES,
+    ahead: Masks | None = None,
 ) -> Measurement:
     """Measure every mask (N, n) once, reading from ``store`` what it already holds.
 
@@ -79,6 +80,8 @@ def measure(
         Called after every batch.
     retries
         How often a batch is tried again when the game raises; programming errors are not retried.
+    ahead
+        Other masks (M, n) that will probably be asked for next: they count in the progress but are not measured yet.
 
     Raises
     ------
@@ -103,6 +106,8 @@ def measure(
         run = _Run(
             game, distinct, shelf, executor, progress, retries, durable=store is not None and own.path != ":memory:"
         )
+        if ahead is not None:
+            run.ahead = (len(ahead), int(shelf.read(ahead)[0].sum()))
         run.all()
     finally:
         if store is None:
@@ -139,6 +144,7 @@ class _Run:
         self.known = np.zeros(len(masks), dtype=np.bool_)
         self.failed = np.zeros(len(masks), dtype=np.bool_)  # known, too: they are not tried again
         self.reasons: list[str] = []
+        self.ahead = (0, 0)  # masks that will follow, and how many of them are known
         self.values: Values | None = None
         self.from_store = self.measured = 0
         self.notes: list[str] = []
@@ -315,8 +321,10 @@ class _Run:
         elapsed = time.perf_counter() - self.began
         done = int(self.known.sum())
         masks, seconds = self._timed
-        eta = seconds / masks * (len(self.masks) - done) if masks else None
-        self.progress(Progress(done, len(self.masks), self.from_store, elapsed, eta))
+        coming, coming_known = self.ahead
+        total, done = len(self.masks) + coming, done + coming_known
+        eta = seconds / masks * (total - done) if masks else None
+        self.progress(Progress(done, total, self.from_store + coming_known, elapsed, eta))
 
     def _spread(self, executor: futures.Executor) -> None:
         """Batches over an executor's workers, few ahead, each written as soon as it is done."""

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interplay._errors import InputError, unknown
-from interplay.estimators._base import Estimator, Recovery, all_masks, biased_design, uniform_design
+from interplay.estimators._base import Estimator, Recovery, Rescue, all_masks, biased_design, uniform_design
 
 if TYPE_CHECKING:
     from interplay.estimators._auto import Auto
@@ -38,6 +38,7 @@ __all__ = [
     "Lasso",
     "ProxySPEX",
     "Recovery",
+    "Rescue",
     "all_masks",
     "biased_design",
     "get_estimator",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from interplay._spectrum import Features
 from interplay.estimators._walsh_kernel import Hyper, Signs
+from interplay.estimators._walsh_prior import Prior
 
 _BLOCK = 1 << 22  # entries of a block of products: 32 MiB
 
@@ -18,7 +19,7 @@ def strongest(
 ) -> dict[Features, float]:
     """The largest posterior means F(S) of nonempty sets of at most ``order`` features, largest first.
 
-    ``F(S) = mean over draws of c prod_{j in S} w_j sum_i alpha_i chi_S(m_i)`` is known for every S; all sets that
+    ``F(S) = mean over draws of Var F(S) sum_i alpha_i chi_S(m_i)`` is known for every S; all sets that
     extend S by one feature cost one matrix product. A beam search keeps the ``width`` strongest sets of every order
     and looks only at their extensions: a strong set none of whose subsets is strong at all can be missed.
 
@@ -32,11 +33,12 @@ def strongest(
         How many sets of one order are extended, and how many sets are returned at most.
     """
     count, n = signs.shape
-    decay = np.stack([hyper.w for hyper in hypers])  # (D, n)
-    scale = np.array([hyper.constant for hyper in hypers]) / len(hypers)
+    priors = [Prior.of(hyper) for hyper in hypers]
     ids = np.zeros((1, 0), dtype=np.intp)
     characters = np.ones((1, count), dtype=np.float32)
-    variances = scale[:, None]  # (D, sets), already divided by the number of draws
+    decay = np.stack([prior.w for prior in priors])  # (D, n)
+    scale = np.array([hyper.constant for hyper in hypers]) / len(hypers)
+    product = scale[:, None]  # (D, sets): c prod w_j, divided by the number of draws
     single = signs.astype(np.float32)
     light = alphas.astype(np.float32)
     found_ids: list[npt.NDArray[np.intp]] = []
@@ -46,9 +48,10 @@ def strongest(
         step = max(1, _BLOCK // count)
         for first in range(0, len(ids), step):
             block = slice(first, first + step)
-            for draw in range(len(hypers)):
-                product = (characters[block] * light[draw]) @ single
-                means[block] += variances[draw, block, None] * decay[draw] * product
+            for draw, prior in enumerate(priors):
+                sums = (characters[block] * light[draw]) @ single
+                factors = prior.factors_extended(ids[block], prior.factors(ids[block]))
+                means[block] += product[draw, block, None] * decay[draw] * factors * sums
         parent, added, means_of = _extensions(ids, means)
         ranked = np.argsort(-np.abs(means_of), kind="stable")[:most]
         parent, added = parent[ranked], added[ranked]
@@ -59,7 +62,7 @@ def strongest(
             front = slice(0, width)
             parent, added, ids = parent[front], added[front], grown[front]
             characters = characters[parent] * single.T[added]
-            variances = variances[:, parent] * decay[:, added]
+            product = product[:, parent] * decay[:, added]
     return _merge(found_ids, found, most)
 
 

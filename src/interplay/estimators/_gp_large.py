@@ -15,8 +15,9 @@ from scipy.linalg import cho_factor, cho_solve
 from interplay._game import Masks
 from interplay._spectrum import Features
 from interplay.estimators._beam import strongest
-from interplay.estimators._gp_posterior import Posterior, characters_of, prior_variances
+from interplay.estimators._gp_posterior import Posterior, characters_of
 from interplay.estimators._walsh_kernel import Hyper, Vector
+from interplay.estimators._walsh_prior import prior_variances
 
 _ROWS = 4096  # ablations whose characters are in memory at once: 48 MiB for 3,000 sets
 _ROUNDS = 2
@@ -48,7 +49,7 @@ def fit_support(
 
 def _ridge(masks: Masks, values: Vector, hyper: Hyper, sets: list[Features]) -> tuple[Support, Vector]:
     variances = prior_variances(hyper, sets)
-    noise = hyper.noise + max(0.0, float(np.exp(hyper.log_scale)) - float(variances.sum()))
+    noise = hyper.noise + max(0.0, hyper.total - float(variances.sum()))
     root = np.sqrt(variances)
     gram = np.zeros((len(sets), len(sets)))
     moment = np.zeros(len(sets))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from interplay._game import Masks
 from interplay._spectrum import Features, characters, signs_of
 from interplay.estimators._walsh_kernel import Hyper, Signs, Vector, inverse_covariance, kernel
+from interplay.estimators._walsh_prior import prior_variances
 
 _BLOCK = 1 << 22  # entries of a block of predictions: 32 MiB
 
@@ -120,12 +121,6 @@ class Posterior:
                 within[first : first + step] += np.maximum(lam - lam**2 * known, 0.0)
             means[draw] = variances * (rows @ alpha)
         return np.asarray(np.sqrt(within / len(self.hypers) + means.var(axis=0)))
-
-
-def prior_variances(hyper: Hyper, sets: list[Features]) -> Vector:
-    """lam_S = c prod_{j in S} w_j of K sets, (K,)."""
-    w = hyper.w
-    return hyper.constant * np.array([np.prod(w[list(features)]) for features in sets])
 
 
 def characters_of(masks: Masks, sets: list[Features]) -> npt.NDArray[np.int8]:

@@ -18,8 +18,8 @@ _FIRST_STEP = 0.2
 
 
 def sample(evidence: Evidence, start: Vector, *, proposals: int, rng: np.random.Generator) -> list[Vector]:
-    """The states (n + 2,) after each of ``proposals``; an initial quarter tunes the step and is not returned."""
-    n = len(start) - 2
+    """The states (n + 2 + D,) after each of ``proposals``; an initial quarter tunes the step and is not returned."""
+    n = evidence.n
     burn = max(1, proposals // 4)
     spread = 1.0
     theta = start
@@ -34,7 +34,7 @@ def sample(evidence: Evidence, start: Vector, *, proposals: int, rng: np.random.
             gradient = gradient.copy()
             gradient[:n] += new_slope - old_slope
             value, spread = value + new - old, changed
-        momentum = rng.standard_normal(n + 2)
+        momentum = rng.standard_normal(len(start))
         energy = value + 0.5 * momentum @ momentum
         stride = np.exp(step) * rng.uniform(0.8, 1.2)
         place, slope, height = theta, gradient, value

@@ -7,11 +7,16 @@ With signs ``z = 1 - 2m`` in {+1, -1}, the kernel
 is a prior over games under which the Walsh-Fourier coefficients are independent and ``Var F(S) = c prod_{j in S} w_j``
 with ``c = a prod_j 1/(1 + w_j)``: sparse in features, decaying in order, every order allowed. Expanding
 ``exp(h zz') = cosh h (1 + w zz')`` gives the one from the other.
+
+Features come in an order, and neighbours (words side by side) interact more often than strangers. So k is multiplied
+by ``1 + sum_d b_d sum_i w_i w_{i+d} z_i z_{i+d} z'_i z'_{i+d}`` over distances d of 1 to 3: a set that holds neighbours
+gains prior variance, by factors b_d that the evidence finds and that fall to nothing where order means nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +31,10 @@ Vector = npt.NDArray[np.float64]
 _SCALE_PRIOR = (np.log(0.6), 1.0)  # log a
 _NOISE_PRIOR = (np.log(0.1), 2.0)  # log noise variance
 _DEGREE_PRIOR = (np.log(1.5), 0.7)  # log of the mean order of a set drawn in proportion to its prior variance
+_LOCAL_PRIOR = (np.log(0.5), 1.5)  # log b_d
+_DISTANCES = 3  # between features that count as neighbours
 _FREEDOM = 3.0  # of Student's t for log h_j around their mean: most features alike, a few far off
-_BOUNDS = ((-17.0, 0.8), (-7.0, 7.0), (-14.0, 3.5))  # of log h_j, log a, log noise
+_BOUNDS = ((-17.0, 0.8), (-7.0, 7.0), (-14.0, 3.5), (-7.0, 7.0))  # of log h_j, log a, log noise, log b_d
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,13 @@ class Hyper:
     """The hyper-parameters of one kernel, for standardised values.
 
     ``log_h`` (n,) are the logarithms of the features' h, ``log_scale`` that of a, ``log_noise`` that of the
-    variance of what no function of the mask explains.
+    variance of what no function of the mask explains, ``log_local`` (D,) those of the b_d of neighbours.
     """
 
     log_h: Vector
     log_scale: float
     log_noise: float
+    log_local: Vector = field(default_factory=lambda: np.empty(0))
 
     @property
     def w(self) -> Vector:
@@ -57,22 +65,52 @@ class Hyper:
         """The noise variance."""
         return float(np.exp(self.log_noise))
 
+    @property
+    def total(self) -> float:
+        """k(m, m): the prior variance of all coefficients together."""
+        near = sum(b * float(self.w[:-d] @ self.w[d:]) for d, b in self.local)
+        return float(np.exp(self.log_scale)) * (1.0 + near)
+
+    @property
+    def local(self) -> list[tuple[int, float]]:
+        """Every distance d of neighbours, with its b_d."""
+        return list(enumerate(np.exp(self.log_local).tolist(), start=1))
+
     def packed(self) -> Vector:
-        """All of them in one vector (n + 2,): log h, log a, log noise."""
-        return np.append(self.log_h, [self.log_scale, self.log_noise])
+        """All of them in one vector (n + 2 + D,): log h, log a, log noise, log b."""
+        return np.concatenate([self.log_h, [self.log_scale, self.log_noise], self.log_local])
 
     @classmethod
-    def unpacked(cls, theta: Vector) -> Hyper:
-        """The hyper-parameters that `packed` wrote."""
-        return cls(theta[:-2].copy(), float(theta[-2]), float(theta[-1]))
+    def unpacked(cls, theta: Vector, n: int) -> Hyper:
+        """The hyper-parameters of n features that `packed` wrote."""
+        return cls(theta[:n].copy(), float(theta[n]), float(theta[n + 1]), theta[n + 2 :].copy())
 
 
 def kernel(left: Signs, right: Signs, hyper: Hyper) -> Signs:
     """k between signs (A, n) and (B, n), shape (A, B)."""
+    return product_kernel(left, right, hyper) * nearness(left, right, hyper)
+
+
+def product_kernel(left: Signs, right: Signs, hyper: Hyper) -> Signs:
+    """The kernel without what neighbours add."""
     h = np.exp(hyper.log_h)
     out = (left * h) @ right.T
     out -= h.sum() - hyper.log_scale
     return np.exp(out, out=out)
+
+
+def nearness(left: Signs, right: Signs, hyper: Hyper) -> Signs:
+    """What neighbours multiply the kernel by: the matrix (A, B), or the number 1 (as an array) without them."""
+    out = np.ones(())
+    w = hyper.w
+    for d, b in hyper.local:
+        out = out + (neighbours(left, d) * (b * w[:-d] * w[d:])) @ neighbours(right, d).T
+    return out
+
+
+def neighbours(signs: Signs, d: int) -> Signs:
+    """The products z_i z_{i+d} of signs (N, n), shape (N, n - d)."""
+    return np.asarray(signs[:, :-d] * signs[:, d:])
 
 
 def factorised(covariance: Signs) -> tuple[Signs, float] | None:
@@ -127,14 +165,20 @@ class Evidence:
     values: Vector
     device: str | None = None
 
+    @property
+    def n(self) -> int:
+        """The number of features."""
+        return int(self.signs.shape[1])
+
     def start(self) -> Vector:
-        """Where a search starts: all features alike, (n + 2,)."""
-        n = self.signs.shape[1]
-        return np.append(np.full(n, np.log(min(0.5, 1.5 / n))), [_SCALE_PRIOR[0], _NOISE_PRIOR[0]])
+        """Where a search starts: all features alike, (n + 2 + D,)."""
+        log_h = np.full(self.n, np.log(min(0.5, 1.5 / self.n)))
+        local = np.full(min(_DISTANCES, self.n - 1), _LOCAL_PRIOR[0])
+        return np.concatenate([log_h, [_SCALE_PRIOR[0], _NOISE_PRIOR[0]], local])
 
     def __call__(self, theta: Vector, spread: float = 1.0) -> tuple[float, Vector]:
-        """The negative log density at ``theta`` (n + 2,) and its gradient; infinite outside the bounds."""
-        n = self.signs.shape[1]
+        """The negative log density at ``theta`` (n + 2 + D,) and its gradient; infinite outside the bounds."""
+        n = self.n
         if not _inside(theta, n):
             return float("inf"), np.zeros_like(theta)
         likelihood = self._likelihood(theta)
@@ -147,20 +191,22 @@ class Evidence:
         degree, slope = _degree(theta[:n])
         value += _gaussian(float(np.log(degree)), _DEGREE_PRIOR)
         gradient[:n] += (np.log(degree) - _DEGREE_PRIOR[0]) / _DEGREE_PRIOR[1] ** 2 * slope / degree
-        for place, prior_of in ((n, _SCALE_PRIOR), (n + 1, _NOISE_PRIOR)):
+        local = [(place, _LOCAL_PRIOR) for place in range(n + 2, len(theta))]
+        for place, prior_of in ((n, _SCALE_PRIOR), (n + 1, _NOISE_PRIOR), *local):
             value += _gaussian(float(theta[place]), prior_of)
             gradient[place] += (theta[place] - prior_of[0]) / prior_of[1] ** 2
         return value, gradient
 
     def _likelihood(self, theta: Vector) -> tuple[float, Vector] | None:
         # d/dtheta of 1/2 y'K^-1 y + 1/2 log|K| is 1/2 sum(M * dK/dtheta) with M = K^-1 - alpha alpha'.
-        hyper = Hyper.unpacked(theta)
+        hyper = Hyper.unpacked(theta, self.n)
         if self.device is not None:
             from interplay.estimators._walsh_torch import torch_likelihood
 
             return torch_likelihood(self.signs, self.values, hyper, self.device)
-        signal = kernel(self.signs, self.signs, hyper)
-        covariance = signal.copy()
+        product = product_kernel(self.signs, self.signs, hyper)
+        near = nearness(self.signs, self.signs, hyper)
+        covariance = product * near
         covariance.flat[:: len(self.values) + 1] += hyper.noise
         found = factorised(covariance)
         if found is None:
@@ -170,22 +216,42 @@ class Evidence:
         value = 0.5 * float(self.values @ alpha) + 0.5 * log_determinant
         trace = float(np.trace(weight) - alpha @ alpha)
         weight -= np.multiply.outer(alpha, alpha)
-        weight *= signal
+        weight *= product  # what a change of the second factor weighs
+        pairs = [np.einsum("ij,ij->j", near_d, weight @ near_d) for near_d in self._pairs(len(hyper.local))]
+        weight *= near  # what a change of the first weighs
         total = float(weight.sum())
-        # dK/dh_j = K * (z_j z'_j - 1); the sum over pairs is one matrix product.
-        by_feature = np.einsum("ij,ij->j", self.signs, weight @ self.signs) - total
-        gradient = np.append(0.5 * by_feature * np.exp(hyper.log_h), [0.5 * total, 0.5 * trace * hyper.noise])
-        return value, gradient
+        by_feature = np.einsum("ij,ij->j", self.signs, weight @ self.signs)
+        return value, gradient_of(hyper, by_feature, pairs, total, trace)
+
+    def _pairs(self, distances: int) -> Iterator[Signs]:
+        return (neighbours(self.signs, d) for d in range(1, distances + 1))
+
+
+def gradient_of(hyper: Hyper, by_feature: Vector, pairs: list[Vector], total: float, trace: float) -> Vector:
+    """The gradient of the negative log likelihood from sums over pairs of ablations (i, i').
+
+    ``by_feature`` (n,) sums M k z_j z'_j, ``pairs[d - 1]`` (n - d,) sums M times the product kernel times the product
+    of both ablations' neighbours at distance d, ``total`` sums M k, and ``trace`` is that of M.
+    """
+    w, h = hyper.w, np.exp(hyper.log_h)
+    by_w = np.zeros_like(w)
+    by_local = []
+    for (d, b), sums in zip(hyper.local, pairs, strict=True):
+        by_w[:-d] += b * w[d:] * sums
+        by_w[d:] += b * w[:-d] * sums
+        by_local.append(b * float((w[:-d] * w[d:]) @ sums))
+    by_h = by_feature - total + by_w * (1.0 - w**2)  # dk/dh_j = k (z_j z'_j - 1), dw/dh = 1 - w^2
+    return 0.5 * np.concatenate([by_h * h, [total, trace * hyper.noise], by_local])
 
 
 def maximise(
     evidence: Evidence, *, start: Vector | None = None, spread: float = 1.0, steps: int = 40, tolerance: float = 1e-3
 ) -> Vector:
-    """The most probable hyper-parameters (n + 2,), by L-BFGS."""
+    """The most probable hyper-parameters (n + 2 + D,), by L-BFGS."""
     from scipy.optimize import minimize
 
-    n = evidence.signs.shape[1]
-    bounds = [_BOUNDS[0]] * n + [_BOUNDS[1], _BOUNDS[2]]
+    first = evidence.start() if start is None else start
+    bounds = [_BOUNDS[0]] * evidence.n + [_BOUNDS[1], _BOUNDS[2]] + [_BOUNDS[3]] * (len(first) - evidence.n - 2)
 
     def finite(theta: Vector) -> tuple[float, Vector]:
         value, gradient = evidence(theta, spread)
@@ -193,7 +259,7 @@ def maximise(
 
     found = minimize(
         finite,
-        evidence.start() if start is None else start,
+        first,
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
@@ -222,9 +288,5 @@ def _gaussian(value: float, prior: tuple[float, float]) -> float:
 
 
 def _inside(theta: Vector, n: int) -> bool:
-    lowest, highest = _BOUNDS[0]
-    return bool(
-        theta[:n].min() >= lowest
-        and theta[:n].max() <= highest
-        and all(low <= theta[n + k] <= high for k, (low, high) in enumerate(_BOUNDS[1:]))
-    )
+    parts = (theta[:n], theta[n : n + 1], theta[n + 1 : n + 2], theta[n + 2 :])
+    return all(low <= value <= high for part, (low, high) in zip(parts, _BOUNDS, strict=True) for value in part)

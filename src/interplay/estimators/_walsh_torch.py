@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from interplay._errors import InputError, InterplayError
-from interplay.estimators._walsh_kernel import Hyper, Signs, Vector
+from interplay.estimators._walsh_kernel import Hyper, Signs, Vector, gradient_of
 
 
 def torch_likelihood(signs: Signs, values: Vector, hyper: Hyper, device: str) -> tuple[float, Vector] | None:
@@ -16,7 +16,7 @@ def torch_likelihood(signs: Signs, values: Vector, hyper: Hyper, device: str) ->
     torch = _torch(device)
     z = _moved(signs.tobytes(), signs.shape, device)
     y = torch.as_tensor(values, device=device)
-    signal, covariance = _covariance(torch, z, hyper, device)
+    product, near, covariance = _covariance(torch, z, hyper, device)
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if int(failed):
         return None
@@ -24,16 +24,21 @@ def torch_likelihood(signs: Signs, values: Vector, hyper: Hyper, device: str) ->
     alpha = weight @ y
     value = 0.5 * float(y @ alpha) + float(torch.log(torch.diagonal(lower)).sum())
     trace = float(torch.diagonal(weight).sum() - alpha @ alpha)
-    weight = (weight - torch.outer(alpha, alpha)) * signal
-    total = float(weight.sum())
-    by_feature = ((weight @ z) * z).sum(dim=0).cpu().numpy() - total
-    return value, np.append(0.5 * by_feature * np.exp(hyper.log_h), [0.5 * total, 0.5 * trace * hyper.noise])
+    weight = (weight - torch.outer(alpha, alpha)) * product
+    pairs = [_summed(weight, z[:, :-d] * z[:, d:]) for d, _ in hyper.local]
+    weight = weight * near
+    return value, gradient_of(hyper, _summed(weight, z), pairs, float(weight.sum()), trace)
+
+
+def _summed(weight: Any, columns: Any) -> Vector:
+    sums: Vector = ((weight @ columns) * columns).sum(dim=0).cpu().numpy()
+    return sums
 
 
 def torch_inverse_covariance(signs: Signs, hyper: Hyper, device: str) -> Signs:
     """As `inverse_covariance` with NumPy."""
     torch = _torch(device)
-    _, covariance = _covariance(torch, _moved(signs.tobytes(), signs.shape, device), hyper, device)
+    *_, covariance = _covariance(torch, _moved(signs.tobytes(), signs.shape, device), hyper, device)
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if int(failed):
         raise InterplayError(f"the covariance of {len(signs)} ablations is numerically singular on {device}.")
@@ -41,10 +46,15 @@ def torch_inverse_covariance(signs: Signs, hyper: Hyper, device: str) -> Signs:
     return inverse
 
 
-def _covariance(torch: Any, z: Any, hyper: Hyper, device: str) -> tuple[Any, Any]:
+def _covariance(torch: Any, z: Any, hyper: Hyper, device: str) -> tuple[Any, Any, Any]:
     h = torch.as_tensor(np.exp(hyper.log_h), device=device)
-    signal = torch.exp((z * h) @ z.T - (h.sum() - hyper.log_scale))
-    return signal, signal + hyper.noise * torch.eye(len(z), dtype=z.dtype, device=device)
+    product = torch.exp((z * h) @ z.T - (h.sum() - hyper.log_scale))
+    near = torch.ones((), dtype=z.dtype, device=device)
+    w = torch.tanh(h)
+    for d, b in hyper.local:
+        pairs = z[:, :-d] * z[:, d:]
+        near = near + (pairs * (b * w[:-d] * w[d:])) @ pairs.T
+    return product, near, product * near + hyper.noise * torch.eye(len(z), dtype=z.dtype, device=device)
 
 
 @lru_cache(maxsize=2)
