@@ -1,6 +1,15 @@
-"""The real model, loaded once."""
+"""The real models, loaded once."""
 
 from __future__ import annotations
+
+import os
+
+# Before NumPy and PyTorch are loaded: the tests are many small problems, on which several threads mostly wait for one
+# another, many times longer where the machine has other work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,3 +21,30 @@ def minilm() -> ip.models.Encoder:
     from interplay._demo import demo_model
 
     return ip.models.Encoder.load(demo_model(), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def planted(request: pytest.FixtureRequest) -> Path:
+    """The folder of a small causal LM with known interactions, trained once and kept in pytest's cache."""
+    from planted_lm import planted_lm
+
+    if request.config.cache is None:  # with -p no:cacheprovider
+        return planted_lm(request.getfixturevalue("tmp_path_factory").getbasetemp())
+    return planted_lm(request.config.cache.mkdir("planted"))
+
+
+@pytest.fixture(scope="session")
+def planted_gguf(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The planted model as llama.cpp reads it."""
+    from llama_server import write_gguf
+
+    return write_gguf(planted, tmp_path_factory.mktemp("gguf") / "planted.gguf")
+
+
+@pytest.fixture(scope="session")
+def llama_url(planted_gguf: Path) -> Iterator[str]:
+    """The base URL of a real API server of the planted model, named "planted"."""
+    from llama_server import llama_server
+
+    with llama_server(planted_gguf) as url:
+        yield url

@@ -187,6 +187,23 @@ def test_text_that_is_not_utf8_is_named(run: object, tmp_path: Path) -> None:
 
 @pytest.mark.model
 @pytest.mark.slow
+def test_a_text_comes_from_standard_input() -> None:
+    command = [sys.executable, "-m", "interplay", "text", "-", "--model", str(demo_model()), "--no-store"]
+    command += ["--reference", "good", "--budget", "8", "--json"]
+    done = subprocess.run(command, input="It never fails.", capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["labels"] == ["It", "never", "fails"]
+
+
+def test_control_characters_of_a_text_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from interplay.report import show
+
+    game = ip.lenses.text(lambda texts: [float(len(t)) for t in texts], "\x1b[31mred \u202eevil\x07 end", ablate="_")
+    show(ip.explain(game, budget=8))
+    printed = capsys.readouterr().out
+    assert not any(code in printed for code in "\x1b\u202e\x07")
+    assert "␛" in printed
+
+
 def test_ctrl_c_keeps_what_was_measured_and_says_how_to_resume(tmp_path: Path) -> None:
     import signal
     import time

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interplay as ip
-from interplay.lenses._units import merged, paragraph_spans, sentence_spans, word_spans
+from interplay._units import merged, paragraph_spans, sentence_spans, word_spans
 
 
 class Recorder:
@@ -174,3 +174,94 @@ def test_a_mistake_is_one_sentence(text: str, options: dict, message: str) -> No
 def test_a_text_that_is_no_string_is_refused() -> None:
     with pytest.raises(ip.InputError, match="the text must be a string, not bytes"):
         ip.lenses.text(Recorder(), b"bytes")  # type: ignore[arg-type]
+
+
+# Prompts of named regions
+
+PROMPT = {"context": "It rains. Ann sings.", "examples": "One. Two.", "question": "Who sings?"}
+TEMPLATE = "Use {context}\n{examples}\n\nQ: {question} {}"
+
+
+def ablated_regions(mask: list[bool], **options: object) -> str:
+    recorder = Recorder()
+    game = ip.lenses.text(recorder, PROMPT, template=TEMPLATE, unit="sentence", ablate="_", **options)  # type: ignore[arg-type]
+    game(np.array([mask]))
+    return recorder.texts[0]
+
+
+def test_only_the_chosen_regions_are_ablated_in_the_templates_order() -> None:
+    assert ablated_regions([False, True], region="context") == "Use _ Ann sings.\nOne. Two.\n\nQ: Who sings? {}"
+    assert ablated_regions([True, False], region="examples") == "Use It rains. Ann sings.\nOne. _\n\nQ: Who sings? {}"
+    several = ablated_regions([True, False, False, True], region=["examples", "context"])
+    assert several == "Use It rains. _\n_ Two.\n\nQ: Who sings? {}"
+    assert ablated_regions([False] * 5) == "Use _ _\n_ _\n\nQ: _ {}"
+    everything = TEMPLATE.replace(" {}", "").format(**PROMPT) + " {}"
+    assert ablated_regions([True] * 5) == everything
+
+
+def test_units_never_reach_over_a_regions_end_and_may_differ_between_regions() -> None:
+    regions = {"a": "no stop here", "b": "and none there"}
+    game = ip.lenses.text(Recorder(), regions, template="{a}{b}", unit="sentence")
+    assert game.labels == ("no stop here", "and none there")
+    mixed = ip.lenses.text(Recorder(), regions, template="{b} {a}", unit={"a": [(0, 2)], "b": "word"})
+    assert mixed.labels == ("and", "none", "there", "no")
+    assert mixed.layout == ip.TextLayout("and none there no stop here", ((0, 3), (4, 8), (9, 14), (15, 17)))
+
+
+def test_a_region_of_a_template_is_the_same_game_as_its_ranges_in_the_whole_text() -> None:
+    scorer = ip.models.Scorer(lambda texts: np.array([float(len(t)) for t in texts]), "length", lambda: {"of": "len"})
+    whole = "Q: why? A: so it is."
+    by_region = ip.lenses.text(scorer, {"q": "why?", "a": "so it is."}, template="Q: {q} A: {a}", region="a")
+    by_ranges = ip.lenses.text(scorer, whole, unit=[(11, 13), (14, 16), (17, 19)])
+    assert by_region.labels == by_ranges.labels == ("so", "it", "is")
+    assert by_region.fingerprint == by_ranges.fingerprint
+
+
+def test_a_scorer_that_needs_the_full_prompt_is_given_it_before_anything_is_scored() -> None:
+    def bind(prompt: str) -> ip.models.Scorer:
+        return ip.models.Scorer(lambda texts: np.array([float(t == prompt) for t in texts]), "equality", outputs=None)
+
+    lazy = ip.models.Scorer(lambda texts: np.full(len(texts), np.nan), "lazy", bind=bind)
+    game = ip.lenses.text(lazy, {"a": "x y"}, template="<{a}>")
+    assert game(np.array([[True, True], [True, False]])).tolist() == [1.0, 0.0]
+    assert "measured: equality" in game.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (
+            PROMPT,
+            {"region": "contxt"},
+            r"unknown region 'contxt'\. Did you mean 'context'\? .*context, examples, question",
+        ),
+        (PROMPT, {"region": []}, "no region is to be ablated: choose from context, examples, question"),
+        (PROMPT, {"template": None}, r"regions need a template .* such as template='\{context\}\\n\\n\{examples\}"),
+        (
+            PROMPT,
+            {"template": "{context} {question}"},
+            r"the template holds no \{examples\}, only context, question",
+        ),
+        (
+            PROMPT,
+            {"template": TEMPLATE + "{more}"},
+            r"has \{more\}, but there is no such region, only context, examples",
+        ),
+        (PROMPT, {"template": TEMPLATE + "{context}"}, r"holds \{context\} more than once"),
+        ({}, {}, "there are no regions"),
+        ({"a b": "x"}, {}, "'a b' cannot name a region"),
+        ({"a": 3}, {}, "the region 'a' must be a string, not int"),
+        ({"a": " "}, {"template": "{a}"}, "the region 'a' is empty"),
+        (
+            PROMPT,
+            {"unit": [(0, 1)]},
+            "character ranges belong to one region, but context, examples, question are ablated",
+        ),
+        (PROMPT, {"unit": {"context": "word"}}, "unit says nothing of the region 'examples'"),
+        (PROMPT, {"unit": {"context": "word"}, "region": "question"}, "unknown region in unit 'context'"),
+        ("a b", {"template": "{text}", "region": "context"}, "unknown region 'context'.*: text"),
+    ],
+)
+def test_regions_that_do_not_fit_are_one_sentence(text: object, options: dict, message: str) -> None:
+    with pytest.raises(ip.InputError, match=message):
+        ip.lenses.text(Recorder(), text, **{"template": TEMPLATE, **options})  # type: ignore[arg-type]

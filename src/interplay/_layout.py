@@ -93,7 +93,78 @@ class TrainingLayout:
         }
 
 
-Layout: TypeAlias = TextLayout | GridLayout | TrainingLayout
+@dataclass(frozen=True)
+class TableLayout:
+    """Features that are columns of one row, or groups of columns: what each is called, is, and typically is.
+
+    ``typical`` holds the background's mean or most frequent values.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+    typical: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts."""
+        return {"kind": "table", "names": self.names, "values": self.values, "typical": self.typical}
+
+
+@dataclass(frozen=True)
+class ImageLayout:
+    """Features that are segments of an image, kept as a small picture of it.
+
+    ``picture[y][x]`` is a pixel ``(red, green, blue)`` of 0 to 255, ``segments[y][x]`` the feature it belongs to or -1
+    for none. ``shape`` is the height and width of the whole image; ``grid`` the rows and columns of cells, numbered
+    row by row, where the segments are a grid's.
+    """
+
+    picture: tuple[tuple[tuple[int, int, int], ...], ...]
+    segments: tuple[tuple[int, ...], ...]
+    shape: tuple[int, int]
+    grid: tuple[int, int] | None = None
+
+    @property
+    def cells(self) -> GridLayout | None:
+        """The grid as a spreadsheet has it, columns A, B, ... and rows 1, 2, ...; None where there is none."""
+        if self.grid is None:
+            return None
+        rows, columns = self.grid
+        places = tuple((row, column) for row in range(rows) for column in range(columns))
+        return GridLayout(tuple(str(row + 1) for row in range(rows)), tuple(map(letters, range(columns))), places)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts; the picture is one text of six hexadecimal digits a pixel for each row."""
+        return {
+            "kind": "image",
+            "picture": [bytes(tone for pixel in row for tone in pixel).hex() for row in self.picture],
+            "segments": self.segments,
+            "shape": self.shape,
+            "grid": self.grid,
+        }
+
+    @classmethod
+    def from_dict(cls, parts: dict[str, Any]) -> ImageLayout:
+        """The layout that `to_dict` wrote."""
+        rows = [bytes.fromhex(row) for row in parts["picture"]]
+        return cls(
+            tuple(tuple((row[i], row[i + 1], row[i + 2]) for i in range(0, len(row), 3)) for row in rows),
+            tuple(tuple(map(int, row)) for row in parts["segments"]),
+            (int(parts["shape"][0]), int(parts["shape"][1])),
+            None if parts["grid"] is None else (int(parts["grid"][0]), int(parts["grid"][1])),
+        )
+
+
+def letters(column: int) -> str:
+    """The name of a spreadsheet's column, counted from 0: A to Z, AA, AB, ..."""
+    name = ""
+    column += 1
+    while column:
+        column, last = divmod(column - 1, 26)
+        name = chr(ord("A") + last) + name
+    return name
+
+
+Layout: TypeAlias = TextLayout | GridLayout | TrainingLayout | TableLayout | ImageLayout
 
 
 def layout_from_dict(parts: dict[str, Any] | None) -> Layout | None:
@@ -108,6 +179,10 @@ def layout_from_dict(parts: dict[str, Any] | None) -> Layout | None:
     if parts.get("kind") == "training":
         targets = None if parts["targets"] is None else Gallery.from_dict(parts["targets"])
         return TrainingLayout(Gallery.from_dict(parts["examples"]), targets, bool(parts["lower_is_better"]))
+    if parts.get("kind") == "table":
+        return TableLayout(*(tuple(map(str, parts[name])) for name in ("names", "values", "typical")))
+    if parts.get("kind") == "image":
+        return ImageLayout.from_dict(parts)
     raise InputError(
         f"unknown layout {parts.get('kind')!r} in a saved explanation: it was not written by this version."
     )

@@ -10,6 +10,7 @@ from cyclopts import App
 from interplay import __version__
 from interplay._errors import InterplayError, Interrupted
 from interplay.cli._heads import heads
+from interplay.cli._prompt import prompt
 from interplay.cli._shared import say
 from interplay.cli._text import demo, show, text
 from interplay.cli._training import training
@@ -20,7 +21,7 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,  # `main` says what was kept
 )
-for command in (demo, text, heads, training, show):
+for command in (demo, text, prompt, heads, training, show):
     app.command(command)
 
 

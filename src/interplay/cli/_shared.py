@@ -27,7 +27,7 @@ StorePath = Annotated[
 ]
 NoStore = Annotated[bool, Parameter(negative=(), help="Keep no ablations: a run that stops starts from nothing.")]
 Save = Annotated[Path | None, Parameter(help="Write the explanation to this file, for `interplay show`.")]
-Method = Annotated[str, Parameter(help="auto, exact, lasso or proxyspex.")]
+Method = Annotated[str, Parameter(help="auto, exact, lasso, proxyspex, gp or spex.")]
 
 
 def run(

@@ -59,7 +59,7 @@ def demo(
 
 
 def text(
-    file: Annotated[str, Parameter(help="The text to explain; - reads standard input.")],
+    file: Annotated[str, Parameter(allow_leading_hyphen=True, help="The text to explain; - reads standard input.")],
     *,
     model: Annotated[str, Parameter(help="Folder or hub name of a Hugging Face encoder.")],
     reference: Annotated[str | None, Parameter(help="Score similarity to this text.")] = None,

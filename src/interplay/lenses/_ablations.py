@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from interplay._errors import InputError
 from interplay._game import Masks, Values
-from interplay.lenses._batching import BatchSize
 from interplay.lenses._hooks import Hooks, sole_use
 from interplay.lenses._inputs import Rows, Subject
 from interplay.lenses._metrics import Bound
@@ -21,6 +20,7 @@ from interplay.lenses._replacement import donated, draw_donors, is_decoder, join
 from interplay.lenses._reuse import Reuse, Watcher
 from interplay.lenses._selection import Part
 from interplay.lenses._suppression import Pass, Site, Suppression, observing, sites_of
+from interplay.models._batching import BatchSize
 
 _ROUNDING = 256  # rounding errors of an output that batches of different sizes may differ by
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -12,20 +12,21 @@ import numpy as np
 from interplay._errors import InputError, unknown
 from interplay._game import Game, Masks
 from interplay._layout import TextLayout
-from interplay.lenses._units import Span, merged, paragraph_spans, sentence_spans, word_spans
+from interplay._units import Span, merged, paragraph_spans, sentence_spans, word_spans
+from interplay.lenses._regions import Prompt, Unit, compose, units_of
 from interplay.models._scorer import TextScorer
 
 UNITS = ("word", "sentence", "paragraph", "token")
-_SLOT = "{text}"
 
 
 def text(
     scorer: TextScorer,
-    text: str,
+    text: str | Mapping[str, str],
     *,
-    unit: str | Sequence[Span] = "word",
+    unit: Unit | Mapping[str, Unit] = "word",
     ablate: str = "[UNK]",
     template: str | None = None,
+    region: str | Sequence[str] | None = None,
     name: str | None = None,
 ) -> Game:
     """A game whose features are the units of a text, and whose value is the scorer's.
@@ -37,18 +38,30 @@ def text(
     >>> game.labels, ip.explain(game, budget=8).interactions("mobius", top=1).named()
     (('It', 'never', 'fails'), [(('never', 'fails'), 1.0)])
 
+    A prompt of several parts, of which only one is ablated:
+
+    >>> prompt = {"context": "It rains. Take a coat.", "question": "What is it like?"}
+    >>> template = "Context: {context}\\n\\nQuestion: {question}"
+    >>> game = ip.lenses.text(len, prompt, template=template, region="context", unit="sentence")
+    >>> game.labels
+    ('It rains.', 'Take a coat.')
+
     Parameters
     ----------
     scorer
         N texts to N floats, or to (N, T): a model's scorer or any function.
     text
-        What to explain.
+        What to explain; or the regions of a prompt by name, for a template that says where each goes.
     unit
-        "word", "sentence", "paragraph", "token" (the scorer's own), or ascending character ranges ``[(start, end)]``.
+        "word", "sentence", "paragraph", "token" (the scorer's own), or ascending character ranges ``[(start, end)]``;
+        or one of these for each region that is ablated.
     ablate
         What an ablated unit becomes: any string, "delete" for nothing, "mask" for the scorer's own mask token.
     template
-        What surrounds the text, with ``{text}`` where it goes; the surroundings are never ablated.
+        What surrounds the text, with ``{text}`` where it goes, or with the name of each region in braces; the
+        surroundings are never ablated.
+    region
+        The regions, one or several, whose units are ablated; all of them when left out.
     name
         The game's identity in a store, needed where the scorer is a plain function.
 
@@ -56,34 +69,36 @@ def text(
     ------
     InputError
         For an empty text or one without units, an unknown unit, ranges that overlap or lie outside the text, a
-        template without ``{text}``, or a text that the scorer's model cannot take whole.
+        template without ``{text}`` or without a region, a region that is not there, or a text that the scorer's
+        model cannot take whole.
     """
-    if not isinstance(text, str):
-        raise InputError(f"the text must be a string, not {type(text).__name__}.")
-    if not text.strip():
-        raise InputError("the text is empty: there is nothing to ablate.")
-    spans, unit_name = _spans(scorer, text, unit)
-    if template is not None and template.count(_SLOT) != 1:
-        raise InputError(
-            f"the template must hold {_SLOT} exactly once, but it holds it {template.count(_SLOT)} times: {template!r}."
-        )
-    before, after = ("", "") if template is None else template.split(_SLOT)
+    prompt = compose(text, template, region)
+    chosen = units_of(prompt, unit)
+    spans = [span for name in prompt.ablated for span in _cut(scorer, prompt, name, chosen[name])]
+    bind = getattr(scorer, "bind", None)
+    if bind is not None:
+        scorer = bind(prompt.whole)
     replacement, notes = _replacement(scorer, ablate)
-    notes += getattr(scorer, "check", _no_check)(before + text + after)
+    if bind is not None:  # what is measured was not known to whoever made the scorer
+        notes += (f"measured: {getattr(scorer, 'name', 'the bound scorer')}",)
+    notes += getattr(scorer, "check", _no_check)(prompt.whole)
     if len(spans) == 1:
-        notes += (f"the text is a single {unit_name}, so there is nothing to combine: choose a smaller unit",)
-    edges = [0, *chain.from_iterable(spans), len(text)]
-    pieces = tuple(text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
-    units = tuple(text[a:b] for a, b in spans)
-    value = _TextAblation(scorer, units, (before + pieces[0], *pieces[1:-1], pieces[-1] + after), replacement)
+        only = chosen[prompt.ablated[0]]
+        what = only if isinstance(only, str) else "range"
+        notes += (f"the text is a single {what}, so there is nothing to combine: choose a smaller unit",)
+    edges = [0, *chain.from_iterable(spans), len(prompt.text)]
+    pieces = tuple(prompt.text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
+    units = tuple(prompt.text[a:b] for a, b in spans)
+    between = (prompt.before + pieces[0], *pieces[1:-1], pieces[-1] + prompt.after)
+    value = _TextAblation(scorer, units, between, replacement)
     scorer_identity = getattr(scorer, "identity", _no_identity)
 
     def identity() -> dict[str, Any] | None:
         known = scorer_identity()
         if known is None:
             return None
-        parts = {"lens": "text", "text": text, "spans": [list(span) for span in spans], "scorer": known}
-        return parts | {"replacement": replacement, "before": before, "after": after}
+        parts = {"lens": "text", "text": prompt.text, "spans": [list(span) for span in spans], "scorer": known}
+        return parts | {"replacement": replacement, "before": prompt.before, "after": prompt.after}
 
     return Game(
         value,
@@ -91,7 +106,7 @@ def text(
         outputs=getattr(scorer, "outputs", None),
         name=name,
         identity=identity,
-        layout=TextLayout(text, tuple(spans)),
+        layout=TextLayout(prompt.text, tuple(spans)),
         batch_size=getattr(scorer, "batch_size", 64),
         notes=notes,
     )
@@ -119,9 +134,16 @@ class _TextAblation:
         return self.scorer(self.texts(masks))
 
 
-def _spans(scorer: TextScorer, text: str, unit: str | Sequence[Span]) -> tuple[list[Span], str]:
+def _cut(scorer: TextScorer, prompt: Prompt, name: str, unit: Unit) -> list[Span]:
+    """The units of one region, as ranges of the whole text."""
+    start, end = prompt.regions[name]
+    found = _spans(scorer, prompt.text[start:end], unit)
+    return [(start + left, start + right) for left, right in found]
+
+
+def _spans(scorer: TextScorer, text: str, unit: Unit) -> list[Span]:
     if not isinstance(unit, str):
-        return _given_spans(text, unit), "range"
+        return _given_spans(text, unit)
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
     if unit == "token":
@@ -136,7 +158,7 @@ def _spans(scorer: TextScorer, text: str, unit: str | Sequence[Span]) -> tuple[l
         spans = cut(text)
     if not spans:
         raise InputError(f"the text {text[:40]!r} holds no {unit}: there is nothing to ablate.")
-    return spans, unit
+    return spans
 
 
 def _given_spans(text: str, given: Sequence[Span]) -> list[Span]:

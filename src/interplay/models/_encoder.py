@@ -13,7 +13,7 @@ import numpy as np
 
 from interplay._errors import InputError, unknown
 from interplay._game import Values
-from interplay.models._hub import find_model, load_pretrained, model_identity, require_torch
+from interplay.models._hub import find_model, load_placed, load_pretrained, model_identity, require_torch
 from interplay.models._scorer import Scorer
 
 
@@ -71,7 +71,7 @@ class Encoder:
         MissingExtraError
             Without torch and transformers.
         """
-        torch = require_torch()
+        require_torch()
         import transformers
 
         found = find_model(path)
@@ -79,14 +79,7 @@ class Encoder:
         config = load_pretrained(transformers.AutoConfig, found)
         classifies = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
         loader = transformers.AutoModelForSequenceClassification if classifies else transformers.AutoModel
-        if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
-            raise unknown("dtype", dtype, ["float32", "bfloat16", "float16"])
-        model = load_pretrained(loader, found, dtype=getattr(torch, dtype) if dtype else "auto")
-        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            model = model.to(place).eval()
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"cannot use the device {place!r}: {' '.join(str(error).split())}") from error
+        model, _ = load_placed(loader, found, device=device, dtype=dtype)
         return cls(model, tokenizer, _pooling(found), truncate, batch_size)
 
     @property

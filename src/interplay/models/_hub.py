@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from interplay._errors import InputError, MissingExtraError
+from interplay._errors import InputError, MissingExtraError, unknown
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -77,6 +77,28 @@ def load_pretrained(loader: Any, path: str, **options: Any) -> Any:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def load_placed(
+    loader: Any, path: str, *, device: str | None = None, dtype: str | None = None, **options: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The model in ``path`` on its device, in evaluation mode, and what loading it said (missing weights, ...).
+
+    Raises
+    ------
+    InputError
+        For a dtype or device that does not exist.
+    """
+    torch = require_torch()
+    if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise unknown("dtype", dtype, ["float32", "bfloat16", "float16"])
+    chosen = getattr(torch, dtype) if dtype else "auto"
+    model, said = load_pretrained(loader, path, dtype=chosen, output_loading_info=True, **options)
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return model.to(place).eval(), said
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"cannot use the device {place!r}: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:

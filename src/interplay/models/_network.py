@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from interplay._errors import InputError
 from interplay.models._encoder import Encoder
-from interplay.models._hub import find_model, load_pretrained, require_torch
+from interplay.models._hub import find_model, load_placed, load_pretrained, require_torch
 
-_SPEAKS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForSeq2SeqLM")
+SPEAKS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForSeq2SeqLM")
+"""How the names of architectures with a language-modelling head end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +32,14 @@ def load_network(path: str | os.PathLike[str], *, device: str | None = None) -> 
     MissingExtraError
         Without torch and transformers.
     """
-    torch = require_torch()
+    require_torch()
     import transformers
 
     found = find_model(path)
     config = load_pretrained(transformers.AutoConfig, found)
-    if not any(name.endswith(_SPEAKS) for name in config.architectures or ()):
+    if not any(name.endswith(SPEAKS) for name in config.architectures or ()):
         return Encoder.load(found, device=device)
     loader = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-    model = load_pretrained(loader, found, dtype="auto")
+    model, _ = load_placed(loader, found, device=device)
     tokenizer = load_pretrained(transformers.AutoTokenizer, found)
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        model = model.to(place).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"cannot use the device {place!r}: {' '.join(str(error).split())}") from error
     return Network(model, tokenizer, getattr(config, "max_position_embeddings", None))

@@ -39,6 +39,9 @@ class Scorer:
         Raises an `InputError` for a text the model cannot take whole; returns notes for the reader.
     batch_size
         Texts per call that keep the model busy.
+    bind
+        Where the score depends on the full prompt (as the model's own response to it does): makes this scorer
+        the one for that prompt. A lens calls it before anything else.
     """
 
     score: TextScorer = field(repr=False)
@@ -50,6 +53,7 @@ class Scorer:
     special_tokens: frozenset[str] | None = field(default=None, repr=False)
     check: Callable[[str], tuple[str, ...]] = field(default=lambda _text: (), repr=False)
     batch_size: int = 64
+    bind: Callable[[str], Scorer] | None = field(default=None, repr=False)
 
     def __call__(self, texts: Sequence[str]) -> Values:
         """The scores of ``texts``."""

@@ -17,12 +17,21 @@ _AROUND = 80
 _EXCERPTS = 12
 _MARKED = 0.25  # without colour, features of at least this share of the strongest are marked
 
+_CONTROLS: dict[int, int | str] = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},  # their pictures, such as ␛
+    ord("\t"): " ",
+    0x7F: "␡",
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),  # bidirectional
+}
+
 
 def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: bool) -> Text:
     """The text, features on green or red by their values (n,), or as ``[+word+]``, ``[-word-]`` without colour."""
     from rich.text import Text
 
     scale = float(np.abs(values).max(initial=0.0)) or 1.0
+    text = visible(layout.text)
     shown = Text()
     position = 0
     for start, end in _windows(layout, values):
@@ -32,9 +41,9 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
         for (left, right), value in zip(layout.spans, values, strict=True):
             if left < start or right > end:
                 continue
-            shown.append(layout.text[position:left])
+            shown.append(text[position:left])
             strength = float(value) / scale
-            word = layout.text[left:right]
+            word = text[left:right]
             if colour:
                 shown.append(word, background(strength))
             elif abs(strength) >= _MARKED:
@@ -43,11 +52,16 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
             else:
                 shown.append(word)
             position = right
-        shown.append(layout.text[position:end])
+        shown.append(text[position:end])
         position = end
     if position < len(layout.text):
         shown.append(" …", "dim")
     return shown
+
+
+def visible(text: str) -> str:
+    """``text`` of the same length, its control characters shown instead of sent to the terminal."""
+    return text.translate(_CONTROLS)
 
 
 def background(strength: float) -> str:

@@ -16,15 +16,20 @@ Result = TypeVar("Result")
 
 
 class BatchSize:
-    """The number of rows to run at once, found while running.
+    """The number of rows (or tokens: whatever the caller counts) to run at once, found while running.
 
     It doubles as long as rows get cheaper, then stays at the best size seen; out of memory it halves and never
     grows back to what did not fit. Values do not depend on it, but for rounding.
+
+    Parameters
+    ----------
+    rows
+        The number to stay at; found between ``first`` and ``largest`` when left out.
     """
 
-    def __init__(self, rows: int | None = None) -> None:
-        self.rows = rows or _FIRST
-        self.limit = rows or _LARGEST
+    def __init__(self, rows: int | None = None, *, first: int = _FIRST, largest: int = _LARGEST) -> None:
+        self.rows = rows or first
+        self.limit = rows or largest
         self.settled = rows is not None
         self._rate = 0.0  # rows a second at half the present size
         self._warm = 0

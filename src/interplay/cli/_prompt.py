@@ -1,0 +1,149 @@
+"""`interplay prompt`: what in a prompt makes a language model answer as it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay._indices import canonical_index
+from interplay.cli._shared import Budget, Index, Json, Method, NoStore, Save, StorePath, Top, read_text, run, say
+
+if TYPE_CHECKING:
+    from interplay.models import Scorer
+
+
+def prompt(
+    file: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help='The prompt, as text; or JSON, its regions by name, with their template under "template" or in '
+            "--template; - reads standard input.",
+        ),
+    ],
+    *,
+    model: Annotated[str, Parameter(help="Folder or hub name of a language model, or a server's URL.")],
+    target: Annotated[
+        str | None,
+        Parameter(
+            help="Score the log-probability of this text after the prompt; without it, of the model's own response."
+        ),
+    ] = None,
+    against: Annotated[str | None, Parameter(help="Score by how much --target exceeds this other answer.")] = None,
+    per: Annotated[
+        Literal["token", "sentence"] | None, Parameter(help="Explain each token or sentence of the target by itself.")
+    ] = None,
+    template: Annotated[
+        str | None,
+        Parameter(help="What surrounds the text, with {text} or each region's {name} inside; \\n is a line break."),
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        Parameter(help="Ablate this region only; again for several.", negative=(), consume_multiple=False),
+    ] = None,
+    unit: Annotated[str, Parameter(help="word, sentence, paragraph or token.")] = "sentence",
+    ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, or 'delete'.")] = "delete",
+    chat: Annotated[bool, Parameter(negative=(), help="Put the prompt into the model's chat template.")] = False,
+    system: Annotated[str | None, Parameter(help="The chat's system message.")] = None,
+    max_tokens: Annotated[int, Parameter(help="The longest response, without --target.")] = 64,
+    name: Annotated[str | None, Parameter(help="The model's name on the server.")] = None,
+    budget: Budget = 300,
+    method: Method = "auto",
+    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
+    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    until: Annotated[
+        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
+    ] = None,
+    index: Index = "fbii",
+    top: Top = 10,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    save: Save = None,
+    json_: Json = False,
+    device: Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")] = None,
+    dtype: Annotated[str | None, Parameter(help="float32, bfloat16 or float16; as saved if left out.")] = None,
+) -> None:
+    """Explain what a language model says after a prompt by the prompt's sentences, words, ... or passages."""
+    from interplay.estimators import get_estimator
+    from interplay.lenses import text as text_lens
+
+    if against is not None and target is None:
+        raise InputError("--against needs --target: the answer that is to exceed it.")
+    if against is not None and per is not None:
+        raise InputError("--against and --per exclude each other: a margin is of whole answers.")
+    index = canonical_index(index)
+    get_estimator(method)
+    content, written = _content(read_text(file), file)
+    if template is not None:
+        written = template.replace("\\n", "\n")
+    if model.startswith(("http://", "https://")):
+        here = {"--per": per, "--device": device, "--dtype": dtype}
+        refused = [option for option, value in here.items() if value is not None]
+        scorer = _served(model, name, target, against, chat, system, refused)
+    else:
+        if name is not None:
+            raise InputError("--name is the model's on a server: leave it out, or give a URL as --model.")
+        scorer = _local(model, target, against, per, max_tokens, device, dtype, chat, system)
+    game = text_lens(scorer, content, unit=unit, ablate=ablate, template=written, region=region)
+    say(f"scoring    {scorer.name}")
+    run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
+
+
+def _content(text: str, file: str) -> tuple[str | Mapping[str, str], str | None]:
+    """A text, or regions and their template, as a file that is JSON by its name or its beginning gives them."""
+    if not file.endswith(".json"):
+        return text, None
+    try:
+        parts = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{file} is not JSON ({error}): name it otherwise if it is a plain text.") from error
+    if not isinstance(parts, dict) or not all(isinstance(value, str) for value in parts.values()):
+        raise InputError(
+            f'{file} must hold one object of texts by region, such as {{"context": "...", "question": "..."}}.'
+        )
+    template = parts.pop("template", None)
+    return parts, template
+
+
+def _local(
+    model: str,
+    target: str | None,
+    against: str | None,
+    per: Literal["token", "sentence"] | None,
+    max_tokens: int,
+    device: str | None,
+    dtype: str | None,
+    chat: bool,
+    system: str | None,
+) -> Scorer:
+    from interplay.models import CausalLM
+
+    loaded = CausalLM.load(model, device, dtype, chat=chat, system=system)
+    if target is not None and against is not None:
+        return loaded.margin(target, against)
+    return loaded.logprob(target, per=per, max_tokens=max_tokens)
+
+
+def _served(
+    url: str,
+    name: str | None,
+    target: str | None,
+    against: str | None,
+    chat: bool,
+    system: str | None,
+    refused: list[str],
+) -> Scorer:
+    from interplay.models import Server
+
+    if name is None:
+        raise InputError("a server needs the model's name there: pass --name.")
+    if target is None:
+        raise InputError("a server needs a --target: the text whose log-probability is scored.")
+    if refused:
+        raise InputError(f"{refused[0]} is for models loaded here: leave it out, as {url} is a server.")
+    server = Server(url, name, chat=chat, system=system)
+    return server.logprob(target) if against is None else server.margin(target, against)

@@ -1,0 +1,193 @@
+"""A prompt and what follows it, as the tokens that a language model sees."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from interplay._errors import InputError
+
+Target: TypeAlias = str | Sequence[int]
+"""What the model is to say: a text, or token ids that are put after the prompt's as they are."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The log-probability of each of ``ids[start:]``, given all tokens before it.
+
+    ``source`` is what an encoder reads, where there is one; ``ids`` are then the decoder's.
+    """
+
+    ids: tuple[int, ...]
+    start: int
+    source: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Turns prompts and targets into tokens, as the model met them in training and meets them in generation.
+
+    Parameters
+    ----------
+    tokenizer
+        A Hugging Face tokenizer.
+    opening
+        What an encoder-decoder's decoder begins with; None for a decoder alone.
+    window
+        How many tokens the model takes; None where nothing limits them.
+    chat
+        Whether a prompt is a user's message in the tokenizer's chat template.
+    system
+        The system message of the chat.
+    """
+
+    tokenizer: Any = field(repr=False)
+    opening: tuple[int, ...] | None
+    window: int | None
+    chat: bool
+    system: str | None
+
+    def rendered(self, prompt: str) -> str:
+        """The text that the model reads for a prompt."""
+        if not self.chat:
+            return prompt
+        messages = [] if self.system is None else [{"role": "system", "content": self.system}]
+        messages.append({"role": "user", "content": prompt})
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        except Exception as error:  # templates raise whatever their authors and Jinja choose
+            words = " ".join(str(error).split())
+            raise InputError(f"the tokenizer's chat template refuses these messages: {words}.") from error
+
+    def prompt(self, text: str) -> list[int]:
+        """The token ids that the model (or its encoder) reads for a prompt; never none at all."""
+        lead, ids = self._prompts([self.rendered(text)])[0]
+        return [*lead, *ids]
+
+    def asks(self, texts: Sequence[str], targets: Sequence[Target]) -> list[list[Ask]]:
+        """For each text, the asks that measure each target after it.
+
+        Raises
+        ------
+        InputError
+            For a target without tokens or that starts inside a token, and a prompt that with its target exceeds
+            the model's window.
+        """
+        if not texts:
+            return []
+        rendered = [self.rendered(text) for text in texts]
+        prompts = self._prompts(rendered)
+        columns = [self._column(rendered, prompts, target) for target in targets]
+        for column in columns:
+            self._check_window(column)
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def _prompts(self, rendered: list[str]) -> list[tuple[list[int], list[int]]]:
+        """For each text the special tokens before it, and its own."""
+        if self.opening is not None:  # an encoder reads all the special tokens that it was trained with
+            return [([], list(ids)) for ids in self.tokenizer(rendered, verbose=False)["input_ids"]]
+        return [(self._leading or ([] if ids else self._nothing()), ids) for ids in self._plain(rendered)]
+
+    def _column(self, rendered: list[str], prompts: list[tuple[list[int], list[int]]], target: Target) -> list[Ask]:
+        if self.opening is not None:
+            said = self._target_ids(target)
+            return [Ask((*self.opening, *said), len(self.opening), tuple(ids)) for _, ids in prompts]
+        if not isinstance(target, str):
+            return [Ask((*lead, *ids, *target), len(lead) + len(ids)) for lead, ids in prompts]
+        found = []
+        joint = self._plain([text + target for text in rendered])
+        for text, (lead, ids), both in zip(rendered, prompts, joint, strict=True):
+            start = len(ids) if both[: len(ids)] == ids else self._boundary(text, target)
+            if start >= len(both):
+                raise InputError(f"the target {target!r} has no tokens: pass what the model could say.")
+            found.append(Ask((*lead, *both), len(lead) + start))
+        return found
+
+    def _target_ids(self, target: Target) -> Sequence[int]:
+        if not isinstance(target, str):
+            return target
+        ids: list[int] = self.tokenizer(text_target=target, add_special_tokens=False, verbose=False)["input_ids"]
+        if not ids:
+            raise InputError(f"the target {target!r} has no tokens: pass what the model could say.")
+        return ids
+
+    def _boundary(self, prompt: str, target: str) -> int:
+        """Which token of the joint text is the target's first, where the prompt alone is split differently."""
+        words = f"the target {target!r} starts inside a token"
+        if getattr(self.tokenizer, "is_fast", False):
+            encoded = self.tokenizer(
+                prompt + target, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            )
+            offsets = encoded["offset_mapping"]
+            for position in range(1, len(offsets)):
+                if offsets[position - 1][1] == len(prompt) == offsets[position][0]:
+                    return position
+            inside = [(a, b) for a, b in offsets if a < len(prompt) < b] or [(len(prompt) - 1, len(prompt) + 1)]
+            words += f", {(prompt + target)[slice(*inside[0])]!r}"
+        raise InputError(
+            f"{words}, when it follows the prompt that ends in {prompt[-20:]!r}: give both whole tokens; often a space "
+            "belongs to the beginning of the target and not to the end of the prompt."
+        )
+
+    def _check_window(self, asks: Sequence[Ask]) -> None:
+        if self.window is None:
+            return
+        for ask in asks:
+            if ask.source is not None and len(ask.source) > self.window:
+                raise InputError(
+                    f"the prompt has {len(ask.source)} tokens, but the model's window is {self.window}: shorten it."
+                )
+            if len(ask.ids) - 1 > self.window:  # the last token is predicted, never read
+                raise InputError(
+                    f"the prompt has {ask.start} tokens and the target {len(ask.ids) - ask.start}, but the model's "
+                    f"window is {self.window}: shorten the prompt."
+                )
+
+    def _plain(self, texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+    @cached_property
+    def _leading(self) -> list[int]:
+        """The special tokens that the tokenizer puts before a text; a chat template writes its own."""
+        if self.chat:
+            return []
+        plain, special = self._plain(["a"])[0], self.tokenizer("a", verbose=False)["input_ids"]
+        for start in range(len(special) - len(plain) + 1):
+            if special[start : start + len(plain)] == plain:
+                return list(special[:start])
+        return []
+
+    def _nothing(self) -> list[int]:
+        """What stands for a prompt of no tokens: the token of a text's beginning or, as in GPT-2, of its end."""
+        for name in ("bos_token_id", "eos_token_id"):
+            token = getattr(self.tokenizer, name, None)
+            if token is not None:
+                return [int(token)]
+        raise InputError(
+            "a prompt has no tokens, and this tokenizer has none that begins a text: keep some of the prompt in place "
+            "with template=."
+        )
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """What each token adds to the text."""
+        ends = self._ends(ids)
+        text = self.decoded(ids)
+        return [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+    def groups(self, ids: Sequence[int], text: str, ends: Sequence[int]) -> list[int]:
+        """For each token of a text the number of the span, by where spans end, that holds its last character."""
+        found = self._ends(ids)
+        shift = len(text) - found[-1]  # some tokenizers' texts lose the space that they begin with
+        return [min(bisect_left(ends, end + shift), len(ends) - 1) for end in found]
+
+    def decoded(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special ones included."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def _ends(self, ids: Sequence[int]) -> list[int]:
+        # Decoded from the first token on, because a character may take several tokens.
+        return [len(self.decoded(ids[: count + 1])) for count in range(len(ids))]

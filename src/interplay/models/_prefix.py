@@ -1,0 +1,105 @@
+"""The key-value cache of a prefix that many rows share, computed once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+
+def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences begin with in common."""
+    shortest = min(len(one), len(other))
+    if one[:shortest] == other[:shortest]:
+        return shortest
+    low, high = 0, shortest  # common up to low, not up to high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle)
+    return low
+
+
+class Prefix:
+    """The prefix computed last, and copies of its cache for any number of rows.
+
+    A prefix that the cached one begins with is cut from it; of another one only what they do not share is computed.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.ids: tuple[int, ...] = ()
+        self._cache: Any = None
+
+    def cover(self, ids: tuple[int, ...]) -> None:
+        """Have the cache begin with ``ids``, computing no more of them than is missing."""
+        import torch
+        from transformers import DynamicCache
+
+        held = shared_length(self.ids, ids)
+        if held == len(ids):
+            return
+        # Without the configuration, so that layers with a sliding window keep every token, too: what is kept
+        # for one row may not be what another needs, and the attention mask, not the cache, makes the window.
+        cache = self._cut(held) if held else DynamicCache()
+        rest = torch.tensor([ids[held:]], device=self.model.device)
+        self.ids, self._cache = (), None  # freed first, and not kept where the pass fails
+        with only(self.model, [0], [rest.shape[1] - 1]):
+            self._cache = self.model(input_ids=rest, past_key_values=cache, use_cache=True).past_key_values
+        self.ids = tuple(ids)
+
+    def rows(self, length: int, count: int) -> Any:
+        """A cache of the first ``length`` tokens for ``count`` rows, which a forward pass may change."""
+        cache = self._cut(length)
+        cache.batch_repeat_interleave(count)
+        return cache
+
+    def row_bytes(self, length: int) -> int:
+        """The memory of one row's cache of ``length`` tokens."""
+        held = sum(tensor.numel() * tensor.element_size() for pair in self._layers() for tensor in pair)
+        return int(held) * length // max(1, len(self.ids))
+
+    def _layers(self) -> list[tuple[Any, Any]]:
+        layers = getattr(self._cache, "layers", None)
+        if layers is None:  # transformers before 4.54
+            return list(zip(self._cache.key_cache, self._cache.value_cache, strict=True))
+        return [(layer.keys, layer.values) for layer in layers]
+
+    def _cut(self, length: int) -> Any:
+        cache = copy.deepcopy(self._cache)
+        if length < len(self.ids):
+            cache.crop(length - len(self.ids))  # negative: so many tokens less
+        return cache
+
+
+class only:
+    """While it is entered, the model's head computes logits at the places (rows, positions) and nowhere else.
+
+    They come as one row, (1, M, V), whatever the model does to logits after the head; ``used`` says whether the
+    head was met, as in some models its weights are used without calling it. The vocabulary is often a hundred
+    times wider than the model, so most of the memory and much of the work lies in logits nobody asks for.
+    """
+
+    def __init__(self, model: Any, rows: Sequence[int], positions: Sequence[int]) -> None:
+        self.head = model.get_output_embeddings()
+        self.places = (rows, positions)
+        self.used = False
+
+    def __enter__(self) -> only:
+        def pick(_module: Any, args: Any) -> Any:
+            import torch
+
+            if not args or args[0].ndim != 3:
+                return None
+            self.used = True
+            rows, positions = (torch.tensor(place, device=args[0].device) for place in self.places)
+            return (args[0][rows, positions].unsqueeze(0), *args[1:])
+
+        self._handle = self.head.register_forward_pre_hook(pick)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._handle.remove()
+
+    def of(self, logits: Any) -> Any:
+        """The logits (M, V) at the places, out of what the model returned."""
+        return logits[0] if self.used else logits[list(self.places[0]), list(self.places[1])]
