@@ -1,0 +1,89 @@
+"""A stand-in for servers that echo a prompt with its log-probabilities (vLLM, OpenAI's first completions).
+
+llama.cpp ignores ``echo``, and no other server fits into a test; this one answers in their documented shape, with
+numbers from the real model by transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from fault_proxy import serving
+from planted_lm import one_thread
+
+
+@contextmanager
+def echo_server(folder: Path, beginning: str = "") -> Iterator[str]:
+    """Serve the model in ``folder``; yields the base URL.
+
+    A ``beginning`` token is reported before each prompt, and counted into the offsets, as vLLM does.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.reply(200, {"data": [{"id": "planted"}]} if self.path == "/v1/models" else {})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self.path != "/v1/completions":
+                self.reply(404, {"error": {"message": "not found"}})
+                return
+            with lock, one_thread(0):
+                self.reply(200, completion(model, tokenizer, body, beginning))
+
+        def reply(self, status: int, content: object) -> None:
+            data = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    with serving(Handler) as address:
+        yield f"{address}/v1"
+
+
+def completion(model: Any, tokenizer: Any, body: dict[str, Any], beginning: str) -> dict[str, Any]:
+    """One token after the prompt, with the prompt before it where it is to be echoed; the legacy arrays."""
+    import torch
+
+    encoded = tokenizer(body["prompt"], return_offsets_mapping=True)
+    ids = encoded["input_ids"]
+    with torch.inference_mode():
+        log_p = model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1)
+    next_id = int(log_p[-1].argmax())
+    offsets = [start for start, _ in encoded["offset_mapping"]]
+    values: list[float | None] = [None, *(float(log_p[i, token]) for i, token in enumerate(ids[1:]))]
+    tokens = [body["prompt"][a:b] for a, b in encoded["offset_mapping"]]
+    keep = 0 if body.get("echo") else len(ids) + bool(beginning)
+    best = log_p[-1].topk(body.get("logprobs") or 1)
+    tops = {tokenizer.decode([i]): v for v, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)}
+    said = tokenizer.decode([next_id])
+    if beginning:
+        tokens, values = [beginning, *tokens], [None, -1.0, *values[1:]]
+        offsets = [0, *(offset + len(beginning) for offset in offsets)]
+    choice = {
+        "text": (body["prompt"] if body.get("echo") else "") + said,
+        "logprobs": {
+            "tokens": [*tokens[keep:], said],
+            "token_logprobs": [*values[keep:], float(log_p[-1, next_id])],
+            "text_offset": [*offsets[keep:], len(beginning) + len(body["prompt"])],
+            "top_logprobs": [*[None] * (len(tokens) - keep), tops],
+        },
+    }
+    usage = {"prompt_tokens": len(tokens), "completion_tokens": 1, "total_tokens": len(tokens) + 1}
+    return {"choices": [choice], "usage": usage}
