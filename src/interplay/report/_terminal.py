@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._interactions import Interactions
-from interplay._layout import GridLayout, TextLayout, TrainingLayout
+from interplay._layout import GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
 from interplay._spectrum import Features
+from interplay.report._columns import column_parts
 from interplay.report._grid import energy_shares, pairs_by_row, shaded_grid
-from interplay.report._shading import shaded_text
+from interplay.report._segments import image_parts
+from interplay.report._shading import shaded_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +96,15 @@ def _parts(explanation: Explanation, index: str, top: int, console: Console) -> 
         yield Text("± is half of a 90% credible interval", style="dim")
     if isinstance(explanation.layout, GridLayout):
         yield from _grid(explanation, explanation.layout, found, top, console)
+    if isinstance(explanation.layout, TableLayout):
+        yield Text("")
+        yield from column_parts(explanation.layout, _shapley(explanation), top)
+    if isinstance(explanation.layout, ImageLayout):
+        yield Text("")
+        values, colour = _shapley(explanation), _has_colour(console)
+        yield from image_parts(
+            explanation.layout, explanation.labels, values, found, width=console.width, colour=colour
+        )
     if isinstance(explanation.layout, TextLayout):
         values = _shapley(explanation)
         yield Text("")
@@ -196,7 +207,7 @@ def _number(found: Interactions, key: Features) -> str:
 def _join(words: tuple[str, ...]) -> str:
     from rich.markup import escape
 
-    return escape(" + ".join(words))
+    return escape(visible(" + ".join(words)))
 
 
 def _has_colour(console: Console) -> bool:
