@@ -1,8 +1,9 @@
 """Training-data interactions against first-order methods: linear datamodeling scores, planted truth, acting on it.
 
     python benchmarks/training.py lds --task digits-logistic --keep 0.5 --method gp --work DIR
-    python benchmarks/training.py truth --method gp --work DIR
+    python benchmarks/training.py truth --method gp,auto,lasso --work DIR --peer-python PEER/bin/python
     python benchmarks/training.py act --method gp --work DIR
+    python benchmarks/training.py recorded --features 10000 --budget 20000 --targets 8 --work DIR
     python benchmarks/training.py table --work DIR
 
 Every number is on ablations that no fit saw. Retrainings are kept in DIR/runs.db, results in DIR/results.jsonl, so a
@@ -13,6 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,10 +74,23 @@ def cancer_trees(keep: float) -> ip.Game:
     return ip.lenses.training(fit, score, 100, keep=keep, batch_size=32)
 
 
+def minilm_logistic(keep: float) -> ip.Game:
+    from sklearn.linear_model import LogisticRegression
+
+    from interplay._demo import demo_model
+    from sentences import labelled
+
+    texts, y = labelled()
+    embeddings = ip.models.Encoder.load(demo_model(), device="cpu").embed(texts)
+    fit, score = ip.lenses.sklearn_training(LogisticRegression(C=10, max_iter=500), *split(embeddings, y, 100, 40))
+    return ip.lenses.training(fit, score, 100, keep=keep, batch_size=32)
+
+
 TASKS: dict[str, Callable[[float], ip.Game]] = {
     "digits-logistic": digits_logistic,
     "digits-mlp": digits_mlp,
     "cancer-trees": cancer_trees,
+    "minilm-logistic": minilm_logistic,
 }
 
 
@@ -159,7 +176,11 @@ def planted(seed: int) -> tuple[ip.Game, dict[tuple[int, int], str], tuple[Any, 
 
 
 def truth(options: argparse.Namespace) -> None:
-    """Precision at as many pairs as were planted (equal to recall there), by kind, for each method's pair scores."""
+    """How each method's pair scores find the planted pairs: by kind, and as precision and recall along the ranking.
+
+    Precision at as many pairs as were planted is recall there, too; recall at twice as many, and average precision,
+    the mean of the precisions at which each planted pair is found, speak for the rest of the ranking.
+    """
     for seed in range(options.rounds):
         game, pairs, data = planted(seed)
         masks = ip.design(game.n, options.budget, method="lasso", seed=seed)
@@ -178,15 +199,29 @@ def truth(options: argparse.Namespace) -> None:
         scores["leave-one-out"] = both(leave_one_out(game))
         scores["KNN-Shapley"] = both(knn_shapley(*data))
         scores["influence function"] = both(influence_function(*data))
+        if options.peer_python is not None:
+            for name, effects in dattri_scores(options, data, masks).items():
+                scores[f"dattri {name}"] = both(effects)
         for name, table in scores.items():
             if not table.any():
                 continue
             strongest = table.max(axis=0)
             order = np.dstack(np.unravel_index(np.argsort(-strongest, axis=None), strongest.shape))[0]
-            top = {tuple(sorted(map(int, pair))) for pair in order[: len(pairs)]}
+            ranked = [tuple(map(int, pair)) for pair in order[: np.count_nonzero(strongest)]]
+            top = set(ranked[: len(pairs)])
             hits = [kind for pair, kind in pairs.items() if pair in top]
+            found_at = np.sort([ranked.index(pair) + 1 if pair in ranked else np.inf for pair in pairs])
             kinds = {kind: hits.count(kind) * 3 / len(pairs) for kind in ("duplicates", "twins", "together")}
-            record(options, kind="truth", seed=seed, method=name, precision=len(hits) / len(pairs), **kinds)
+            record(
+                options,
+                kind="truth",
+                seed=seed,
+                method=name,
+                precision=len(hits) / len(pairs),
+                recall_at_twice=float(np.mean(found_at <= 2 * len(pairs))),
+                average_precision=float(np.mean(np.arange(1, len(pairs) + 1) / found_at)),
+                **kinds,
+            )
 
 
 def both(effects: np.ndarray) -> np.ndarray:
@@ -241,6 +276,28 @@ def influence_function(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test:
     return sign[:, None] * (points @ np.linalg.solve(hessian, slopes.T))
 
 
+def dattri_scores(
+    options: argparse.Namespace, data: tuple[np.ndarray, ...], masks: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Influence function and TRAK as dattri has them; TRAK averages over the models of all ablations."""
+    from sklearn.linear_model import LogisticRegression
+
+    X, y, X_test, y_test = data
+
+    def weights(kept: np.ndarray) -> np.ndarray:
+        model = LogisticRegression(C=20.0, max_iter=500).fit(X[kept], y[kept])
+        return np.concatenate([model.coef_[0], model.intercept_])
+
+    source, target = options.work / "dattri_in.npz", options.work / "dattri_out.npz"
+    subsets = np.array([weights(mask) for mask in masks if len(np.unique(y[mask])) == 2])
+    whole = weights(np.ones(len(y), dtype=np.bool_))
+    np.savez(source, X=X, y=y, X_test=X_test, y_test=y_test, penalty=20.0, whole=whole, subsets=subsets)
+    peer = Path(__file__).parent / "peers" / "dattri_scores.py"
+    subprocess.run([options.peer_python, "-W", "ignore", peer, source, target], check=True)
+    with np.load(target) as found:
+        return {"influence function": found["influence"], "TRAK": found["trak"]}
+
+
 def act(options: argparse.Namespace) -> None:
     """Remove the k examples called most harmful, retrain, and measure on test points that no choice saw."""
     from sklearn.linear_model import LogisticRegression
@@ -279,6 +336,43 @@ def act(options: argparse.Namespace) -> None:
                 record(options, kind="act", seed=seed, k=k, method=name, accuracy=accuracy, loss=loss, mislabelled=hit)
 
 
+def recorded(options: argparse.Namespace) -> None:
+    """Seconds and memory of `ip.fit` on simulated margins: 50 linear effects for each target, as much noise again."""
+    rng = np.random.default_rng(0)
+    masks = np.empty((options.budget, options.features), dtype=np.bool_)
+    for start in range(0, options.budget, 1000):  # in blocks, so that the data are the peak before the fit
+        block = masks[start : start + 1000]
+        block[:] = rng.random(block.shape, dtype=np.float32) < options.keep
+    values = np.zeros((options.budget, options.targets))
+    truth = [np.sort(rng.permutation(options.features)[:50]) for _ in range(options.targets)]
+    for t, support in enumerate(truth):
+        signal = np.where(masks[:, support], 1.0, -1.0) @ rng.normal(size=len(support))
+        values[:, t] = signal + signal.std() * rng.normal(size=len(signal))
+    ip.fit(masks[:200, :20], values[:200, 0], method="lasso")  # imports
+    before, began, spent = peak_gigabytes(), time.perf_counter(), time.process_time()
+    found = ip.fit(masks, values)
+    called = [{key[0] for key in fit.spectrum.top(51).coefficients if key} for fit in found.fits]
+    recall = np.mean([len(one & set(support.tolist())) / 50 for one, support in zip(called, truth, strict=True)])
+    record(
+        options,
+        kind="recorded",
+        shape=[options.budget, options.features, options.targets],
+        seconds=round(time.perf_counter() - began, 1),
+        processor_seconds=round(time.process_time() - spent, 1),
+        data_gigabytes=round((masks.nbytes + values.nbytes) / 1e9, 3),
+        peak_before=round(before, 2),
+        peak=round(peak_gigabytes(), 2),
+        r2=round(float(np.median([fit.faithfulness.r2 for fit in found.fits])), 3),
+        recall=round(float(recall), 3),
+        note=found.fits[0].notes[0],
+    )
+
+
+def peak_gigabytes() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
 def record(options: argparse.Namespace, **facts: Any) -> None:
     print(json.dumps(facts), flush=True)
     with (options.work / "results.jsonl").open("a") as out:
@@ -300,7 +394,7 @@ def table(options: argparse.Namespace) -> None:
             if row:
                 print(f"| {task} | {keep} | " + " | ".join(f"{row.get(m, np.nan):.3f}" for m in methods) + " |")
     for kind, columns in (
-        ("truth", ("precision", "duplicates", "twins", "together")),
+        ("truth", ("precision", "recall_at_twice", "average_precision", "duplicates", "twins", "together")),
         ("act", ("accuracy", "loss", "mislabelled")),
     ):
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -318,18 +412,20 @@ def table(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("lds", "truth", "act", "table"))
+    parser.add_argument("what", choices=("lds", "truth", "act", "recorded", "table"))
     parser.add_argument("--task", choices=tuple(TASKS), default="digits-logistic")
     parser.add_argument("--keep", type=float, default=0.5)
     parser.add_argument("--method", default="lasso", help="estimators, separated by commas")
     parser.add_argument("--budget", type=int, default=500)
     parser.add_argument("--unseen", type=int, default=200)
     parser.add_argument("--targets", type=int, default=5)
+    parser.add_argument("--features", type=int, default=10_000, help="of the simulated recordings")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer-python", type=Path, help="a Python that has dattri, for its scores in `truth`")
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    {"lds": lds, "truth": truth, "act": act, "table": table}[options.what](options)
+    {"lds": lds, "truth": truth, "act": act, "recorded": recorded, "table": table}[options.what](options)
 
 
 if __name__ == "__main__":
