@@ -35,7 +35,7 @@ def sequences(count: int, generator: torch.Generator) -> tuple[torch.Tensor, tor
 
 
 def fresh_model(seed: int) -> Any:
-    """Relative positions only: with absolute ones a model may find the same token and count on from its place."""
+    """Relative positions only: with absolute ones a model might find the token and count on (a guess, untested)."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)

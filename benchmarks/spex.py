@@ -180,8 +180,33 @@ def write(results: dict[str, list[dict]], out: Path) -> None:
     for part, head in (("noise", "With 30% noise: R² on unseen masks"), ("time", "Decoding time, 30% noise")):
         if rows := results.get(part):
             pages.append(f"## {head}\n\n" + table(COLUMNS, [comparison(row) for row in rows]))
+    if rows := results.get("scaling"):
+        plot(rows, out.with_suffix(".png"))
+        pages.append(f"![cost against features and against coefficients]({out.with_suffix('.png').name})\n")
     out.write_text("\n".join(pages), encoding="utf-8")
     out.with_suffix(".json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def plot(rows: list[dict], target: Path) -> None:
+    """The fewest masks that recover everything, against the number of features and against that of coefficients."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
+    for axis, by, fixed, words in (
+        (axes[0], "n", ("coefficients", 100), "features (100 coefficients)"),
+        (axes[1], "coefficients", ("n", 1000), "coefficients (1,000 features)"),
+    ):
+        line = sorted((row[by], row["masks"]) for row in rows if row[fixed[0]] == fixed[1])
+        axis.loglog(*zip(*line), marker="o")
+        axis.set_xlabel(words)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("masks")
+    figure.tight_layout()
+    figure.savefig(target, dpi=90)
+    plt.close(figure)
 
 
 COLUMNS = ["game", "n", "b", "masks", "authors hard", "authors soft", "ours, same samples", "ours, own design (masks)",

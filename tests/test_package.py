@@ -22,14 +22,14 @@ MODULES = sorted(name for _, name, _ in pkgutil.walk_packages([str(SOURCE)], "in
 # Imports run downwards along the path of the data; a room may import those before it and its own.
 ROOMS = ["nouns", "ablate", "estimators", "models", "lenses", "explain", "report", "cli"]
 _NOUNS = {"_errors", "_game", "_layout", "_spectrum", "_indices", "_interactions", "_faithfulness"}
-_NOUNS |= {"_uncertainty", "_explanation", "_repeats", "_keep"}
+_NOUNS |= {"_uncertainty", "_explanation", "_repeats", "_keep", "_units"}
 
 
 def room(module: str) -> str:
     first = module.removeprefix("interplay.").split(".")[0]
     if first in _NOUNS:
         return "nouns"
-    return {"_explain": "explain", "_goal": "explain", "_demo": "models"}.get(first, first)
+    return {"_explain": "explain", "_fitting": "explain", "_goal": "explain", "_demo": "models"}.get(first, first)
 
 
 def test_all_is_what_is_exported() -> None:

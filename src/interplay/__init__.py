@@ -15,7 +15,7 @@ from interplay._faithfulness import Faithfulness
 from interplay._game import Game
 from interplay._indices import INDICES
 from interplay._interactions import Interactions
-from interplay._layout import GridLayout, TextLayout
+from interplay._layout import GridLayout, ImageLayout, TableLayout, TextLayout
 from interplay._spectrum import Spectrum
 from interplay.ablate import Progress, Store
 
@@ -28,6 +28,7 @@ __all__ = [
     "Faithfulness",
     "Game",
     "GridLayout",
+    "ImageLayout",
     "InputError",
     "Interactions",
     "InterplayError",
@@ -37,6 +38,7 @@ __all__ = [
     "Spectrum",
     "Store",
     "StoreError",
+    "TableLayout",
     "TextLayout",
     "design",
     "estimators",
