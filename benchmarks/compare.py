@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Listener
 from pathlib import Path
 
@@ -153,6 +153,38 @@ def cases(recorded: list[games.Recorded], multiples: list[float], methods: list[
                     yield game, multiple, count, method
 
 
+def run_all(todo: Iterable[tuple], python: Path | None, work: Path, redo: Sequence[str] = ()) -> list[dict]:
+    """Run the cases that ``work`` does not hold yet, one line of its results.jsonl each; all results, old and new."""
+    path = work / "results.jsonl"
+    results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    results = [result for result in results if result["by"] not in redo]
+    done = {(result["game"], result["multiple"], result["by"]) for result in results}
+    for game, multiple, count, method in todo:
+        if (game.name, multiple, method) in done:
+            continue
+        side, name = method.split(":")
+        live = live_game(game.name, game) if name in CHOOSING else None
+        if name in CHOOSING and live is None:
+            continue
+        result = {"game": game.name, "n": game.n, "multiple": multiple, "N": count, "by": method}
+        try:
+            if side == "ours":
+                result |= run_ours(name, game, count)
+            else:
+                assert python is not None
+                result |= run_peer(python, name, game, count, live, work)
+        except subprocess.CalledProcessError as error:
+            result |= {"failed": (error.stderr or "").strip().splitlines()[-1:]}
+        except ip.InputError as error:
+            result |= {"failed": [str(error)]}
+        with path.open("a") as out:
+            out.write(json.dumps(result) + "\n")
+        results.append(result)
+        shown = f"R² {result['r2']:.3f}  {result['seconds']:.1f} s" if "r2" in result else result["failed"]
+        print(f"{game.name:24} N={count:<6} {method:24} {shown}", flush=True)
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for recordings, environment and results")
@@ -179,36 +211,7 @@ def main() -> None:
     warm_up = ip.design(12, 60, method="lasso")
     for name in OURS:  # imports are no part of anybody's seconds
         ip.fit(warm_up, warm_up.sum(axis=1), method=name)
-    results_path = options.work / "results.jsonl"
-    results = [json.loads(line) for line in results_path.read_text().splitlines()] if results_path.exists() else []
-    results = [result for result in results if result["by"] not in options.redo]
-    done = {(result["game"], result["multiple"], result["by"]) for result in results}
-    with results_path.open("w") as out:
-        for result in results:
-            out.write(json.dumps(result) + "\n")
-        out.flush()
-        for game, multiple, count, method in cases(recorded, options.multiples, methods):
-            if (game.name, multiple, method) in done:
-                continue
-            side, name = method.split(":")
-            live = live_game(game.name, game) if name in CHOOSING else None
-            if name in CHOOSING and live is None:
-                continue
-            result = {"game": game.name, "n": game.n, "multiple": multiple, "N": count, "by": method}
-            try:
-                if side == "ours":
-                    result |= run_ours(name, game, count)
-                else:
-                    result |= run_peer(python, name, game, count, live, options.work)
-            except subprocess.CalledProcessError as error:
-                result |= {"failed": (error.stderr or "").strip().splitlines()[-1:]}
-            except ip.InputError as error:
-                result |= {"failed": [str(error)]}
-            out.write(json.dumps(result) + "\n")
-            out.flush()
-            results.append(result)
-            shown = f"R² {result['r2']:.3f}  {result['seconds']:.1f} s" if "r2" in result else result["failed"]
-            print(f"{game.name:24} N={count:<6} {method:24} {shown}", flush=True)
+    results = run_all(cases(recorded, options.multiples, methods), python, options.work, options.redo)
     if options.out is not None:
         from report import write_report
 
