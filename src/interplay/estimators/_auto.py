@@ -21,6 +21,7 @@ from interplay.estimators._wide import LARGE, Wide
 from interplay.estimators.spex import SPEX
 
 _TIE = 1e-4  # of the variance: a smaller gain does not pay for a less simple answer
+_CLEAR = 0.8  # of the blend's error: few ablations decide between fits badly, and the blend hedges
 _EQUAL = 0.3  # times features per ablation: how strongly the shares of a blend are drawn to equal ones
 _SMALL = 0.05  # the smallest share of a blend
 _SURE = 1 / 3  # the share of the Gaussian process from which its intervals speak for the blend, too
@@ -86,10 +87,10 @@ class Auto(Estimator):
             candidates.append(GP())
         found = {one.name: one.fit(masks, values, order=order, seed=seed) for one in candidates}
         chosen = _blend(found, values, n, seed)
-        level = _error(chosen, values) + _TIE * ((values - values.mean()) ** 2).sum()
+        blended, tie = _error(chosen, values), _TIE * ((values - values.mean()) ** 2).sum()
         tried = {**found, str(chosen.method): chosen}
-        for name, recovery in found.items():  # the simplest first
-            if _error(recovery, values) <= level:
+        for name, recovery in found.items():  # single features as soon as they are as good, others if clearly better
+            if _error(recovery, values) <= (blended + tie if name == "lasso" else _CLEAR * blended):
                 chosen = replace(recovery, method=name)
                 break
         compared = ", ".join(
@@ -105,7 +106,7 @@ def _error(recovery: Recovery, values: Values) -> float:
     Half on the logarithmic scale: by how much is itself an estimate, from a fifth or two of the ablations.
     """
     assert recovery.unseen is not None
-    return float(((values - recovery.unseen) ** 2).sum()) * np.sqrt(recovery.flatters)
+    return float(((values - recovery.unseen) ** 2).sum() * np.sqrt(recovery.flatters))
 
 
 def _blend(found: dict[str, Recovery], values: Values, n: int, seed: int) -> Recovery:

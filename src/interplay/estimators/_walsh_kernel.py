@@ -245,7 +245,7 @@ def _triangle(columns: Signs, weights: Vector) -> Signs:
 def _quadratic(weight: Signs, columns: Signs, precision: type[np.floating[Any]]) -> Vector:
     """z' W z for every column z of ``columns`` (N, K), shape (K,)."""
     light = columns.astype(precision, copy=False)
-    return np.einsum("ij,ij->j", light, weight.astype(precision, copy=False) @ light).astype(np.float64)
+    return np.asarray(np.einsum("ij,ij->j", light, weight.astype(precision, copy=False) @ light), dtype=np.float64)
 
 
 def gradient_of(hyper: Hyper, by_feature: Vector, pairs: list[Vector], total: float, trace: float) -> Vector:
