@@ -20,8 +20,9 @@ from interplay.estimators._proxyspex import ProxySPEX
 from interplay.estimators._wide import LARGE, Wide
 from interplay.estimators.spex import SPEX
 
-_TIE = 1e-4  # of the variance: a smaller gain does not pay for a less simple answer
-_CLEAR = 0.8  # of the blend's error: few ablations decide between fits badly, and the blend hedges
+_SIMPLE = 0.95  # of the blend's error: where single features get so far, nothing else is worth its coefficients
+_NOTHING = 1e-4  # of the variance: what single features may leave unexplained for nobody to ask for more
+_CLEAR = 0.8  # the same for other fits: few ablations decide between them badly, and the blend hedges
 _EQUAL = 0.3  # times features per ablation: how strongly the shares of a blend are drawn to equal ones
 _SMALL = 0.05  # the smallest share of a blend
 _SURE = 1 / 3  # the share of the Gaussian process from which its intervals speak for the blend, too
@@ -87,10 +88,11 @@ class Auto(Estimator):
             candidates.append(GP())
         found = {one.name: one.fit(masks, values, order=order, seed=seed) for one in candidates}
         chosen = _blend(found, values, n, seed)
-        blended, tie = _error(chosen, values), _TIE * ((values - values.mean()) ** 2).sum()
+        blended, nothing = _error(chosen, values), _NOTHING * ((values - values.mean()) ** 2).sum()
         tried = {**found, str(chosen.method): chosen}
-        for name, recovery in found.items():  # single features as soon as they are as good, others if clearly better
-            if _error(recovery, values) <= (blended + tie if name == "lasso" else _CLEAR * blended):
+        for name, recovery in found.items():  # the simplest first
+            enough = max(_SIMPLE * blended, nothing) if name == "lasso" else _CLEAR * blended
+            if _error(recovery, values) <= enough:
                 chosen = replace(recovery, method=name)
                 break
         compared = ", ".join(
