@@ -309,6 +309,40 @@ def test_wrong_reuse_is_noticed_in_any_precision_and_right_reuse_kept(dtype: str
     assert len(late.value.reuse.skipped) == 2  # type: ignore[attr-defined]
 
 
+def test_a_model_that_only_hands_on_what_it_does_not_name_keeps_no_cache() -> None:
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 3, "intermediate_size": 24}
+    config = transformers.GraniteMoeConfig(**sizes, vocab_size=60, num_local_experts=4, num_experts_per_tok=2)
+    model = transformers.GraniteMoeForCausalLM(config).eval()
+    with torch.no_grad():
+        assert model(torch.tensor([[7, 8]])).past_key_values is not None
+    seen: list[Any] = []
+    handle = model.register_forward_hook(lambda _m, _a, output: seen.append(output.get("past_key_values")))
+    game = ip.lenses.heads(model, tokens("llama"), metrics.logit(7), layers=-1)
+    game(some_masks(game.n))
+    handle.remove()
+    assert set(seen) == {None}
+    assert len(game.value.reuse.skipped) == 2  # type: ignore[attr-defined]
+
+
+def test_pytorch_s_own_transformer_has_mlps_and_layers_and_says_that_its_heads_are_fused() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+    model, inputs = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), torch.randn(3, 5, 16)
+
+    def first(output: Any) -> Any:
+        return output[:, 0, 0]
+
+    game = ip.lenses.components(model, ["mlps", "layers"], inputs, first)
+    assert game.labels == ("L0.MLP", "L1.MLP", "L0", "L1")
+    with torch.no_grad():
+        expected = float(model.eval().layers[1](inputs)[:, 0, 0].double().mean())
+    assert game(np.array([[True, True, False, True]]))[0] == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(ip.InputError, match=r"took no part in the forward pass.*fused into its parent"):
+        ip.lenses.heads(model, inputs, first)
+
+
 def test_parts_behind_the_layers_leave_them_to_be_reused_and_parts_before_do_not() -> None:
     model, inputs = network("gpt2"), tokens("gpt2")
     late = ip.lenses.components(model, [Select.mlps(layers=-1), "transformer.ln_f"], inputs, score)

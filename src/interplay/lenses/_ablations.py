@@ -117,7 +117,9 @@ def _options(entry: Any) -> dict[str, Any]:
     """No cache of keys and values: one ablation's would be read by another's pass."""
     forward = type(entry).forward
     takes = inspect.signature(forward).parameters
-    return {"use_cache": False} if "use_cache" in takes else {}
+    speaks = getattr(entry, "can_generate", bool)()
+    passes_on = speaks and any(one.kind is one.VAR_KEYWORD for one in takes.values())  # to the model inside
+    return {"use_cache": False} if "use_cache" in takes or passes_on else {}
 
 
 def versions_of(model: Any) -> tuple[int, ...]:

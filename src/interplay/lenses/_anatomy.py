@@ -20,6 +20,7 @@ MLP_OUT = (
     "output.dense",
     "ffn_output",
     "lin2",
+    "linear2",
     "wo",
     "Wo",
     "w2",
