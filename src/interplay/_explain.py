@@ -199,8 +199,7 @@ def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int =
     if n < 1:
         raise InputError(f"there must be at least one feature, not n = {n}.")
     _check_options(budget, 1, seed)
-    if not 0 < keep < 1:
-        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+    _check_keep(keep)
     return _draw(get_estimator(method), n, budget, seed, keep)
 
 
@@ -212,6 +211,7 @@ def fit(
     labels: Sequence[str] | int | None = None,
     order: int = 5,
     seed: int = 0,
+    keep: float = 0.5,
 ) -> Explanation:
     """Explain ablations measured elsewhere.
 
@@ -228,8 +228,11 @@ def fit(
         (N,), or (N, T) for T outputs of the same ablations.
     method, labels, order, seed
         As in `explain`.
+    keep
+        The probability with which the masks kept each feature: effects of training examples are means at this rate.
     """
     rows = check_masks(masks)
+    _check_keep(keep)
     names = check_labels(rows.shape[1] if labels is None else labels)
     if len(names) != rows.shape[1]:
         raise InputError(f"there are {len(names)} labels, but the masks have {rows.shape[1]} columns.")
@@ -245,6 +248,7 @@ def fit(
         explanation,
         budget=len(distinct),
         used=len(distinct),
+        keep=float(keep),
         full=find_row(distinct, averaged, kept=True),
         empty=find_row(distinct, averaged, kept=False),
         game_notes=notes,
@@ -295,6 +299,11 @@ def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> 
             "method='auto' or keep=0.5."
         )
     return biased_design(n, budget, seed, keep)
+
+
+def _check_keep(keep: float) -> None:
+    if not 0 < keep < 1:
+        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
 
 
 def _check_options(budget: int, order: int, seed: int) -> None:

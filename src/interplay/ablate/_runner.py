@@ -173,6 +173,10 @@ class _Run:
         except KeyboardInterrupt as error:
             good = self.known & ~self.failed
             raise Interrupted(self._kept("Interrupted"), self.masks[good], self._so_far(good)) from error
+        except futures.BrokenExecutor as error:
+            raise AblationError(
+                f"a worker process died while it measured, perhaps for want of memory: try fewer. {self._kept('')}"
+            ) from error
         except InterplayError as error:
             if isinstance(error, AblationError) and self.known.any():
                 raise AblationError(f"{error} {self._kept('')}".strip()) from error
@@ -232,11 +236,12 @@ class _Run:
     def _check_failures(self, tried: int) -> None:
         """Stop when more failed than the game allows, or when nothing has ever succeeded."""
         failed, allowed = len(self.reasons), int(self.game.failures * len(self.masks))
+        last = f"the last: {self.reasons[-1].rstrip('.')}."
         if failed > allowed:
-            limit = f"at most {allowed} may (a share of {self.game.failures:g})" if allowed else "none may"
-            raise AblationError(f"{failed} of {tried} ablations failed and {limit}; the last: {self.reasons[-1]}.")
+            limit = f"at most {allowed} of {len(self.masks)} may (failures={self.game.failures:g})"
+            raise AblationError(f"{failed} of {tried} ablations failed and {limit}; {last}")
         if failed == tried >= min(_FIRST, len(self.masks)):
-            raise AblationError(f"all of the first {failed} ablations failed; the last: {self.reasons[-1]}.")
+            raise AblationError(f"all of the first {failed} ablations failed; {last}")
 
     def _place(self, rows: npt.NDArray[np.intp], values: Values) -> None:
         if self.values is None:
