@@ -27,6 +27,15 @@ def test_a_larger_budget_keeps_every_mask_of_a_smaller_one(n: int) -> None:
     np.testing.assert_array_equal(large[:20], small)
 
 
+def test_a_design_of_most_or_all_masks_ends_and_keeps_what_smaller_budgets_drew() -> None:
+    n = 17
+    everything = ip.design(n, 3 << n, method="lasso")
+    assert everything.shape == (1 << n, n)
+    assert len(np.unique(everything @ (1 << np.arange(n)))) == 1 << n
+    for budget in (100, 1 << (n - 1), 100_000):
+        np.testing.assert_array_equal(ip.design(n, budget, method="lasso"), everything[:budget])
+
+
 def test_designs_are_uniform_and_differ_by_seed() -> None:
     one, two = ip.design(50, 4000, seed=1), ip.design(50, 4000, seed=2)
     assert not (one == two).all()
