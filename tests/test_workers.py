@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 import interplay as ip
 from interplay.ablate import measure, processes
+from interplay.estimators import all_masks
 
 X, y = load_iris(return_X_y=True)
 
@@ -56,6 +58,21 @@ def test_workers_hold_their_threads_travel_light_and_agree_with_one_process(tmp_
     assert set(threads.values) == {1.0}
     assert (tmp_path / "log.txt").read_text().count("opened") <= 2  # one per worker, not one per batch
     assert len(pickle.dumps(heavy)) > 1 << 20
+
+
+def _die_on_the_last_mask(masks: np.ndarray) -> np.ndarray:
+    if masks.all(axis=1).any():
+        os._exit(1)
+    return 1.0 * masks[:, 0]
+
+
+def test_a_worker_that_dies_is_one_sentence_and_what_was_measured_stays(tmp_path: Path) -> None:
+    game = ip.Game(_die_on_the_last_mask, 6, name="deadly", batch_size=2)
+    masks = all_masks(6)  # the last keeps every feature
+    with ip.Store(tmp_path / "runs.db") as store, processes(1) as executor:
+        with pytest.raises(ip.AblationError, match=r"a worker process .* died.* of 64 ablations are kept in .*runs.db"):
+            measure(game, masks, store=store, executor=executor)
+        assert measure(game, masks[:40], store=store).from_store == 40
 
 
 def test_numbers_below_one_are_refused() -> None:
