@@ -207,3 +207,15 @@ def test_methods_are_found_by_name_case_aside_and_instances_pass() -> None:
         get_estimator("proxispex")
     with pytest.raises(ip.InputError, match=r"the class Lasso: pass an instance, Lasso\(...\)"):
         get_estimator(Lasso)  # type: ignore[arg-type]
+
+
+def test_lasso_finds_the_few_of_more_features_than_ablations() -> None:
+    n = 1200  # where features outnumber the ablations, their Gram matrix is not made
+    effects = np.zeros(n)
+    effects[[3, 500, 1100]] = [2.0, -1.0, 0.5]
+    masks = ip.design(n, 150, method="lasso")
+    result = ip.fit(masks, masks @ effects, method="lasso")
+    found = result.interactions("bv")
+    assert {feature for (feature,) in found.top(3)} == {3, 500, 1100}
+    assert result.faithfulness.r2 > 0.99
+    np.testing.assert_allclose([found[i,] for i in (3, 500, 1100)], [2.0, -1.0, 0.5], rtol=1e-3)
