@@ -237,6 +237,12 @@ def test_a_text_is_read_as_it_is_line_breaks_included(tmp_path: Path, monkeypatc
     assert read_text("-") == text
 
 
+def test_line_breaks_of_windows_are_shown_as_line_breaks() -> None:
+    from interplay.report._shading import visible
+
+    assert visible("One.\r\nTwo.\rThree.") == "One. \nTwo.␍Three."  # as long as the text, for its spans
+
+
 def test_values_of_single_features_do_not_speak_of_interactions(run: object, tmp_path: Path) -> None:
     ip.explain(lambda masks: 1.0 * masks.all(axis=1), labels=3, budget=8).save(tmp_path / "out.json")
     for index in ("sv", "bv"):
