@@ -15,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 import interplay as ip
 from interplay.ablate import measure, processes
+from interplay.estimators import all_masks
 
 X, y = load_iris(return_X_y=True)
 
@@ -92,6 +93,21 @@ def test_an_interrupt_stops_what_is_measured_and_leaves_a_waiting_worker_alone(
         with pytest.raises(ip.AblationError, match="a worker process died while it measured"):
             measure(ip.Game(dies, 3), masks, executor=executor)
     assert "Traceback" not in capfd.readouterr().err
+
+
+def _die_on_the_last_mask(masks: np.ndarray) -> np.ndarray:
+    if masks.all(axis=1).any():
+        os._exit(1)
+    return 1.0 * masks[:, 0]
+
+
+def test_a_worker_that_dies_is_one_sentence_and_what_was_measured_stays(tmp_path: Path) -> None:
+    game = ip.Game(_die_on_the_last_mask, 6, name="deadly", batch_size=2)
+    masks = all_masks(6)  # the last keeps every feature
+    with ip.Store(tmp_path / "runs.db") as store, processes(1) as executor:
+        with pytest.raises(ip.AblationError, match=r"a worker process died.* of 64 ablations are kept in .*runs.db"):
+            measure(game, masks, store=store, executor=executor)
+        assert measure(game, masks[:40], store=store).from_store == 40
 
 
 def test_numbers_below_one_are_refused() -> None:

@@ -20,6 +20,7 @@ from interplay.estimators._proxyspex import ProxySPEX
 from interplay.estimators._wide import LARGE, Wide
 from interplay.estimators.spex import SPEX
 
+_WIDE = 8  # features per ablation, beyond which there is no hope of interactions, and trees take minutes
 _SIMPLE = 0.95  # of the blend's error: where single features get so far, nothing else is worth its coefficients
 _NOTHING = 1e-4  # of the variance: what single features may leave unexplained for nobody to ask for more
 _CLEAR = 0.8  # the same for other fits: few ablations decide between them badly, and the blend hedges
@@ -83,6 +84,13 @@ class Auto(Estimator):
         if is_constant(values):
             constant = Lasso().fit(masks, values, order=order, seed=seed)
             return replace(constant, notes=("auto chose lasso: the values do not vary",), method="lasso")
+        if n > _WIDE * len(masks):
+            note = (
+                f"auto chose lasso: {len(masks)} ablations of {n} features are too few to tell interactions apart; "
+                f"from {-(-n // _WIDE)} ablations on, or with larger units, they are looked for"
+            )
+            single = Lasso().fit(masks, values, order=order, seed=seed)
+            return replace(single, notes=(note, *single.notes), method="lasso")
         candidates: list[Estimator] = [Lasso(), ProxySPEX()]
         if len(masks) <= self.most:
             candidates.append(GP())

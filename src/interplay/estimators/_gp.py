@@ -99,7 +99,7 @@ class GP(Estimator):
             Recovery(
                 spectrum,
                 unseen=unseen,
-                how=f"leave-one-out on {len(values)} ablations, {how}, errors as refits of 4 in 5 show them",
+                how=f"leave-one-out on {len(values)} ablations, {how}, corrected by refits to 4 in 5",
                 flatters=flatters,
                 order=min(order, n),
                 notes=notes,
