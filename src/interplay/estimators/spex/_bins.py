@@ -173,19 +173,27 @@ class Residual:
         ).astype(np.float64)
         return self._evidence(shares, index)
 
-    def extensions(self, base: Sets) -> Evidence:
-        """The evidence for one set (w,) with each feature added, or taken away where it has it; (C, n)."""
-        index, signs = self.bins.place(base[None])
+    def extensions(self, bases: Sets) -> npt.NDArray[np.float32]:
+        """The scores (B, n) of ``bases`` (B, w), each with every feature added, or taken away where it has it.
+
+        Bases of one bin meet a feature in the same bin, so that bin's signals times the feature's signs serve all of
+        them, by one matrix product. Scores rank and filter candidates; single precision does.
+        """
+        index, signs = self.bins.place(bases)
         n, delays = self.bins.design.n, self.bins.signs.shape[1]
-        places = index ^ self.bins.index[:, :n]
-        signed = self.bins.signs[:n] * signs
-        shares = np.stack(
-            [
-                np.einsum("kp,kp->k", self._compact[places[c], c], signed) / delays
-                for c in range(self.bins.design.groups)
-            ]
-        ).astype(np.float64)
-        return self._evidence(shares, places)
+        single = self.bins.signs[:n]
+        weighted, total = np.zeros((2, len(bases), n), dtype=np.float32)
+        floor = np.float32(max(self.floor, 1e-300))
+        for c in range(self.bins.design.groups):
+            energy = self.energy[:, c].astype(np.float32)
+            for place in np.unique(index[c]):
+                rows = np.flatnonzero(index[c] == place)
+                places = place ^ self.bins.index[c, :n]
+                shares = signs[rows] @ (self._compact[places, c] * single).T / np.float32(delays)
+                precision = delays / (np.maximum(energy[places] - shares**2, 0.0) + floor)
+                weighted[rows] += shares * precision
+                total[rows] += precision
+        return np.asarray(np.abs(weighted) / np.sqrt(np.maximum(total, np.float32(1e-30))))
 
     def _evidence(self, shares: npt.NDArray[np.float64], index: npt.NDArray[np.intp]) -> Evidence:
         energy = np.stack([self.energy[index[c], c] for c in range(len(index))])

@@ -20,6 +20,7 @@ _PATTERNS = 1 << 16  # sign patterns decoded at once, over all bins
 _SINGLE = 0.1  # a bin whose residual is a smaller share of its energy holds one set (the authors' limit)
 _CLEAR = 4.0  # standard errors in the other groups that confirm a decoded set
 _ROUNDS = 200
+_CELLS = 1 << 20  # scores of neighbours held at once
 _ALL_PAIRS = 1500  # features up to which every pair is looked at; above, only pairs with a feature already found
 
 
@@ -223,16 +224,16 @@ def neighbours(
     bases: list[Features] = [(i,) for i in (range(n) if n <= _ALL_PAIRS else active)]
     bases += [key for key in support.found if len(key) > 1]
     least = _needed(len(bases) * n) if needed is None else needed
-    keys: list[Features] = []
-    scores: list[float] = []
-    for base in bases:
-        found = residual.extensions(np.array(base)).scores()
-        for i in np.flatnonzero(found > least):
-            key = tuple(sorted(set(base) ^ {int(i)}))
+    best: dict[Features, float] = {}
+    step = max(1, _CELLS // n)
+    for first in range(0, len(bases), step):
+        block = bases[first : first + step]
+        found = residual.extensions(pad(block, n, max(map(len, block))))
+        for row, i in np.argwhere(found > least).tolist():
+            key = tuple(sorted({*block[row]} ^ {i}))
             if 0 < len(key) <= order:
-                keys.append(key)
-                scores.append(float(found[i]))
-    return [(pad(keys, n, support.width), np.array(scores), NEAR)]
+                best[key] = max(float(found[row, i]), best.get(key, 0.0))
+    return [(pad(list(best), n, support.width), np.array(list(best.values())), NEAR)]
 
 
 def _needed(candidates: int) -> float:

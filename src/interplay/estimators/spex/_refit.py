@@ -145,6 +145,6 @@ def _lasso(
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = new + (momentum - 1) / following * (new - solution)
         solution, momentum = new, following
-        if change < 1e-7 * scale:
+        if change < 1e-6 * scale:
             break
     return solution
