@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from interplay._errors import AblationError, InputError, MissingExtraError
+from interplay.models._server_answers import used_tokens
 from interplay.models._server_limits import Limits, Spent
 
 _FIRST_PAUSE = 0.5  # seconds before the first retry; doubles each time, up to the longest
@@ -106,11 +107,17 @@ class Connection:
             When every attempt failed.
         Exhausted
             When the limit of calls or tokens is reached; nothing is sent then.
+        InputError
+            For a limit of tokens that the server does not count.
         """
         answer, attempts = self._persist("POST", path, body, retries, paid=True)
-        usage = answer.get("usage")
-        tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-        spent = Spent(0, tokens if isinstance(tokens, int) else 0)
+        tokens = used_tokens(answer)
+        if tokens is None and self.limits.max_tokens is not None:
+            raise InputError(
+                f"the server at {self.base_url} does not say how many tokens an answer took, so max_tokens="
+                f"{self.limits.max_tokens:,} cannot be kept: leave it out, and pass max_calls= instead."
+            )
+        spent = Spent(0, tokens or 0)
         with self._lock:
             self.spent += spent
         return answer, spent + Spent(attempts)
@@ -130,7 +137,8 @@ class Connection:
                 if attempt == allowed or failure.wait > _PATIENCE:
                     again = f", asked {attempt + 1} times" if attempt else ""
                     again += f", and asks to wait {failure.wait:g} seconds" if failure.wait > _PATIENCE else ""
-                    raise Unreachable(f"the server at {self.base_url} {failure}{again}.", failure.status) from None
+                    words = f"the server at {self.base_url} {failure}{again}{failure.advice or '.'}"
+                    raise Unreachable(words, failure.status) from None
                 self._pause(attempt, failure.wait)
         raise AssertionError("unreachable")
 
@@ -151,7 +159,7 @@ class Connection:
                 raise _Passing(f"gave no answer within {self.limits.timeout:g} seconds") from None
             except openai.APIConnectionError as error:
                 reason = self._clean(str(error.__cause__ or error)) or "no reason given"
-                raise _Passing(f"cannot be reached ({reason}): is it running?") from None
+                raise _Passing(f"cannot be reached ({reason})", advice=": is it running?") from None
             except openai.APIStatusError as error:
                 raise self._refused(error) from None
             except ValueError:
@@ -210,9 +218,9 @@ class Connection:
 class _Passing(Exception):
     """A failure that may pass; ``wait`` is how many seconds the server asks for, 0 where it does not say."""
 
-    def __init__(self, words: str, wait: float = 0.0, status: int | None = None) -> None:
+    def __init__(self, words: str, wait: float = 0.0, status: int | None = None, advice: str = "") -> None:
         super().__init__(words)
-        self.wait, self.status = wait, status
+        self.wait, self.status, self.advice = wait, status, advice
 
 
 def _checked_key(key: str | None) -> str | None:
