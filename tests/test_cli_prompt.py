@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 import planted_lm
+from fault_proxy import proxy
 from interplay import cli
 
 JOINT = planted_lm.TASKS[0]
@@ -49,7 +52,9 @@ def strongest(out: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_sentences_that_an_answer_needs_together_come_first(run: Run, planted: Path) -> None:
+def test_the_sentences_that_an_answer_needs_together_come_first(
+    run: Run, planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = ["--model", str(planted), "--budget", "80", "--index", "mobius", "--json", "--top", "3"]
     margin = ["--target", JOINT.target, "--against", JOINT.rival]
     status, out, err = run("prompt.json", *options, *margin, "--region", "context")
@@ -60,6 +65,11 @@ def test_the_sentences_that_an_answer_needs_together_come_first(run: Run, plante
     assert strongest(again[1]) == sorted(JOINT.keys)
     assert json.loads(again[1])["from_store"] == 80  # the same game, however it was written down
     surroundings = JOINT.template.replace("\n", r"\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path("prompt.json").read_text()))
+    piped = run("-", *options, *margin, "--region", "context")
+    assert json.loads(piped[1])["from_store"] == 80, piped[2]
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"is": 1} no region, but a text. It rains.'))
+    assert json.loads(run("-", *options, *margin, "--template", "{text}\\nAnswer:")[1])["labels"][1] == "It rains."
     own = run("context.txt", *options, "--template", surroundings)
     assert strongest(own[1]) == sorted(JOINT.keys)
     assert any("measured: log-probability of ' gold'" in note for note in json.loads(own[1])["notes"])
@@ -83,6 +93,19 @@ def test_a_server_is_explained_as_a_local_model_is(run: Run, llama_url: str) -> 
     status, out, err = run("prompt.json", *options, *margin)
     assert status == 0, err
     assert strongest(out) == sorted(JOINT.keys)
+    assert re.search(r"cost       at most about 256 calls and [\d,]+ tokens\n", err)  # 4 for each ablation
+    assert err.index("cost  ") < err.index("time  ")  # told before it is spent
+    again = run("prompt.json", *options, *margin)[2]
+    assert "cost       nothing (64 more are in the store)" in again
+
+
+@pytest.mark.slow
+def test_a_mistake_costs_no_call_of_a_server(run: Run, llama_url: str) -> None:
+    with proxy(llama_url) as (url, traffic):
+        for wrong in (["--budget", "0"], ["--top", "-1"], ["--save", "absent/x.json"], ["--store", "x", "--no-store"]):
+            status, _, err = run("context.txt", "--model", url, "--name", "planted", "--target", " gold", *wrong)
+            assert (status, err.count("\n")) == (2, 1), err
+        assert not traffic.paths
 
 
 @pytest.mark.parametrize(
@@ -98,6 +121,17 @@ def test_a_server_is_explained_as_a_local_model_is(run: Run, llama_url: str) -> 
         ),
         (["context.txt", "--model", "m/m", "--name", "x"], "--name is the model's on a server"),
         (["context.txt", "--model", "/no/such/model"], "there is no model at '/no/such/model'"),
+        (
+            ["context.txt", "--model", "no-such-model"],
+            "there is no model at 'no-such-model': it is no folder here, not",
+        ),
+        (["context.txt", "--model", ""], "--model is empty"),
+        (["context.txt", "--model", "m/m", "--budget", "0"], "--budget must be at least 1 ablation, not 0"),
+        (
+            ["context.txt", "--model", "m/m", "--target", "a", "--max-tokens", "9"],
+            "--max-tokens is for the model's own",
+        ),
+        (["context.txt", "--model", "HTTP://localhost:9/v1", "--target", "a"], "pass --name"),
         (["context.txt", "--model", "http://localhost:9/v1", "--target", "a"], "pass --name"),
         (["context.txt", "--model", "http://localhost:9/v1", "--name", "x"], "a server needs a --target"),
         (
