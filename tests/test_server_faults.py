@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import datetime
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +201,38 @@ def test_tokens_read_and_written_are_added_up_where_the_server_does_not(llama_ur
     whole = ip.models.Server(llama_url, "planted").logprob(TASK.target).price(TASK.prompt)
     with proxy(llama_url, edit=in_parts) as (url, _):
         assert ip.models.Server(url, "planted").logprob(TASK.target).price(TASK.prompt) == whole
+
+
+def test_an_interrupted_run_ends_without_the_answers_under_way_which_are_not_paid_for_again(
+    llama_url: str,
+) -> None:
+    texts, let_go, under_way = list(dict.fromkeys(TEXTS)), threading.Event(), threading.Semaphore(0)
+
+    def held(path: str, answer: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("completions") and not let_go.is_set():
+            under_way.release()
+            let_go.wait(60)
+        return answer
+
+    def ctrl_c() -> None:
+        for _ in range(2):
+            under_way.acquire(timeout=60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with proxy(llama_url, edit=held) as (url, _):
+        server = ip.models.Server(url, "planted", concurrency=2)
+        scorer = server.exact("gold")
+        assert scorer.measured is not None
+        threading.Thread(target=ctrl_c).start()
+        with pytest.raises(KeyboardInterrupt):
+            scorer(texts)
+        workers = [thread for thread in threading.enumerate() if thread.name.startswith("interplay-server")]
+        assert len(workers) == 2
+        assert all(worker.daemon for worker in workers)  # or the process could not end here
+        let_go.set()
+        deadline = time.monotonic() + 60  # joining says nothing: a thread whose join was interrupted counts as ended
+        while len(scorer.measured.unfinished) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert server.spent.calls == 2  # nothing new was begun
+        scorer(texts)
+        assert server.spent.calls == len(texts)

@@ -6,7 +6,6 @@ import os
 import random
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, NoReturn
@@ -91,10 +90,6 @@ class Connection:
         if not _is_openai(self.base_url):  # read from the environment, and nobody else's business
             client.organization = client.project = None
         return client
-
-    def pool(self) -> ThreadPoolExecutor:
-        """Threads enough to keep the allowed number of requests under way."""
-        return ThreadPoolExecutor(self.limits.concurrency, thread_name_prefix="interplay-server")
 
     def call(self, path: str, body: dict[str, Any], *, retries: int | None = None) -> tuple[dict[str, Any], Spent]:
         """The model's answer to ``body``, and what it cost.
