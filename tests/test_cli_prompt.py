@@ -15,6 +15,7 @@ import pytest
 import planted_lm
 from fault_proxy import proxy
 from interplay import cli
+from interplay._demo import demo_model
 
 JOINT = planted_lm.TASKS[0]
 Run = Callable[..., tuple[int, str, str]]
@@ -100,6 +101,32 @@ def test_a_server_is_explained_as_a_local_model_is(run: Run, llama_url: str) -> 
 
 
 @pytest.mark.slow
+def test_without_log_probabilities_the_answer_of_a_server_is_scored_where_that_is_asked_for(
+    run: Run, llama_url: str
+) -> None:
+    def mute(_path: str, answer: dict[str, Any]) -> dict[str, Any]:
+        for choice in answer.get("choices", ()):
+            choice.pop("logprobs", None)
+        return answer
+
+    with proxy(llama_url, edit=mute) as (url, _):
+        options = ["--model", url, "--name", "planted", "--target", "gold", "--region", "context", "--budget", "40"]
+        status, out, err = run("prompt.json", *options)
+        assert (status, out) == (2, "")
+        assert "returns no log-probabilities" in err
+        assert "score the answer it writes, by --exact or --similarity ENCODER." in err
+        status, out, err = run("prompt.json", *options, "--exact", "--index", "mobius", "--json")
+        assert status == 0, err
+        assert "scoring    exact match of the answer with 'gold'" in err
+        assert strongest(out) == sorted(JOINT.keys)
+        status, out, err = run(
+            "prompt.json", *options, "--similarity", str(demo_model()), "--index", "mobius", "--json"
+        )
+        assert status == 0, err
+        assert strongest(out) == sorted(JOINT.keys)
+
+
+@pytest.mark.slow
 def test_a_mistake_costs_no_call_of_a_server(run: Run, llama_url: str) -> None:
     with proxy(llama_url) as (url, traffic):
         for wrong in (["--budget", "0"], ["--top", "-1"], ["--save", "absent/x.json"], ["--store", "x", "--no-store"]):
@@ -126,6 +153,11 @@ def test_a_mistake_costs_no_call_of_a_server(run: Run, llama_url: str) -> None:
             "there is no model at 'no-such-model': it is no folder here, not",
         ),
         (["context.txt", "--model", ""], "--model is empty"),
+        (["context.txt", "--model", "m/m", "--target", "a", "--exact"], "--exact is for servers"),
+        (
+            ["context.txt", "--model", "m/m", "--target", "a", "--exact", "--against", "b"],
+            "--against and --exact exclude each other",
+        ),
         (["context.txt", "--model", "m/m", "--budget", "0"], "--budget must be at least 1 ablation, not 0"),
         (
             ["context.txt", "--model", "m/m", "--target", "a", "--max-tokens", "9"],

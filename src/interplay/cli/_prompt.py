@@ -49,6 +49,13 @@ def prompt(
         ),
     ] = None,
     against: Annotated[str | None, Parameter(help="Score by how much --target exceeds this other answer.")] = None,
+    exact: Annotated[
+        bool, Parameter(negative=(), help="Of a server: score by whether its answer is --target, 1 or 0.")
+    ] = False,
+    similarity: Annotated[
+        str | None,
+        Parameter(help="Of a server: score by how similar its answer is to --target, as this encoder embeds them."),
+    ] = None,
     per: Annotated[
         Literal["token", "sentence"] | None, Parameter(help="Explain each token or sentence of the target by itself.")
     ] = None,
@@ -90,6 +97,10 @@ def prompt(
         raise InputError("--against needs --target: the answer that is to exceed it.")
     if against is not None and per is not None:
         raise InputError("--against and --per exclude each other: a margin is of whole answers.")
+    chosen = {"--against": against is not None, "--exact": exact, "--similarity": similarity is not None}
+    given = [option for option, value in chosen.items() if value]
+    if len(given) > 1:
+        raise InputError(f"{given[0]} and {given[1]} exclude each other: the answer is scored in one way.")
     if max_tokens is not None and target is not None:
         raise InputError("--max-tokens is for the model's own response: leave it out, or leave out --target.")
     if not model.strip():
@@ -103,10 +114,12 @@ def prompt(
     if model.lower().startswith(("http://", "https://")):
         here = {"--per": per, "--device": device, "--dtype": dtype, "--max-tokens": max_tokens}
         refused = [option for option, value in here.items() if value is not None]
-        scorer = _served(model, name, target, against, chat, system, refused)
+        scorer = _served(model, name, target, against, exact, similarity, chat, system, refused)
     else:
         if name is not None:
             raise InputError("--name is the model's on a server: leave it out, or give a URL as --model.")
+        if exact or similarity is not None:
+            raise InputError(f"{given[0]} is for servers: leave it out, as a model here gives log-probabilities.")
         scorer = _local(
             model, target, against, per, 64 if max_tokens is None else max_tokens, device, dtype, chat, system
         )
@@ -175,17 +188,28 @@ def _served(
     name: str | None,
     target: str | None,
     against: str | None,
+    exact: bool,
+    similarity: str | None,
     chat: bool,
     system: str | None,
     refused: list[str],
 ) -> Scorer:
-    from interplay.models import Server
+    from interplay.models import Encoder, Server
 
     if name is None:
         raise InputError("a server needs the model's name there: pass --name.")
     if target is None:
-        raise InputError("a server needs a --target: the text whose log-probability is scored.")
+        raise InputError("a server needs a --target: the answer that is scored.")
     if refused:
         raise InputError(f"{refused[0]} is for models loaded here: leave it out, as {url} is a server.")
     server = Server(url, name, chat=chat, system=system)
+    if exact:
+        return server.exact(target)
+    if similarity is not None:
+        return server.similarity(target, encoder=Encoder.load(similarity))
+    if server.capabilities.how == "none":
+        raise InputError(
+            f"the server at {url} returns no log-probabilities ({server.capabilities.reasons.get('top', '')}): score "
+            "the answer it writes, by --exact or --similarity ENCODER."
+        )
     return server.logprob(target) if against is None else server.margin(target, against)
