@@ -124,6 +124,8 @@ def pieces(answer: dict[str, Any]) -> tuple[list[int], list[bytes]]:
 
 def _choice(answer: dict[str, Any]) -> dict[str, Any]:
     choices = answer.get("choices")
+    if choices == []:
+        raise Shape("the server answered without an answer: 'choices' is empty.")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise Shape(
             "the server answered in another shape than OpenAI's API: no 'choices' among "

@@ -156,23 +156,28 @@ class Connection:
                 reason = self._clean(str(error.__cause__ or error)) or "no reason given"
                 raise _Passing(f"cannot be reached ({reason})", advice=": is it running?") from None
             except openai.APIStatusError as error:
-                raise self._refused(error) from None
-            except ValueError:
+                words = _words_of(error.body) or str(error)
+                raise self._refused(error.status_code, words, _retry_after(error)) from None
+            except (ValueError, RecursionError):
                 raise _Passing("answered with broken JSON") from None
         if not isinstance(answer, dict):
             raise Refusal(
                 f"{self.base_url}{path} answered in another shape than OpenAI's API: is the base_url right? "
                 f"It usually ends in /v1. It said {self._clean(str(answer))[:80]!r}."
             )
+        if answer.get("error") and "choices" not in answer:  # some send a failure with the status of a success
+            code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
+            raise self._refused(code if isinstance(code, int) else 200, _words_of(answer))
         return answer
 
-    def _refused(self, error: Any) -> Exception:
-        status, words = error.status_code, self._clean(_server_words(error))
+    def _refused(self, status: int, words: str, wait: float = 0.0) -> Exception:
+        """What an error of the server's means: a refusal, or a failure that may pass."""
+        words = self._clean(words)
         if status in (401, 403):
             way = "check api_key" if self._key else f"pass api_key= or set {KEY_VARIABLE}"
             return Refusal(f"the server at {self.base_url} refuses the key ({status}: {words}): {way}.", status)
         if status in _PASSING or (status >= 500 and status != _NOT_IMPLEMENTED):
-            return _Passing(f"keeps failing ({status}: {words})", _retry_after(error), status)
+            return _Passing(f"keeps failing ({status}: {words})", wait, status)
         return Refusal(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
 
     def _clean(self, words: str) -> str:
@@ -263,15 +268,14 @@ def _require_openai() -> Any:
     return openai
 
 
-def _server_words(error: Any) -> str:
-    """What the server says went wrong, wherever in its answer it says it."""
-    body = error.body
+def _words_of(body: Any) -> str:
+    """What a server says went wrong, wherever in its answer it says it; nothing where it says nothing."""
     if isinstance(body, dict):
         inner = body.get("error", body)
         words = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
         if words:
             return str(words)
-    return str(body or error)
+    return str(body or "")
 
 
 def _retry_after(error: Any) -> float:
