@@ -7,7 +7,8 @@ and writes tables and plots. Each finished case is kept in ``--work``: a run tha
 ``--games DIR`` adds recorded games of your own (the format is in ``games.py``).
 
 Methods marked * fit the same masks as ours; the others choose their own, at the same budget, on games that can be
-called here (not on recorded ones). R² is judged on 2,000 masks that no method saw, noiseless where the truth is known.
+called here (not on recorded ones; "own masks" is `auto` as `ip.explain` runs it). R² is judged on 2,000 masks that no
+method saw, noiseless where the truth is known. ``--masks 500 --methods ours:auto ...`` adds recall from 500 masks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Listener
 from pathlib import Path
 
@@ -28,7 +29,7 @@ import games
 import interplay as ip
 
 HERE = Path(__file__).parent
-OURS = {"auto": "auto*", "gp": "gp*", "proxyspex": "proxyspex*", "lasso": "lasso*"}
+OURS = ("auto", "gp", "proxyspex", "lasso", "explain")  # the last is auto on masks of its own
 GIVEN = {"proxyspex": "ProxySPEX, authors'*", "contextcite": "ContextCite*", "lime": "LIME*"}
 CHOOSING = {
     "spex": "SPEX, authors'",
@@ -36,23 +37,24 @@ CHOOSING = {
     "shapiq_fbii": "shapiq regression FBII",
 }
 TOP = 20
+FIRST = 200  # of what was found, among which the true ones are looked for as well
 
 
 def r_squared(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(1 - ((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
 
 
-def recall(spectrum: ip.Spectrum, truth: ip.Spectrum | None) -> float | None:
-    """The share of the true 20 strongest interactions among the 20 strongest found."""
+def recall(spectrum: ip.Spectrum, truth: ip.Spectrum | None, first: int = TOP) -> float | None:
+    """The share of the true 20 strongest interactions among the ``first`` strongest found."""
     if truth is None:
         return None
-    true, found = strongest(truth), strongest(spectrum)
-    return len(set(true) & set(found)) / max(1, len(true))
+    true = strongest(truth, TOP)
+    return len(set(true) & set(strongest(spectrum, first))) / max(1, len(true))
 
 
-def strongest(spectrum: ip.Spectrum) -> list[tuple[int, ...]]:
+def strongest(spectrum: ip.Spectrum, most: int) -> list[tuple[int, ...]]:
     ranked = sorted(spectrum.coefficients, key=lambda key: -abs(spectrum.coefficients[key]))
-    return [key for key in ranked if len(key) > 1][:TOP]
+    return [key for key in ranked if len(key) > 1][:most]
 
 
 def judge(spectrum: ip.Spectrum, game: games.Recorded) -> dict[str, object]:
@@ -61,31 +63,38 @@ def judge(spectrum: ip.Spectrum, game: games.Recorded) -> dict[str, object]:
         "r2": r_squared(truth, spectrum.predict(unseen)),
         "r2_50": r_squared(truth, spectrum.top(50).predict(unseen)),
         "recall": recall(spectrum, game.spectrum),
+        "recall_200": recall(spectrum, game.spectrum, FIRST),
         "kept": len(spectrum),
     }
 
 
-def run_ours(method: str, game: games.Recorded, count: int) -> dict[str, object]:
+def run_ours(method: str, game: games.Recorded, count: int, live: ip.Game | None = None) -> dict[str, object]:
     began = time.perf_counter()
-    found = ip.fit(game.masks[:count], game.values[:count], method=method)
-    seconds = time.perf_counter() - began
+    if live is None:
+        found = ip.fit(game.masks[:count], game.values[:count], method=method)
+        seconds = time.perf_counter() - began
+    else:
+        found = ip.explain(live, budget=count)
+        seconds = time.perf_counter() - began - found.seconds  # without what the ablations took
     return judge(found.spectrum, game) | {
         "seconds": seconds,
         "reported": found.faithfulness.r2,
         "low": found.faithfulness.low,
         "high": found.faithfulness.high,
         "method": found.method,
-        "used": count,
+        "used": found.used,
     }
 
 
-def run_peer(python: Path, method: str, game: games.Recorded, count: int, live: ip.Game | None, work: Path) -> dict:
+def run_peer(
+    python: Path, method: str, game: games.Recorded, count: int, live: ip.Game | None, work: Path, limit: float
+) -> dict:
     source, target = work / "in.npz", work / "out.npz"
     given: dict[str, object] = {"n": game.n}
     command = [str(python), str(HERE / "peers" / "run.py"), method, str(source), str(target)]
     if method in GIVEN:
         np.savez(source, masks=game.masks[:count], values=game.values[:count], **given)
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=limit)
     else:
         assert live is not None
         address = str(work / "socket")
@@ -93,7 +102,7 @@ def run_peer(python: Path, method: str, game: games.Recorded, count: int, live: 
         np.savez(source, budget=count, address=address, **given)
         with Listener(address) as listener:
             threading.Thread(target=serve, args=(listener, live), daemon=True).start()
-            subprocess.run(command, check=True, capture_output=True, text=True)
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=limit)
     out = np.load(target)
     spectrum = to_spectrum(game.n, str(out["basis"]), out["keys"], out["coefficients"])
     return judge(spectrum, game) | {"seconds": float(out["seconds"]), "used": int(out["used"])}
@@ -144,13 +153,53 @@ def peers_environment(work: Path) -> Path:
     return python
 
 
-def cases(recorded: list[games.Recorded], multiples: list[float], methods: list[str]) -> Iterator[tuple]:
-    for multiple in multiples:
+def cases(
+    recorded: list[games.Recorded], multiples: list[float], methods: list[str], masks: int | None = None
+) -> Iterator[tuple]:
+    """Every method on every game at every multiple of n log2 n; or with so many ``masks``, where that is given."""
+    for multiple in [0.0] if masks else multiples:  # 0 marks results that are not at a multiple
         for game in recorded:
-            count = int(multiple * game.n * np.log2(game.n))
+            count = masks or int(multiple * game.n * np.log2(game.n))
             if count <= game.most():
                 for method in methods:
                     yield game, multiple, count, method
+
+
+def run_all(
+    todo: Iterable[tuple], python: Path | None, work: Path, redo: Sequence[str] = (), limit: float = 3600
+) -> list[dict]:
+    """Run the cases that ``work`` does not hold yet, one line of its results.jsonl each; all results, old and new."""
+    path = work / "results.jsonl"
+    results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    results = [result for result in results if result["by"] not in redo]
+    done = {(result["game"], result["N"], result["by"]) for result in results}
+    for game, multiple, count, method in todo:
+        if (game.name, count, method) in done:
+            continue
+        side, name = method.split(":")
+        own = name in (*CHOOSING, "explain")
+        live = live_game(game.name, game) if own else None
+        if own and live is None:
+            continue
+        result = {"game": game.name, "n": game.n, "multiple": multiple, "N": count, "by": method}
+        try:
+            if side == "ours":
+                result |= run_ours(name, game, count, live)
+            else:
+                assert python is not None
+                result |= run_peer(python, name, game, count, live, work, limit)
+        except subprocess.CalledProcessError as error:
+            result |= {"failed": (error.stderr or "").strip().splitlines()[-1:]}
+        except subprocess.TimeoutExpired:
+            result |= {"failed": [f"stopped after {limit:g} seconds at N = {count} on {game.name}"]}
+        except ip.InputError as error:
+            result |= {"failed": [str(error)]}
+        with path.open("a") as out:
+            out.write(json.dumps(result) + "\n")
+        results.append(result)
+        shown = f"R² {result['r2']:.3f}  {result['seconds']:.1f} s" if "r2" in result else result["failed"]
+        print(f"{game.name:24} N={count:<6} {method:24} {shown}", flush=True)
+    return results
 
 
 def main() -> None:
@@ -159,6 +208,8 @@ def main() -> None:
     parser.add_argument("--games", type=Path, help="folder of more recorded games")
     parser.add_argument("--only", nargs="*", default=[], help="games whose names hold one of these")
     parser.add_argument("--multiples", nargs="*", type=float, default=[0.5, 1, 2, 4, 8])
+    parser.add_argument("--masks", type=int, help="as many masks for every game, instead of the multiples")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds after which a peer is stopped")
     parser.add_argument("--methods", nargs="*", help="ours:NAME and peer:NAME; all when left out")
     parser.add_argument("--peer-python", type=Path, help="a Python that has the peers; made in --work when left out")
     parser.add_argument("--redo", nargs="*", default=[], help="methods to run again although results are there")
@@ -177,38 +228,9 @@ def main() -> None:
         python = peers_environment(options.work)
 
     warm_up = ip.design(12, 60, method="lasso")
-    for name in OURS:  # imports are no part of anybody's seconds
-        ip.fit(warm_up, warm_up.sum(axis=1), method=name)
-    results_path = options.work / "results.jsonl"
-    results = [json.loads(line) for line in results_path.read_text().splitlines()] if results_path.exists() else []
-    results = [result for result in results if result["by"] not in options.redo]
-    done = {(result["game"], result["multiple"], result["by"]) for result in results}
-    with results_path.open("w") as out:
-        for result in results:
-            out.write(json.dumps(result) + "\n")
-        out.flush()
-        for game, multiple, count, method in cases(recorded, options.multiples, methods):
-            if (game.name, multiple, method) in done:
-                continue
-            side, name = method.split(":")
-            live = live_game(game.name, game) if name in CHOOSING else None
-            if name in CHOOSING and live is None:
-                continue
-            result = {"game": game.name, "n": game.n, "multiple": multiple, "N": count, "by": method}
-            try:
-                if side == "ours":
-                    result |= run_ours(name, game, count)
-                else:
-                    result |= run_peer(python, name, game, count, live, options.work)
-            except subprocess.CalledProcessError as error:
-                result |= {"failed": (error.stderr or "").strip().splitlines()[-1:]}
-            except ip.InputError as error:
-                result |= {"failed": [str(error)]}
-            out.write(json.dumps(result) + "\n")
-            out.flush()
-            results.append(result)
-            shown = f"R² {result['r2']:.3f}  {result['seconds']:.1f} s" if "r2" in result else result["failed"]
-            print(f"{game.name:24} N={count:<6} {method:24} {shown}", flush=True)
+    ip.fit(warm_up, warm_up.sum(axis=1))  # imports are no part of anybody's seconds
+    todo = cases(recorded, options.multiples, methods, options.masks)
+    results = run_all(todo, python, options.work, options.redo, options.limit)
     if options.out is not None:
         from report import write_report
 

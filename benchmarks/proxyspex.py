@@ -6,13 +6,12 @@ The authors' code (``spectralexplain==0.0.4``, ``utils.proxy_spex``) runs in an 
 ``--work`` on the first run or given by ``--peer-python``. Its seconds are taken around the fit alone, imports
 excluded; ours around the whole of ``ip.fit``, faithfulness and first-order baseline included. Both may use all cores.
 Games are those of ``games.py``; ``--games DIR`` adds recorded ones, ``--skip-own`` leaves ours out. Every finished case
-is kept in ``--work`` and not run again.
+is kept in ``--work``, where `compare.py` finds it, too, and not run again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -46,35 +45,30 @@ def main() -> None:
 
     warm_up = ip.design(12, 60, method="lasso")
     ip.fit(warm_up, warm_up.sum(axis=1), method="proxyspex")  # our imports, like theirs, are outside the clock
-    results_path = options.work / "proxyspex.jsonl"
-    rows = [json.loads(line) for line in results_path.read_text().splitlines()] if results_path.exists() else []
-    done = {(row["game"], row["multiple"]) for row in rows}
-    for multiple in options.multiples:
-        for path in paths:
-            game = games.read(path)
-            count = int(multiple * game.n * np.log2(game.n))
-            if (game.name, multiple) in done or count > game.most():
-                continue
-            theirs = compare.run_peer(python, "proxyspex", game, count, None, options.work)
-            ours = compare.run_ours("proxyspex", game, count)
-            row = {"game": game.name, "n": game.n, "multiple": multiple, "N": count}
-            row |= {"ours": ours["r2"], "theirs": theirs["r2"]}
-            row |= {"seconds": ours["seconds"], "their_seconds": theirs["seconds"]}
-            rows.append(row)
-            with results_path.open("a") as out:
-                out.write(json.dumps(row) + "\n")
-            print(line(row), flush=True)
+    recorded = [games.read(path) for path in paths]
+    todo = compare.cases(recorded, options.multiples, ["peer:proxyspex", "ours:proxyspex"])
+    rows = paired(compare.run_all(todo, python, options.work), {game.name for game in recorded}, options.multiples)
     report = summary(rows)
     print("\n" + report)
     if options.out is not None:
         options.out.write_text(document(rows, report), encoding="utf-8")
 
 
-def line(row: dict) -> str:
-    ratio = row["their_seconds"] / row["seconds"]
-    accuracy = f"R² {row['ours']:.3f} ours {row['theirs']:.3f} theirs {row['ours'] - row['theirs']:+.3f}"
-    speed = f"{row['seconds']:6.2f} s ours {row['their_seconds']:7.2f} s theirs {ratio:5.1f}x"
-    return f"{row['game']:24} n {row['n']:4} N {row['N']:5}  {accuracy}  {speed}"
+def paired(results: list[dict], names: set[str], multiples: list[float]) -> list[dict]:
+    """One row for each game and multiple that both have run."""
+    by = {(r["multiple"], r["game"], r["by"]): r for r in results if "r2" in r}
+    rows = []
+    for multiple, name, who in sorted(by):
+        theirs = by.get((multiple, name, "peer:proxyspex"))
+        if who != "ours:proxyspex" or theirs is None or name not in names or multiple not in multiples:
+            continue
+        ours = by[multiple, name, who]
+        rows.append(
+            {key: ours[key] for key in ("game", "n", "multiple", "N")}
+            | {"ours": ours["r2"], "theirs": theirs["r2"]}
+            | {"seconds": ours["seconds"], "their_seconds": theirs["seconds"]}
+        )
+    return rows
 
 
 def summary(rows: list[dict]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 VOCABULARY = 60
+WORDS = ["the", "cat", "dog", "runs", "sleeps", "fast", "never", "here", "Paris", "London"]
 _SIZES = {
     "hidden_size": 16,
     "num_hidden_layers": 3,
@@ -172,3 +173,20 @@ def by_edited_weights(name: str, model: Any, inputs: dict[str, Any], masks: np.n
         with torch.no_grad():
             values.append(float(score(edited(**inputs, use_cache=False)).double().mean()))
     return np.array(values)
+
+
+def tokenizer(closing: str | None = None) -> Any:
+    """A tokenizer of ten words, token ids from 5 on; it may put a special token after every text."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"[PAD]": 0, "[UNK]": 1, "[EOS]": 2, "[MASK]": 3}
+    backend = Tokenizer(models.WordLevel(special | {word: 5 + i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    if closing is not None:
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"$A {closing}", special_tokens=[(closing, special[closing])]
+        )  # type: ignore[assignment]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", eos_token="[EOS]", mask_token="[MASK]"
+    )

@@ -222,3 +222,53 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_resume(tmp_path: Path) -
     assert process.returncode == 130
     assert "of 20000 ablations are kept in runs.db; run the same again to go on" in said
     assert "Traceback" not in said
+
+
+def test_a_text_is_read_as_it_is_line_breaks_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    from interplay.cli._shared import read_text
+
+    text = "One line.\r\nAnother 🍜\r最後\n"
+    (tmp_path / "text.txt").write_bytes(text.encode())
+    assert read_text(str(tmp_path / "text.txt")) == text
+    # Standard input is UTF-8, whatever the terminal's encoding.
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="latin-1"))
+    assert read_text("-") == text
+
+
+def test_line_breaks_of_windows_are_shown_as_line_breaks() -> None:
+    from interplay.report._shading import visible
+
+    assert visible("One.\r\nTwo.\rThree.") == "One. \nTwo.␍Three."  # as long as the text, for its spans
+
+
+def test_values_of_single_features_do_not_speak_of_interactions(run: object, tmp_path: Path) -> None:
+    ip.explain(lambda masks: 1.0 * masks.all(axis=1), labels=3, budget=8).save(tmp_path / "out.json")
+    for index in ("sv", "bv"):
+        _, out, _ = run("show", "out.json", "--index", index)  # type: ignore[operator]
+        assert "Alone  3 of 3" in out
+        assert "no interaction" not in out
+    assert "Together" in run("show", "out.json", "--index", "sii")[1]  # type: ignore[operator]
+
+
+def test_a_place_that_cannot_be_saved_to_is_named_before_anything_is_spent(tmp_path: Path) -> None:
+    from interplay.cli._shared import run as run_game
+
+    def never(_masks: object) -> None:
+        raise AssertionError("nothing must be measured")
+
+    (tmp_path / "folder").mkdir()
+    game = ip.Game(never, 3)
+    for place, message in {"no/out.json": "its folder does not exist", "folder": "it is a folder"}.items():
+        with pytest.raises(ip.InputError, match=message):
+            run_game(game, 8, "fbii", 5, None, True, tmp_path / place, False)
+
+
+def test_a_place_in_the_home_folder_is_saved_to_and_shown(
+    run: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ip.explain(lambda masks: 1.0 * masks[:, 0], labels=3, budget=8).save("~/out.json")
+    assert ip.load("~/out.json").used == 8
+    assert "3 features, 8 ablations" in run("show", "~/out.json")[1]  # type: ignore[operator]

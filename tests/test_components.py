@@ -18,9 +18,18 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from networks import FAMILIES, HEADS, VOCABULARY, by_edited_weights, mixers, network, score, tokens  # noqa: E402
-
-WORDS = ["the", "cat", "dog", "runs", "sleeps", "fast", "never", "here", "Paris", "London"]
+from networks import (  # noqa: E402
+    FAMILIES,
+    HEADS,
+    VOCABULARY,
+    WORDS,
+    by_edited_weights,
+    mixers,
+    network,
+    score,
+    tokenizer,
+    tokens,
+)
 
 
 def some_masks(n: int, count: int = 6, seed: int = 0) -> np.ndarray:
@@ -32,14 +41,7 @@ def some_masks(n: int, count: int = 6, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def speaker() -> Any:
     """A model with a tokenizer of ten words, of the family asked for."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: 5 + i for i, word in enumerate(WORDS)}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")
-    return lambda model: SimpleNamespace(model=model, tokenizer=tokenizer)
+    return lambda model: SimpleNamespace(model=model, tokenizer=tokenizer())
 
 
 # Ablations, one plain call at a time ------------------------------------------------------------------------------
@@ -439,9 +441,8 @@ def test_a_function_may_return_several_outputs() -> None:
     model, inputs = network("gpt2"), tokens("gpt2")
     game = ip.lenses.heads(model, inputs, lambda output: output.logits[:, -1, :3])
     assert game(some_masks(game.n)).shape == (6, 3)
-    each = ip.lenses.heads(model, inputs, lambda output: output.logits[:, -1, :3], each=True)
     with pytest.raises(ip.InputError, match="can only be averaged"):
-        each(some_masks(game.n))
+        ip.lenses.heads(model, inputs, lambda output: output.logits[:, -1, :3], each=True)
 
 
 # Batches ---------------------------------------------------------------------------------------------------------
@@ -498,7 +499,7 @@ def fail_for_memory(*_: object) -> None:
         ({"ablate": "zeros"}, r"unknown ablation 'zeros'\. Did you mean 'zero'\?"),
         ({"ablate": "mean", "rescale": True}, "rescale makes up for parts that are zero, but ablate is 'mean'"),
         ({"reference": ["x"]}, "a reference has no use with ablate='zero'"),
-        ({"batch_size": 0}, "batch_size must be at least 1 row, not 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1 row, not 0"),
         ({"layers": 3}, "there is no layer 3: there are 3, counted from 0"),
     ],
 )

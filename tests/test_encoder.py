@@ -164,6 +164,8 @@ def test_what_is_no_model_is_named(tmp_path: Path, minilm: ip.models.Encoder, mo
         ip.models.Encoder.load(tmp_path / "config.json")
     with pytest.raises(ip.InputError, match=r"BertModel has no classification head.*use similarity\(text\)"):
         minilm.label("good")
+    with pytest.raises(ip.InputError, match="the reference must be a string, not int"):
+        minilm.similarity(5)  # type: ignore[arg-type]
     with pytest.raises(ip.InputError, match="the reference text is empty"):
         minilm.similarity(" ")
 

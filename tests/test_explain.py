@@ -141,7 +141,11 @@ def test_a_repr_reads_in_the_users_words() -> None:
         (lambda: ip.explain(lambda m: m.sum(1), labels="ab", budget=50), "not the text 'ab'"),
         (lambda: ip.explain(pair_game(), labels=3, budget=50), "3 labels for a game of 25 features"),
         (lambda: ip.explain(42, labels=3, budget=50), "a game must be callable on masks, but int is not"),
-        (lambda: ip.design(0, 10), "at least one feature, not n = 0"),
+        (lambda: ip.explain(lambda m: m.sum(1), labels=1, budget=1), "budget of 1 is too small .*: allow at least 2"),
+        (lambda: ip.design(0, 10), "number of features must be a whole number of at least 1, not 0"),
+        (lambda: ip.design(2.5, 10), "number of features must be a whole number of at least 1, not 2.5"),
+        (lambda: pair_game()([[True, False], [True]]), "masks must be a boolean array .*: its rows differ in length"),
+        (lambda: ip.explain(pair_game(), budget=50, store=3), "a store is a Store or the path of a file, not 3"),
         (lambda: ip.design(5, 0), "budget must be at least 1 ablation, not 0"),
         (lambda: ip.fit(np.ones((4, 3)), np.ones(4)), r"masks must be boolean .*, not float64: pass masks.astype"),
         (lambda: ip.fit(np.ones(4, bool), np.ones(4)), r"masks must have shape \(N, n\), not \(4,\)"),
@@ -171,6 +175,10 @@ def test_a_mistake_is_one_sentence_that_names_the_value_and_the_way_out(call: ob
         (lambda m: ["good"] * len(m), "values must be real numbers, but they are <U4"),
         (lambda m: [None] * len(m), "values must be real numbers, but they are object"),
         (lambda m: 1.0, r"8 masks gave values of shape \(\)"),
+        (
+            lambda m: [[1.0, 2.0], *[[1.0]] * (len(m) - 1)],
+            r"the list returned cannot become \(its rows differ in length",
+        ),
     ],
 )
 def test_a_game_that_returns_no_finite_real_numbers_is_named(value: object, message: str) -> None:
@@ -182,8 +190,14 @@ def test_an_unknown_index_is_answered_with_the_nearest() -> None:
     result = ip.explain(dense_game(3, 0), budget=8)
     with pytest.raises(ip.InputError, match=r"unknown index 'ksii'. Did you mean 'k-sii'?"):
         result.interactions("ksii")
-    with pytest.raises(ip.InputError, match="order must be at least 1, not 0"):
-        result.interactions("fbii", order=0)
+    for said, meant in {"shapely": "sv", "Banzhaf": "bv", "faith_shap": "fsii", "möbios": "mobius"}.items():
+        with pytest.raises(ip.InputError, match=f"unknown index '{said}'. Did you mean '{meant}'?"):
+            result.interactions(said)
+    for order in (0, 2.5, "2"):
+        with pytest.raises(ip.InputError, match=f"order must be a whole number of at least 1, not {order!r}"):
+            result.interactions("fbii", order=order)  # type: ignore[arg-type]
+    with pytest.raises(ip.InputError, match=r"top must be a whole number of at least 0, not 1\.5"):
+        result.interactions("fbii", top=1.5)  # type: ignore[arg-type]
     assert result.interactions("K_SII").index == "k-sii"
 
 
@@ -194,6 +208,7 @@ def test_an_unknown_index_is_answered_with_the_nearest() -> None:
         ("[1]", "not a saved explanation: it lacks the field 'interplay'"),
         ('{"interplay": 99}', "saved in format 99, but this version of interplay reads up to 1: upgrade"),
         ('{"interplay": 1}', "damaged"),
+        ('{"interplay": true}', "not a saved explanation"),
     ],
 )
 def test_a_file_that_is_no_explanation_of_this_version_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -216,4 +231,25 @@ def test_a_damaged_layout_is_refused(tmp_path: Path) -> None:
     parts = json.loads(path.read_text()) | {"layout": {"kind": "hologram"}}
     path.write_text(json.dumps(parts))
     with pytest.raises(ip.InputError, match="unknown layout 'hologram'"):
+        ip.load(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda parts: parts["fits"][0]["spectrum"]["coefficients"].append([1, 2, 3]),
+        lambda parts: parts["fits"][0]["spectrum"]["coefficients"].append([[0], "x"]),
+        lambda parts: parts["fits"][0]["faithfulness"].update(r2="good"),
+        lambda parts: parts.update(fits=[]),
+        lambda parts: parts.update(labels=["only one"]),
+        lambda parts: parts.update(curve=[[]]),
+    ],
+)
+def test_a_damaged_file_is_one_sentence_wherever_the_damage_is(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "saved.json"
+    ip.explain(dense_game(2, 0), budget=4).save(path)
+    parts = json.loads(path.read_text())
+    damage(parts)  # type: ignore[operator]
+    path.write_text(json.dumps(parts))
+    with pytest.raises(ip.InputError, match=r"saved.json: this saved explanation is damaged"):
         ip.load(path)

@@ -215,3 +215,11 @@ def test_an_index_that_needs_every_subset_of_a_large_set_is_refused() -> None:
     values, _ = compute_index(spectrum, "bii", 40)  # one subset is enough for this one
     assert values == {tuple(range(40)): 2.0**40}
     assert compute_index(spectrum, "sv", 1)[0] == {}  # an even set has no Shapley value
+
+
+def test_an_index_beyond_the_largest_float_is_refused_in_one_sentence() -> None:
+    spectrum = ip.Spectrum(1100, {tuple(range(1100)): 1.0})
+    with pytest.raises(ip.InputError, match=r"bii of sets of 1100 features exceeds the largest float"):
+        compute_index(spectrum, "bii", 1100)
+    with pytest.raises(ip.InputError, match=r"mobius of order 1100 needs .* subsets"):
+        compute_index(spectrum, "mobius", 1100)

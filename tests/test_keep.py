@@ -8,6 +8,7 @@ import pytest
 import interplay as ip
 from interplay._keep import keep_coefficients, keep_effects, keep_variance
 from interplay.estimators import all_masks, biased_design
+from interplay.report import influences
 from oracles import dense_values, mask_bits, sparse_spectrum
 
 RATES = [0.1, 0.3, 0.5, 0.7, 0.9]
@@ -90,6 +91,17 @@ def test_too_many_masks_of_a_lopsided_game_are_refused_and_everything_is_measure
     with pytest.raises(ip.InputError, match=r"keep must lie strictly between 0 and 1, not 1.5"):
         ip.design(4, 5, keep=1.5)
     assert ip.explain(ip.Game(lambda m: m.sum(1), 4, keep=0.9), budget=16).method == "exact"
+
+
+def test_recorded_ablations_have_the_effects_of_their_own_rate() -> None:
+    spectrum = sparse_spectrum(8, 12, 3, 2)
+    masks = all_masks(8)
+    found = ip.fit(masks, spectrum.predict(masks), keep=0.8)
+    effects = {(i,): value for side in (influences(found).helpful, influences(found).harmful) for i, value in side}
+    expected = {key: value for key, value in keep_effects(spectrum, 0.8).items() if len(key) == 1}
+    assert effects == pytest.approx(expected)
+    with pytest.raises(ip.InputError, match="keep must lie strictly between 0 and 1, not 70"):
+        ip.fit(masks, spectrum.predict(masks), keep=70)
 
 
 def test_a_lasso_at_an_uneven_rate_recovers_the_same_noiseless_game() -> None:

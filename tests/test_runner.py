@@ -169,6 +169,24 @@ def test_ctrl_c_carries_what_was_measured_and_says_how_to_go_on(tmp_path: Path) 
     )
 
 
+def test_ctrl_c_while_fitting_keeps_what_was_measured_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    game = ip.Game(weigh, 12, name="g")
+    with monkeypatch.context() as patched:
+        patched.setattr("interplay.estimators._lasso.Lasso.fit", interrupted)
+        with pytest.raises(ip.Interrupted, match=r"all 40 ablations are measured and kept in .*runs.db; run the same"):
+            ip.explain(game, budget=40, method="lasso", store=tmp_path / "runs.db")
+        with pytest.raises(ip.Interrupted, match=r"pass them to interplay.fit") as caught:
+            ip.explain(game, budget=40, method="lasso")
+    assert len(caught.value.masks) == 40
+    np.testing.assert_array_equal(caught.value.values, weigh(caught.value.masks))
+    assert ip.explain(game, budget=40, method="lasso", store=tmp_path / "runs.db").from_store == 40
+
+
 def test_progress_counts_up_to_the_total_with_an_estimate() -> None:
     states: list[Progress] = []
 

@@ -120,6 +120,30 @@ def test_a_game_without_identity_must_be_named(tmp_path: Path) -> None:
     assert ip.explain(count_game().named("count"), budget=20, method="lasso", store=tmp_path / "runs.db").used == 20
 
 
+def test_games_without_identity_never_see_each_others_values_in_memory_either() -> None:
+    with Store(":memory:") as store:
+        for scale in range(1, 30):  # a game's address in memory may be that of one before
+            result = ip.explain(lambda masks, s=scale: s * masks[:, 0], labels=3, budget=8, store=store)
+            assert result.from_store == 0
+            assert result.interactions("mobius")[0,] == pytest.approx(scale)
+
+
+def test_a_store_of_damaged_values_or_that_is_closed_is_named(tmp_path: Path) -> None:
+    game = ip.Game(lambda masks: 1.0 * masks[:, 0], 3, name="g")
+    path = tmp_path / "runs.db"
+    ip.explain(game, budget=8, store=path)
+    database = sqlite3.connect(path)
+    database.execute("UPDATE ablation SET value = x'010203'")
+    database.commit()
+    database.close()
+    with pytest.raises(ip.StoreError, match=r"runs.db is damaged: .* move it away"):
+        ip.explain(game, budget=8, store=path)
+    store = Store(tmp_path / "other.db")
+    store.close()
+    with pytest.raises(ip.StoreError, match=r"other.db: it is closed"):
+        ip.explain(game, budget=8, store=store)
+
+
 def test_another_game_under_the_same_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     ip.explain(count_game("same"), budget=20, method="lasso", store=path)

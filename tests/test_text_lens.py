@@ -163,12 +163,20 @@ def test_a_single_unit_works_and_says_that_nothing_can_be_combined() -> None:
         ("a b", {"unit": []}, "no character ranges"),
         ("a b", {"unit": 5}, "unit must be one of word, sentence, paragraph, token, or ranges"),
         ("a b", {"ablate": "mask"}, "no mask token: choose ablate='delete'"),
+        ("a b", {"ablate": None}, "ablate must be 'delete', 'mask' or the string .*, not None"),
         ("a b", {"template": "no slot"}, r"the template must hold \{text\} exactly once, but it holds it 0 times"),
     ],
 )
 def test_a_mistake_is_one_sentence(text: str, options: dict, message: str) -> None:
     with pytest.raises(ip.InputError, match=message):
         ip.lenses.text(Recorder(), text, **options)
+
+
+def test_a_scorer_that_is_no_function_is_refused() -> None:
+    with pytest.raises(
+        ip.InputError, match="a scorer must be a function from texts to floats, but int is not callable"
+    ):
+        ip.lenses.text(5, "a b")  # type: ignore[arg-type]
 
 
 def test_a_text_that_is_no_string_is_refused() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import interplay as ip
 from interplay import cli
+from interplay.lenses._training_csv import csv_training
 from interplay.report import influences, show, training_summary, worst_examples
 from interplay.report._pictures import half_blocks
 
@@ -185,6 +186,38 @@ def test_numbers_are_predicted_by_regression(run: object, model: str) -> None:
     assert json.loads(out)["layout"]["lower_is_better"] is True
 
 
+def test_a_predicted_number_is_raised_or_lowered_and_neither_helped_nor_harmed(run: object) -> None:
+    status, out, err = run(  # type: ignore[operator]
+        "training", "numbers.csv", "--target", "b", "--tests", "2", "--budget", "30", "--method", "lasso",
+        "--save", "saved.json", "--no-store",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "Raise it most" in out
+    assert "helpful" not in out
+    assert run("show", "saved.json", "--top", "5")[1] == out  # type: ignore[operator]
+
+
+def test_missing_numbers_are_no_categories_and_lines_are_those_of_the_file(tmp_path: Path) -> None:
+    rows = [f'{"NA" if i % 5 == 0 else "?" if i % 7 == 0 else i},"note\n{i % 3}",{"xy"[i % 2]}' for i in range(40)]
+    (tmp_path / "data.csv").write_text("a,b,answer\n\n" + "\n".join(rows))
+    game = csv_training(tmp_path / "data.csv", "answer", tests=4)
+    fit = game.value.fit  # type: ignore[attr-defined]
+    assert fit.X.shape == (36, 1 + 3)
+    assert np.isnan(fit.X[:, 0]).any()
+    first = fit.X[1, 0]  # a number i, whose row ends in line 3 + 2 i + 1
+    assert game.labels[1].startswith(f"line {int(first) * 2 + 4}:") or np.isnan(first)
+
+
+@pytest.mark.parametrize("target", ["class", "number"])
+def test_few_rows_are_the_nearest_neighbours_there_are(tmp_path: Path, target: str) -> None:
+    rows = [f"{i},{i * i % 7},{'xy'[i % 2]},{i + 0.5}" for i in range(12)]
+    (tmp_path / "data.csv").write_text("a,b,class,number\n" + "\n".join(rows))
+    game = csv_training(tmp_path / "data.csv", target, tests=4, model="knn")
+    result = ip.explain(game, budget=256)
+    assert result.used == 256
+    assert not any("failed" in note for note in result.game_notes)
+
+
 def test_the_digits_demo_shows_their_pictures(run: object) -> None:
     status, out, err = run(  # type: ignore[operator]
         "training", "digits", "--examples", "12", "--tests", "2", "--budget", "30", "--method", "lasso", "--no-store"
@@ -202,13 +235,23 @@ def test_the_digits_demo_shows_their_pictures(run: object) -> None:
         (["absent.csv", "--target", "a"], "cannot read absent.csv: No such file"),
         (["data.csv", "--target", "anser"], "unknown column 'anser'. Did you mean 'answer'?"),
         (["data.csv", "--target", "answer", "--model", "linear"], "unknown model 'linear'"),
-        (["data.csv", "--target", "answer", "--tests", "58"], "58 test points leave too few to train on"),
+        (["data.csv", "--target", "answer", "--tests", "58"], "58 test points leave 2 to train on"),
+        (["data.csv", "--target", "answer", "--tests", "0"], "there must be at least one test point, not 0"),
+        (["data.csv", "--target", "answer", "--examples", "-5"], "at least 2 training examples, not -5"),
+        (["data.csv", "--target", "answer", "--seed", "-1"], "seed must be at least 0, not -1"),
+        (["gap.csv", "--target", "b", "--tests", "2"], "the column 'b' holds nothing to predict in 1 rows"),
+        (["alike.csv", "--target", "b", "--tests", "2"], "all training examples have b x: there is nothing to tell"),
+        (["semicolons.csv", "--target", "b"], "semicolons.csv separates its columns with ';': save it with commas"),
+        (["digits", "--seeds", "3"], "the digits demo has no columns to ignore, nor chance in its training"),
+        (["digits", "--ignore", "a"], "the digits demo has no columns to ignore, nor chance in its training"),
+        (["digits", "--examples", "0"], "the demo needs 12 examples and 1 test point or more, not 0"),
+        (["digits", "--seed", "-1"], "seed must be at least 0, not -1"),
         (["numbers.csv", "--target", "b", "--output", "margin", "--tests", "2"], "output='margin' needs a classifier"),
         (["ragged.csv", "--target", "b"], "ragged.csv has 3 fields in line 3, but 2 column names"),
         (["twice.csv", "--target", "b"], "twice.csv has two columns called 'b'"),
         (["empty.csv", "--target", "b"], "empty.csv has no rows below its header"),
-        (["holes.csv", "--target", "b"], "the column 'b' is empty in 1 rows"),
-        (["texts.csv", "--target", "b"], "the column 'a' holds 40 different texts, too many for categories"),
+        (["holes.csv", "--target", "b"], "the column 'b' holds nothing to predict in 1 rows"),
+        (["texts.csv", "--target", "b"], "the column 'a' holds 40 different texts, such as 't0', too many"),
         (["lone.csv", "--target", "b"], "lone.csv has no column besides 'b' to predict from"),
         (["digits", "--target", "b"], "the digits demo has its own model and target"),
         (["digits", "--examples", "5"], "the demo needs 12 examples and 1 test point or more, not 5"),
@@ -220,6 +263,9 @@ def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str
     Path("empty.csv").write_text("a,b\n")
     Path("holes.csv").write_text("a,b\n1,x\n2,\n")
     Path("texts.csv").write_text("a,b\n" + "\n".join(f"t{i},{i % 2}" for i in range(40)))
+    Path("gap.csv").write_text("a,b\n" + "\n".join(f"{i},{'nan' if i == 3 else i * 1.5}" for i in range(30)))
+    Path("alike.csv").write_text("a,b\n" + "\n".join(f"{i},x" for i in range(30)))
+    Path("semicolons.csv").write_text("a;b\n1;2\n2;3\n")
     Path("lone.csv").write_text("b\n" + "1\n2\n" * 5)
     status, out, err = run("training", *arguments)  # type: ignore[operator]
     assert (status, out) == (2, "")

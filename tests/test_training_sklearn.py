@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 import interplay as ip
@@ -112,9 +112,22 @@ def test_the_store_recognises_the_task_by_its_data_and_options(tmp_path: Path) -
     assert first.outputs[0] == "test 0 (0)"
 
 
+def test_an_estimator_that_only_shows_where_it_lies_in_memory_is_not_recognised(tmp_path: Path) -> None:
+    def task(estimator: object) -> ip.Game:
+        return ip.lenses.training(*pair(estimator), examples=38)
+
+    unknown = task(make_pipeline(FunctionTransformer(lambda rows: rows), GaussianNB()))
+    assert unknown.fingerprint is None
+    with ip.Store(tmp_path / "runs.db") as store, pytest.raises(ip.StoreError, match="name it yourself"):
+        ip.explain(unknown, budget=20, store=store)
+    shares = np.full(3, 1 / 3)
+    moved = shares + np.array([1e-12, 0, -1e-12])  # the same when printed
+    assert task(GaussianNB(priors=shares)).fingerprint != task(GaussianNB(priors=moved)).fingerprint
+
+
 def test_data_frames_and_sparse_matrices_are_taken_by_rows() -> None:
     import pandas as pd
-    from scipy.sparse import csr_array
+    from scipy.sparse import coo_array, csr_array
 
     expected = pair(LogisticRegression(max_iter=1000))
     reference = expected[1](expected[0](EVERYTHING[::2], 0))
@@ -124,12 +137,12 @@ def test_data_frames_and_sparse_matrices_are_taken_by_rows() -> None:
     )
     np.testing.assert_allclose(score(fit(EVERYTHING[::2], 0)), reference, rtol=1e-9)
     assert isinstance(fit.identity()["X"], str)
-    sparse = csr_array(X)
-    fit, score = ip.lenses.sklearn_training(
-        LogisticRegression(max_iter=1000), sparse[TRAIN], y[TRAIN], sparse[TEST], y[TEST]
-    )
-    np.testing.assert_allclose(score(fit(EVERYTHING[::2], 0)), reference, rtol=1e-3, atol=1e-3)
-    assert isinstance(fit.identity()["X"], str)
+    for kind in (csr_array, coo_array):
+        fit, score = ip.lenses.sklearn_training(
+            LogisticRegression(max_iter=1000), kind(X[TRAIN]), y[TRAIN, None], kind(X[TEST]), y[TEST]
+        )
+        np.testing.assert_allclose(score(fit(EVERYTHING[::2], 0)), reference, rtol=1e-3, atol=1e-3)
+        assert isinstance(fit.identity()["X"], str)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +154,9 @@ def test_data_frames_and_sparse_matrices_are_taken_by_rows() -> None:
         (lambda: pair(LinearSVC(), output="loss"), "needs predict_proba, which LinearSVC lacks"),
         (lambda: pair(GaussianNB(), clip=0.7), "clip must lie between 0 and 0.5, not 0.7"),
         (lambda: ip.lenses.sklearn_training(GaussianNB(), X, y[:5], X, y), "X and y differ in length: 150 and 5"),
+        (lambda: pair(GaussianNB), "estimator must be one of scikit-learn, such as LogisticRegression"),
+        (lambda: ip.lenses.sklearn_training(LinearRegression(), X, X[:, :2], X, X), r"y must hold one .* \(150, 2\)"),
+        (lambda: ip.lenses.sklearn_training(LinearRegression(), X, np.where(y > 1, np.nan, y), X, y), "y has 50 gaps"),
         (lambda: ip.lenses.sklearn_training(GaussianNB(), X[:0], y[:0], X, y), "at least one training example"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 
 import numpy as np
 import pytest
@@ -93,18 +92,48 @@ def test_it_travels_and_is_recognised() -> None:
     assert len(set(prints)) == 3
 
 
-def test_small_models_train_faster_together() -> None:
-    jobs = [(np.arange(20), seed) for seed in range(16)]
-    together, alone = pair()[0], pair(together=False)[0]
-    ratios = []
-    for _ in range(3):
-        began = time.process_time()
-        together.together(jobs)
-        middle = time.process_time()
-        for job in jobs:
-            alone(*job)
-        ratios.append((time.process_time() - middle) / (middle - began))
-    assert np.median(ratios) > 1.5
+class Counted(torch.nn.Module):
+    """A small model that counts how often it runs."""
+
+    runs = 0
+
+    def __init__(self, act: object = torch.tanh) -> None:
+        super().__init__()
+        self.inner, self.outer, self.act = torch.nn.Linear(5, 8), torch.nn.Linear(8, 3), act
+
+    def forward(self, rows: object) -> object:
+        Counted.runs += 1
+        return self.outer(self.act(self.inner(rows)))  # type: ignore[operator]
+
+
+def test_models_trained_together_run_once_per_step_however_many_they_are() -> None:
+    fit, _ = ip.lenses.torch_training(Counted, X, y, X_TEST, Y_TEST, steps=30)
+    Counted.runs = 0
+    fit.together([(np.arange(20), seed) for seed in range(16)])
+    assert Counted.runs == 30
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_no_value_depends_on_what_is_trained_beside_it(size: int) -> None:
+    masks = ip.design(40, 14, method="lasso")
+    values = ip.lenses.training(*pair(), examples=40).value(masks)
+    game = ip.lenses.training(*pair(), examples=40)
+    parts = [game.value(masks[start : start + size]) for start in range(0, 14, size)]
+    np.testing.assert_allclose(np.concatenate(parts), values, rtol=1e-4, atol=1e-5)
+
+
+def test_models_that_differ_only_in_what_they_compute_are_told_apart() -> None:
+    prints = [
+        ip.lenses.training(*ip.lenses.torch_training(make, X, y, X_TEST, Y_TEST), examples=40).fingerprint
+        for make in (Counted, Counted, lambda: Counted(torch.relu))
+    ]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_tensors_are_taken_as_they_are() -> None:
+    tensors = [torch.as_tensor(X).requires_grad_(), *(torch.as_tensor(part) for part in (y, X_TEST, Y_TEST))]
+    fit, score = ip.lenses.torch_training(mlp, *tensors, steps=30, batch=8)
+    np.testing.assert_array_equal(score(fit(np.arange(9), 0)), pair()[1](pair()[0](np.arange(9), 0)))
 
 
 @pytest.mark.parametrize(
@@ -115,9 +144,15 @@ def test_small_models_train_faster_together() -> None:
         ({"rate": 0.1, "momentum": 0.9, "device": None, "output": "margin", "X": X[:3]}, "X and y differ in length"),
         ({"make": lambda: torch.nn.BatchNorm1d(5)}, "the model has buffers"),
         ({"steps": 0}, "steps must be at least 1, not 0"),
+        ({"make": lambda: torch.nn.Sequential(torch.nn.Dropout(), mlp())}, "the same examples different outputs"),
+        ({"make": lambda: torch.nn.Linear(5, 2)}, r"classes from 0 to 2, but the model gives outputs of shape \(2,\)"),
+        ({"make": lambda: torch.nn.Linear(7, 3)}, r"the model does not take examples of shape \(5,\)"),
+        ({"y": y.astype(str)}, "y must be one class number from 0, or one real number, per example, not <U"),
+        ({"y": y.astype(float)}, r"the model gives outputs of shape \(3,\) for real y: it must give one"),
+        ({"device": "cudaa"}, "cannot train on device='cudaa'"),
     ],
 )
 def test_a_mistake_is_one_sentence(options: dict, message: str) -> None:
     given = dict(options)
     with pytest.raises(ip.InputError, match=message):
-        ip.lenses.torch_training(given.pop("make", mlp), given.pop("X", X), y, X_TEST, Y_TEST, **given)
+        ip.lenses.torch_training(given.pop("make", mlp), given.pop("X", X), given.pop("y", y), X_TEST, Y_TEST, **given)

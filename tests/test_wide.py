@@ -54,6 +54,27 @@ def test_outputs_do_not_disturb_one_another() -> None:
         assert together[1].spectrum.coefficients.get(key, 0.0) == pytest.approx(value, abs=1e-4)
 
 
+def test_many_outputs_are_fitted_in_groups_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks, values, _ = linear_game(40, 300, 7, noise=0.3)
+    at_once = Wide().fit_outputs(masks, values, order=1, seed=0)
+    monkeypatch.setattr("interplay.estimators._wide._OUTPUTS", 3)
+    grouped = Wide().fit_outputs(masks, values, order=1, seed=0)
+    for one, other in zip(at_once, grouped, strict=True):
+        assert dict(one.spectrum.coefficients) == pytest.approx(dict(other.spectrum.coefficients), abs=1e-4)
+        np.testing.assert_allclose(one.unseen, other.unseen, atol=1e-3)
+
+
+def test_memory_grows_with_the_outputs_by_little_more_than_they_take_themselves() -> None:
+    peaks = []
+    for outputs in (256, 1024):
+        masks, values, _ = linear_game(300, 2000, outputs, noise=0.3)
+        tracemalloc.start()
+        Wide().fit_outputs(masks, values, order=1, seed=0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 2.5 * 768 * len(masks) * values.itemsize
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "lasso"])
 def test_recorded_retrainings_are_explained_in_bounded_memory(method: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 import interplay as ip
 from interplay.ablate import measure, processes
+from interplay.estimators import all_masks
 
 X, y = load_iris(return_X_y=True)
 
@@ -33,9 +37,10 @@ class Ballast:
 
 
 def threads_of_this_process(masks: np.ndarray) -> np.ndarray:
+    from joblib import effective_n_jobs
     from threadpoolctl import threadpool_info
 
-    most = max(library["num_threads"] for library in threadpool_info())
+    most = max(effective_n_jobs(-1), *(library["num_threads"] for library in threadpool_info()))
     return np.full(len(masks), float(most))
 
 
@@ -56,6 +61,53 @@ def test_workers_hold_their_threads_travel_light_and_agree_with_one_process(tmp_
     assert set(threads.values) == {1.0}
     assert (tmp_path / "log.txt").read_text().count("opened") <= 2  # one per worker, not one per batch
     assert len(pickle.dumps(heavy)) > 1 << 20
+
+
+def signals_itself(masks: np.ndarray) -> np.ndarray:
+    """Ctrl-C while it measures."""
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(30)
+    return np.zeros(len(masks))
+
+
+def process_id(masks: np.ndarray) -> np.ndarray:
+    return np.full(len(masks), float(os.getpid()))
+
+
+def dies(masks: np.ndarray) -> np.ndarray:
+    os._exit(1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_interrupt_stops_what_is_measured_and_leaves_a_waiting_worker_alone(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    masks = ip.design(3, 8)
+    with processes(1) as executor:
+        first = measure(ip.Game(process_id, 3), masks, executor=executor)
+        os.kill(int(first.values[0]), signal.SIGINT)  # it waits for work
+        with pytest.raises(ip.Interrupted, match="0 of 8 ablations"):
+            measure(ip.Game(signals_itself, 3), masks, executor=executor)
+        again = measure(ip.Game(process_id, 3), masks, executor=executor)
+        assert set(again.values) == set(first.values)
+        with pytest.raises(ip.AblationError, match="a worker process died while it measured"):
+            measure(ip.Game(dies, 3), masks, executor=executor)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def _die_on_the_last_mask(masks: np.ndarray) -> np.ndarray:
+    if masks.all(axis=1).any():
+        os._exit(1)
+    return 1.0 * masks[:, 0]
+
+
+def test_a_worker_that_dies_is_one_sentence_and_what_was_measured_stays(tmp_path: Path) -> None:
+    game = ip.Game(_die_on_the_last_mask, 6, name="deadly", batch_size=2)
+    masks = all_masks(6)  # the last keeps every feature
+    with ip.Store(tmp_path / "runs.db") as store, processes(1) as executor:
+        with pytest.raises(ip.AblationError, match=r"a worker process died.* of 64 ablations are kept in .*runs.db"):
+            measure(game, masks, store=store, executor=executor)
+        assert measure(game, masks[:40], store=store).from_store == 40
 
 
 def test_numbers_below_one_are_refused() -> None:

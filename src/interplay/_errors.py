@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,9 +49,20 @@ class Interrupted(KeyboardInterrupt):
         self.values = values
 
 
-def unknown(what: str, seen: object, known: Iterable[str]) -> InputError:
-    """The error for a name that is not one of ``known``, with the nearest valid one."""
+def check_whole(what: str, seen: object, least: int) -> None:
+    """An `InputError` where ``seen``, called ``what``, is no whole number of at least ``least``."""
+    if isinstance(seen, bool) or not isinstance(seen, Integral) or int(seen) < least:
+        raise InputError(f"{what} must be a whole number of at least {least}, not {seen!r}.")
+
+
+def unknown(
+    what: str, seen: object, known: Iterable[str], meanings: Mapping[str, str] = MappingProxyType({})
+) -> InputError:
+    """The error for a name that is not one of ``known``, with the nearest valid one.
+
+    ``meanings`` maps other words that people use to the names they stand for.
+    """
     names = list(known)
-    near = difflib.get_close_matches(str(seen).lower(), names, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(str(seen).lower(), [*names, *meanings], n=1, cutoff=0.4)
+    hint = f" Did you mean {meanings.get(near[0], near[0])!r}?" if near else ""
     return InputError(f"unknown {what} {seen!r}.{hint} Choose one of: {', '.join(names)}.")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay._errors import InputError
+from interplay._errors import InputError, check_whole
 from interplay._explanation import Explanation, Point
 from interplay._fitting import FEWEST, distinct_masks, explain_measured, explain_values, find_row
 from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
@@ -196,11 +196,9 @@ def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int =
     >>> ip.design(3, 100).shape, ip.design(30, 100).shape
     ((8, 3), (100, 30))
     """
-    if n < 1:
-        raise InputError(f"there must be at least one feature, not n = {n}.")
+    check_whole("the number of features", n, 1)
     _check_options(budget, 1, seed)
-    if not 0 < keep < 1:
-        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+    _check_keep(keep)
     return _draw(get_estimator(method), n, budget, seed, keep)
 
 
@@ -212,6 +210,7 @@ def fit(
     labels: Sequence[str] | int | None = None,
     order: int = 5,
     seed: int = 0,
+    keep: float = 0.5,
 ) -> Explanation:
     """Explain ablations measured elsewhere.
 
@@ -228,8 +227,11 @@ def fit(
         (N,), or (N, T) for T outputs of the same ablations.
     method, labels, order, seed
         As in `explain`.
+    keep
+        The probability with which the masks kept each feature: effects of training examples are means at this rate.
     """
     rows = check_masks(masks)
+    _check_keep(keep)
     names = check_labels(rows.shape[1] if labels is None else labels)
     if len(names) != rows.shape[1]:
         raise InputError(f"there are {len(names)} labels, but the masks have {rows.shape[1]} columns.")
@@ -245,6 +247,7 @@ def fit(
         explanation,
         budget=len(distinct),
         used=len(distinct),
+        keep=float(keep),
         full=find_row(distinct, averaged, kept=True),
         empty=find_row(distinct, averaged, kept=False),
         game_notes=notes,
@@ -275,7 +278,8 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float = 0.5
     complete = n < 60 and budget >= 1 << n
     if not complete and budget < FEWEST:
         raise InputError(
-            f"a budget of {budget} is too small to estimate anything for {n} features: allow at least {FEWEST}."
+            f"a budget of {budget} is too small to estimate anything for {n} features: allow at least "
+            f"{min(FEWEST, 1 << min(n, 60))}."
         )
     masks = _draw(estimator, n, budget, seed, keep)
     if complete or budget < _ENDS:
@@ -297,15 +301,18 @@ def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> 
     return biased_design(n, budget, seed, keep)
 
 
+def _check_keep(keep: float) -> None:
+    if not 0 < keep < 1:
+        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+
+
 def _check_options(budget: int, order: int, seed: int) -> None:
     if isinstance(budget, bool) or not isinstance(budget, (int, np.integer)):
         raise InputError(f"budget must be a whole number of ablations, not {budget!r}.")
     if budget < 1:
         raise InputError(f"budget must be at least 1 ablation, not {budget}.")
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 1:
-        raise InputError(f"order must be a whole number of at least 1, not {order!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed must be a whole number of at least 0, not {seed!r}.")
+    check_whole("order", order, 1)
+    check_whole("seed", seed, 0)
 
 
 def _elsewhere(_masks: Masks) -> Values:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay._errors import InputError, unknown
+from interplay._errors import InputError, check_whole, unknown
 from interplay._faithfulness import Faithfulness
 from interplay._indices import canonical_index, compute_index
 from interplay._interactions import Interactions
@@ -218,8 +218,9 @@ class Explanation:
         """
         name = canonical_index(index)
         highest = self.order if order is None else order
-        if highest < 1:
-            raise InputError(f"order must be at least 1, not {order}.")
+        check_whole("order", highest, 1)
+        if top is not None:
+            check_whole("top", top, 0)
         highest = 1 if name in ("sv", "bv") else min(highest, self.n)
         values, baseline = compute_index(self.spectrum, name, highest)
         doubt = self.fit.uncertainty
@@ -254,7 +255,7 @@ class Explanation:
     def from_dict(cls, parts: Mapping[str, Any]) -> Explanation:
         """The explanation that `to_dict` wrote; an error for a later format or anything else."""
         version = parts.get("interplay") if isinstance(parts, Mapping) else None
-        if not isinstance(version, int):
+        if isinstance(version, bool) or not isinstance(version, int):
             raise InputError("this is not a saved explanation: it lacks the field 'interplay'.")
         if version > FORMAT:
             raise InputError(
@@ -262,7 +263,7 @@ class Explanation:
                 "upgrade interplay to open it."
             )
         try:
-            return cls(
+            read = cls(
                 labels=tuple(parts["labels"]),
                 outputs=_tuple(parts["outputs"]),
                 fits=tuple(Fit.from_dict(fit) for fit in parts["fits"]),
@@ -274,12 +275,18 @@ class Explanation:
                 layout=layout_from_dict(parts["layout"]),
                 curve=tuple(Point.from_list(point) for point in parts["curve"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise InputError(f"this saved explanation is damaged: {error!r} while reading it.") from error
+        if not read.fits or any(fit.spectrum.n != read.n for fit in read.fits):
+            raise InputError(
+                f"this saved explanation is damaged: its {read.n} labels belong to spectra of "
+                f"{sorted({fit.spectrum.n for fit in read.fits}) or 'no'} features."
+            )
+        return read
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to ``path`` as JSON; the file is replaced only when it is complete."""
-        target = Path(path)
+        target = Path(path).expanduser()
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
             partial.write_text(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
@@ -298,7 +305,7 @@ def load(path: str | os.PathLike[str]) -> Explanation:
         For a file that is missing, is not a saved explanation, or was saved by a later version.
     """
     try:
-        parts = json.loads(Path(path).read_text(encoding="utf-8"))
+        parts = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
     except ValueError as error:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import AblationError
+from interplay._errors import AblationError, Interrupted
 from interplay._explanation import Explanation, Fit
 from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
 from interplay._game import Game, Masks, Values, averaged
@@ -89,9 +89,18 @@ def explain_measured(
     values = averaged(measured.values[good], game.repeats)
     if judges is not None:
         judges = int(good[ends : ends + judges].sum())
-    explanation = explain_values(
-        masks, averaged(raw, game.repeats), estimator, game, order=order, seed=seed, judges=judges
-    )
+    try:
+        explanation = explain_values(
+            masks, averaged(raw, game.repeats), estimator, game, order=order, seed=seed, judges=judges
+        )
+    except KeyboardInterrupt as error:
+        where = f"kept in {measured.kept_in}" if measured.kept_in else "in this exception's masks and values"
+        way = "run the same again to go on" if measured.kept_in else "pass them to interplay.fit"
+        raise Interrupted(
+            f"Interrupted while fitting: all {measured.distinct} ablations are measured and {where}; {way}.",
+            asked[good],
+            values,
+        ) from error
     noted = tuple(
         replace(fit, notes=fit.notes + more)
         for fit, more in zip(explanation.fits, noise_notes(raw, game.repeats), strict=True)

@@ -24,7 +24,12 @@ Identity: TypeAlias = Callable[[], dict[str, Any] | None] | dict[str, Any] | Non
 
 def check_masks(masks: object, n: int | None = None) -> Masks:
     """``masks`` as a boolean (N, n) array, or an `InputError` that says what it is instead."""
-    array = np.asarray(masks)
+    try:
+        array = np.asarray(masks)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"masks must be a boolean array of shape (N, n), which these cannot become: {_why_no_array(error)}."
+        ) from error
     if array.dtype != np.bool_:
         raise InputError(
             f"masks must be boolean (True = kept), not {array.dtype}: pass masks.astype(bool) if 1 means kept in yours."
@@ -38,9 +43,26 @@ def check_masks(masks: object, n: int | None = None) -> Masks:
     return array
 
 
+def _why_no_array(error: Exception) -> str:
+    words = " ".join(str(error).split()).rstrip(".")
+    return "its rows differ in length" if "inhomogeneous" in words else words
+
+
+def as_array(values: object) -> npt.NDArray[Any]:
+    """``values`` as an array of whatever type, or an `AblationError`: rows of several lengths, say."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last by tensors that belong to a graph
+        reason = _why_no_array(error)
+        raise AblationError(
+            f"values must be an array of real numbers, which the {type(values).__name__} returned cannot become "
+            f"({reason}): return one float per mask, or one row of T floats."
+        ) from error
+
+
 def check_values(values: object, masks: Masks) -> Values:
     """``values`` as a finite float64 array with one row per mask, or an `AblationError` that says which fail."""
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind not in "fiub":
         raise AblationError(
             f"values must be real numbers, but they are {array.dtype}: return one float per mask, "

@@ -15,6 +15,7 @@ Tsai, Yeh & Ravikumar, JMLR 2023 (FSII, FBII); Bordt & von Luxburg, AISTATS 2023
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from itertools import combinations
@@ -108,11 +109,24 @@ INDICES: tuple[str, ...] = tuple(_INDICES)
 """The names that `Explanation.interactions` knows."""
 
 
+_IN_WORDS = {
+    "shapley": "sv",
+    "banzhaf": "bv",
+    "harsanyi": "mobius",
+    "walsh": "fourier",
+    "shapley-interaction": "sii",
+    "banzhaf-interaction": "bii",
+    "shapley-taylor": "stii",
+    "faith-shapley": "fsii",
+    "faith-banzhaf": "fbii",
+}
+
+
 def canonical_index(index: object) -> str:
     """``index`` in its canonical spelling, or an error that names the nearest valid one."""
     name = str(index).lower().replace("_", "-").replace("möbius", "mobius")
     if name not in _INDICES:
-        raise unknown("index", index, INDICES)
+        raise unknown("index", index, INDICES, _IN_WORDS)
     return name
 
 
@@ -151,28 +165,37 @@ def _weighted_sums(spectrum: Spectrum, index: str, order: int, power: int) -> di
     low, high = 1, order
     groups = [(ids, values) for ids, values in spectrum.by_order() if ids.shape[1] >= low]
 
-    plan: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], int, float]] = []
+    plan: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], int, Fraction]] = []
     total = 0
     for ids, values in groups:
         t = ids.shape[1]
         for s in range(low, min(high, t) + 1):
-            w = float(weight(s, t, order)) ** power
+            w = weight(s, t, order)
             if w:
                 plan.append((ids, values, s, w))
                 total += len(ids) * comb(t, s)
     if total > _MOST_SUBSETS:
         largest = max(ids.shape[1] for ids, _, _, _ in plan)
         raise InputError(
-            f"{index} of order {order} needs {total:.2g} subsets of this spectrum, whose largest set has {largest} "
-            f"features: ask for a lower order, for 'fourier' or 'bii', or of spectrum.top(k)."
+            f"{index} of order {order} needs {Decimal(total):.2g} subsets of this spectrum, whose largest set has "
+            f"{largest} features: ask for a lower order, for 'fourier' or 'bii', or of spectrum.top(k)."
         )
 
     sums: dict[Features, float] = {}
     for s in range(low, high + 1):
-        parts = [(ids, values, w) for ids, values, size, w in plan if size == s]
+        parts = [(ids, values, _rounded(w, s, index) ** power) for ids, values, size, w in plan if size == s]
         if parts:
             sums.update(_superset_sums(spectrum.n, s, parts))
     return sums
+
+
+def _rounded(weight: Fraction, size: int, index: str) -> float:
+    try:
+        return float(weight)
+    except OverflowError:  # a weight of about 2^size
+        raise InputError(
+            f"{index} of sets of {size} features exceeds the largest float: ask for a lower order or for 'fourier'."
+        ) from None
 
 
 def _baseline(spectrum: Spectrum, index: str, order: int) -> float:

@@ -75,12 +75,14 @@ class Gallery:
 class TrainingLayout:
     """Features that are training examples, outputs that are test points.
 
-    ``lower_is_better`` where the outputs are losses, so that what raises them harms.
+    ``lower_is_better`` where the outputs are losses, so that what raises them harms; ``neutral`` where higher is
+    neither better nor worse, as of a predicted number, so that nothing helps or harms.
     """
 
     examples: Gallery
     targets: Gallery | None = None
     lower_is_better: bool = False
+    neutral: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able parts."""
@@ -90,6 +92,7 @@ class TrainingLayout:
             "examples": self.examples.to_dict(),
             "targets": targets,
             "lower_is_better": self.lower_is_better,
+            "neutral": self.neutral,
         }
 
 
@@ -178,7 +181,8 @@ def layout_from_dict(parts: dict[str, Any] | None) -> Layout | None:
         return GridLayout(tuple(parts["rows"]), tuple(parts["columns"]), cells)
     if parts.get("kind") == "training":
         targets = None if parts["targets"] is None else Gallery.from_dict(parts["targets"])
-        return TrainingLayout(Gallery.from_dict(parts["examples"]), targets, bool(parts["lower_is_better"]))
+        examples, losses = Gallery.from_dict(parts["examples"]), bool(parts["lower_is_better"])
+        return TrainingLayout(examples, targets, losses, bool(parts.get("neutral", False)))
     if parts.get("kind") == "table":
         return TableLayout(*(tuple(map(str, parts[name])) for name in ("names", "values", "typical")))
     if parts.get("kind") == "image":

@@ -12,7 +12,7 @@ def noise_shares(values: Values, repeats: int) -> npt.NDArray[np.float64]:
     """The share of noise in the variance of each output's averaged ablations, (T,), from values (N, T * repeats).
 
     The variance between the repeats of one ablation, pooled over ablations and divided by ``repeats``, is what
-    noise adds to the variance of their mean (one-way random effects); clipped to [0, 1]. One minus it is the
+    noise adds to the variance of their mean (one-way random effects); clipped to [0, 1]. One minus it estimates the
     highest R² that any fit can reach on such ablations.
     """
     cube = values.reshape(len(values), -1, repeats)
@@ -30,7 +30,7 @@ def noise_notes(values: Values, repeats: int) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             f"noise: {share:.1%} of the variance between ablations, each the mean of {repeats} repeats; "
-            f"no fit can exceed R² {1 - share:.3f} on them",
+            f"about R² {1 - share:.3f} is the most that a fit can reach on them",
         )
         for share in noise_shares(values, repeats)
     )

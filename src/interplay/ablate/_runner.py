@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import AblationError, InputError, InterplayError, Interrupted, StoreError
-from interplay._game import Game, Masks, Partial, Values, check_masks, check_values
+from interplay._game import Game, Masks, Partial, Values, as_array, check_masks, check_values
 from interplay.ablate._store import Shelf, Store
 from interplay.ablate._workers import Sent, sent
 
@@ -42,7 +42,8 @@ class Measurement:
     """Values of the masks asked for, in their order, and what they cost.
 
     ``values`` is (N,) or (N, T), NaN in the rows that ``failed`` (N,); ``distinct`` counts the different masks,
-    ``from_store`` those that were already known and ``measured`` those that the game was called for.
+    ``from_store`` those that were already known and ``measured`` those that the game was called for. ``kept_in`` is
+    the file that holds them, None where they live only here.
     """
 
     values: Values
@@ -52,6 +53,7 @@ class Measurement:
     measured: int
     seconds: float
     notes: tuple[str, ...] = ()
+    kept_in: str | None = None
 
 
 def measure(
@@ -101,11 +103,10 @@ def measure(
     place[order] = np.arange(len(order))
 
     own = Store(":memory:") if store is None else store
+    durable = own.path != ":memory:"
     try:
         shelf = own.of(game)
-        run = _Run(
-            game, distinct, shelf, executor, progress, retries, durable=store is not None and own.path != ":memory:"
-        )
+        run = _Run(game, distinct, shelf, executor, progress, retries, durable=durable)
         if ahead is not None:
             run.ahead = (len(ahead), int(shelf.read(ahead)[0].sum()))
         run.all()
@@ -122,6 +123,7 @@ def measure(
         measured=run.measured,
         seconds=time.perf_counter() - run.began,
         notes=(*run.notes, *run.failure_note()),
+        kept_in=own.path if durable else None,
     )
 
 
@@ -232,11 +234,12 @@ class _Run:
     def _check_failures(self, tried: int) -> None:
         """Stop when more failed than the game allows, or when nothing has ever succeeded."""
         failed, allowed = len(self.reasons), int(self.game.failures * len(self.masks))
+        last = f"the last: {self.reasons[-1].rstrip('.')}."
         if failed > allowed:
-            limit = f"at most {allowed} may (a share of {self.game.failures:g})" if allowed else "none may"
-            raise AblationError(f"{failed} of {tried} ablations failed and {limit}; the last: {self.reasons[-1]}.")
+            limit = f"at most {allowed} of {len(self.masks)} may (failures={self.game.failures:g})"
+            raise AblationError(f"{failed} of {tried} ablations failed and {limit}; {last}")
         if failed == tried >= min(_FIRST, len(self.masks)):
-            raise AblationError(f"all of the first {failed} ablations failed; the last: {self.reasons[-1]}.")
+            raise AblationError(f"all of the first {failed} ablations failed; {last}")
 
     def _place(self, rows: npt.NDArray[np.intp], values: Values) -> None:
         if self.values is None:
@@ -307,7 +310,10 @@ class _Run:
             )
 
     def _save_finite(self, rows: npt.NDArray[np.intp], raw: object) -> None:
-        array = np.asarray(raw)
+        try:
+            array = as_array(raw)
+        except AblationError:
+            return
         if array.dtype.kind in "fiub" and array.ndim in (1, 2) and len(array) == len(rows) and array.size:
             good = np.isfinite(array.reshape(len(rows), -1)).all(axis=1)
             if good.any():
@@ -341,12 +347,17 @@ class _Run:
             while waiting or running:
                 while waiting and len(running) < ahead and failure is None:
                     batch = waiting.popleft()
-                    running[executor.submit(_attempt, game, self.masks[batch], self.retries)] = batch
+                    try:
+                        running[executor.submit(_attempt, game, self.masks[batch], self.retries)] = batch
+                    except futures.BrokenExecutor as error:
+                        failure = _died(error)
                 done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     batch = running.pop(future)
                     try:
                         self._take(batch, future.result(), began)
+                    except futures.BrokenExecutor as error:
+                        failure = failure or _died(error)
                     except Exception as error:  # keep what the others are still measuring, then raise the first
                         failure = failure or error
                     began = time.perf_counter()
@@ -355,6 +366,14 @@ class _Run:
         finally:
             for future in running:
                 future.cancel()
+
+
+def _died(error: futures.BrokenExecutor) -> AblationError:
+    failure = AblationError(
+        "a worker process died while it measured, perhaps for lack of memory: start a new executor, with fewer workers."
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _attempt(game: Game | Sent, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:

@@ -8,14 +8,16 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import StoreError
+from interplay._errors import InputError, StoreError
 from interplay._game import Game, Masks, Values
 
 _APPLICATION = 0x1B7E_4F1A  # marks the file as ours; an unmarked, non-empty database is somebody else's
@@ -67,7 +69,12 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        try:
+            self.path = os.fsdecode(path)
+        except TypeError:
+            raise InputError(f"a store is a Store or the path of a file, not {path!r}.") from None
+        self._anonymous: WeakKeyDictionary[Game, int] = WeakKeyDictionary()
+        self._numbers = count()
         if self.path != ":memory:":
             parent = Path(self.path).expanduser().absolute().parent
             if not parent.is_dir():
@@ -131,6 +138,8 @@ class Store:
     def _explained(self, what: str) -> Iterator[None]:
         try:
             yield
+        except sqlite3.ProgrammingError as error:
+            raise StoreError(f"cannot {what} the store {self.path}: it is closed; open it again.") from error
         except sqlite3.OperationalError as error:
             raise StoreError(f"cannot {what} the store {self.path}: {error}.") from error
         except sqlite3.DatabaseError as error:
@@ -154,7 +163,8 @@ class Store:
                     "this game cannot be recognised in a store, because nothing says which function it measures: "
                     "name it yourself, ip.Game(function, labels, name='...') or game.named('...')."
                 )
-            fingerprint = f"anonymous {id(game)}"
+            # Not its address, which the next game may have when this one is gone.
+            fingerprint = f"anonymous {self._anonymous.setdefault(game, next(self._numbers))}"
         with self._explained("read"), self._transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO game (fingerprint, features, labels) VALUES (?, ?, ?)",
@@ -219,8 +229,12 @@ class Shelf:
                         found.append(rows[key])
         if not found:
             return known, None
-        if len(set(map(len, found))) > 1:
-            raise StoreError(f"the store {self.store.path} is damaged: one game has values of several lengths.")
+        lengths = set(map(len, found))
+        if len(lengths) > 1 or not lengths.pop() % 8 == 0:
+            raise StoreError(
+                f"the store {self.store.path} is damaged: its values of one game are no rows of equally many numbers; "
+                "move it away to start afresh."
+            )
         values = np.frombuffer(b"".join(found), dtype="<f8").astype(np.float64).reshape(len(found), -1)
         return known, values[:, 0] if self._outputs() == 0 else values
 

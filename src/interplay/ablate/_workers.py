@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ _THREADS = (
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",  # what n_jobs=-1 means to scikit-learn
 )
+_measuring = False  # whether this worker has something to interrupt
 
 
 def processes(workers: int | None = None, *, threads: int = 1) -> futures.ProcessPoolExecutor:
@@ -44,7 +47,7 @@ def processes(workers: int | None = None, *, threads: int = 1) -> futures.Proces
     workers
         How many processes; one per core that this process may use when left out.
     threads
-        The most threads that each may use in BLAS, OpenMP and PyTorch.
+        The most threads that each may use in BLAS, OpenMP and PyTorch, and what ``n_jobs=-1`` means to scikit-learn.
 
     Raises
     ------
@@ -58,7 +61,19 @@ def processes(workers: int | None = None, *, threads: int = 1) -> futures.Proces
             raise InputError(f"{what} must be at least 1, not {number}.")
     # A fork of a process that has started threads, as PyTorch and OpenMP do, can lock up: workers start afresh.
     context = multiprocessing.get_context("spawn")
-    return futures.ProcessPoolExecutor(chosen, context, initializer=_limit_threads, initargs=(threads,))
+    return futures.ProcessPoolExecutor(chosen, context, initializer=_begin, initargs=(threads,))
+
+
+def _begin(threads: int) -> None:
+    """What a worker does first: hold itself to ``threads``, and leave Ctrl-C to the process that it works for."""
+    _limit_threads(threads)
+    signal.signal(signal.SIGINT, _interrupted)
+
+
+def _interrupted(number: int, frame: object) -> None:  # noqa: ARG001
+    """Ctrl-C reaches workers, too: it stops what one is measuring; one that waits for work stays, and stays silent."""
+    if _measuring:
+        raise KeyboardInterrupt
 
 
 def _limit_threads(threads: int) -> None:
@@ -74,7 +89,16 @@ def _limit_threads(threads: int) -> None:
 class Sent:
     """What a worker needs of a game: its function, without labels, layout and identity."""
 
-    value: Callable[[Masks], Any]
+    function: Callable[[Masks], Any]
+
+    def value(self, masks: Masks) -> Any:
+        """The game's raw values."""
+        global _measuring
+        _measuring = True
+        try:
+            return self.function(masks)
+        finally:
+            _measuring = False
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def main() -> None:
         say(f"\ninterplay: {error}")
         sys.exit(130)
     except KeyboardInterrupt:
-        say("\ninterplay: interrupted before anything was measured.")
+        say("\ninterplay: interrupted; no ablation was under way, and a store keeps those made before.")
         sys.exit(130)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,8 +18,10 @@ def heads(
     inputs: Annotated[
         str,
         Parameter(
+            allow_leading_hyphen=True,
             help="File of lines: for an encoder two texts with a tab between, scored by their similarity; for a "
-            "language model a prompt, a tab and a target, scored by its log-probability; - reads standard input."
+            "language model a prompt, a tab and a target that continues it, often from a space on, scored by its "
+            "log-probability; - reads standard input.",
         ),
     ],
     parts: Annotated[str, Parameter(help="heads, attention, mlps, layers, neurons, or a module path.")] = "heads",
@@ -45,6 +47,7 @@ def heads(
     """Explain a model's behaviour by its attention heads or other parts, alone and together."""
     from interplay.estimators import get_estimator
     from interplay.lenses import Select, components, metrics
+    from interplay.lenses._selection import KINDS
     from interplay.models import Encoder
     from interplay.models._network import load_network
 
@@ -52,6 +55,8 @@ def heads(
     get_estimator(method)
     lines = _pairs(inputs)
     where = None if layers is None else _numbers(layers)
+    if where is not None and parts not in KINDS:
+        raise InputError(f"--layers goes with a kind of parts ({', '.join(KINDS)}), not with the path {parts!r}.")
     select = Select.of(parts) if where is None else Select.of_kind(parts, where)
     network = load_network(model, device=device)
     if isinstance(network, Encoder):
@@ -88,5 +93,7 @@ def _numbers(given: str) -> list[int]:
         if match is None:
             raise InputError(f"--layers must be numbers and ranges such as 0,2,8-11, not {given!r}.")
         first = int(match[1])
+        if match[2] and not 0 <= first <= int(match[2]):
+            raise InputError(f"--layers has the range {piece.strip()}, which must go up from the lower layer.")
         numbers += range(first, int(match[2]) + 1) if match[2] else [first]
     return numbers

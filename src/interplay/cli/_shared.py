@@ -68,8 +68,19 @@ def check_run(budget: int, top: int, store: Path | None, no_store: bool, save: P
     check_top(top)
     if store is not None and no_store:
         raise InputError("--store and --no-store exclude each other: give one of them.")
-    if save is not None and not save.expanduser().absolute().parent.is_dir():
+    if save is not None:
+        _check_save(save)
+
+
+def _check_save(save: Path) -> None:
+    """Complain of a file that cannot be written before anything is spent."""
+    target = save.expanduser().absolute()
+    if not target.parent.is_dir():
         raise InputError(f"cannot save to {save}: its folder does not exist.")
+    if target.is_dir():
+        raise InputError(f"cannot save to {save}: it is a folder; name a file in it.")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"cannot save to {save}: its folder cannot be written to.")
 
 
 def check_top(top: int) -> None:
@@ -107,12 +118,15 @@ def _for_machines(explanation: Explanation, index: str, top: int) -> dict[str, A
 
 
 def read_text(file: str) -> str:
+    """The text of a file or, of "-", standard input: UTF-8 on every machine, line breaks as they are."""
     try:
-        return sys.stdin.read() if file == "-" else Path(file).expanduser().read_text(encoding="utf-8")
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+        return content.decode("utf-8")
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
+        name = "standard input" if file == "-" else file
+        raise InputError(f"{name} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
 
 
 def _default_store() -> Path:

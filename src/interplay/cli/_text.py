@@ -116,4 +116,4 @@ def show(
 
 def _label(label: str | None) -> str | int:
     assert label is not None
-    return int(label) if label.isdigit() else label
+    return int(label) if label.isdecimal() else label

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay._indices import canonical_index
-from interplay.cli._shared import Budget, Index, Json, Method, NoStore, Save, StorePath, Top, run
+from interplay.cli._shared import Budget, Json, Method, NoStore, Save, StorePath, Top, run
 
 
 def training(
@@ -33,7 +33,9 @@ def training(
     method: Method = "auto",
     order: Annotated[int, Parameter(help="The largest combination to look for.")] = 3,
     seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
-    index: Index = "fbii",
+    index: Annotated[
+        str, Parameter(help="Interaction index of --json; the tables show mean effects at the keep rate.")
+    ] = "fbii",
     top: Top = 5,
     store: StorePath = None,
     no_store: NoStore = False,
@@ -51,7 +53,9 @@ def training(
     if file == "digits":
         if target is not None or group is not None or model is not None or output is not None:
             raise InputError("the digits demo has its own model and target: leave those options out.")
-        game = digits_training(examples or 60, tests, keep=keep, seed=seed)
+        if seeds != 1 or ignore:
+            raise InputError("the digits demo has no columns to ignore, nor chance in its training: leave those out.")
+        game = digits_training(60 if examples is None else examples, tests, keep=keep, seed=seed)
     elif target is None:
         raise InputError("say which column to predict: --target COLUMN.")
     else:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from interplay._errors import InputError
 from interplay._faithfulness import folds, is_constant, r_squared
 from interplay._game import Masks, Values
+from interplay._spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._exact import _MOST_FEATURES, Exact
 from interplay.estimators._gp import GP
@@ -18,8 +20,13 @@ from interplay.estimators._proxyspex import ProxySPEX
 from interplay.estimators._wide import LARGE, Wide
 from interplay.estimators.spex import SPEX
 
-_TIE = 1e-4  # of the variance: a smaller gain does not pay for a less simple answer
-_PROCESS = 1.05  # what the Gaussian process's own errors count, seen from all other ablations instead of 4 in 5
+_WIDE = 8  # features per ablation, beyond which there is no hope of interactions, and trees take minutes
+_SIMPLE = 0.95  # of the blend's error: where single features get so far, nothing else is worth its coefficients
+_NOTHING = 1e-4  # of the variance: what single features may leave unexplained for nobody to ask for more
+_CLEAR = 0.8  # the same for other fits: few ablations decide between them badly, and the blend hedges
+_EQUAL = 0.3  # times features per ablation: how strongly the shares of a blend are drawn to equal ones
+_SMALL = 0.05  # the smallest share of a blend
+_SURE = 1 / 3  # the share of the Gaussian process from which its intervals speak for the blend, too
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Auto(Estimator):
     """Exact where all masks fit the budget, else what predicts unseen ablations best.
 
     The candidates are a lasso of single features, boosted trees (`ProxySPEX`), a Gaussian process (`GP`), and a blend
-    of the last two, whose errors have little in common. Where even the best explains next to nothing and enough of
+    of them, whose errors have little in common. Where even the best explains next to nothing and enough of
     the budget is left, `explain` spends it on the coded masks of `SPEX`.
 
     Parameters
@@ -77,50 +84,91 @@ class Auto(Estimator):
         if is_constant(values):
             constant = Lasso().fit(masks, values, order=order, seed=seed)
             return replace(constant, notes=("auto chose lasso: the values do not vary",), method="lasso")
+        if n > _WIDE * len(masks):
+            note = (
+                f"auto chose lasso: {len(masks)} ablations of {n} features are too few to tell interactions apart; "
+                f"from {-(-n // _WIDE)} ablations on, or with larger units, they are looked for"
+            )
+            single = Lasso().fit(masks, values, order=order, seed=seed)
+            return replace(single, notes=(note, *single.notes), method="lasso")
         candidates: list[Estimator] = [Lasso(), ProxySPEX()]
         if len(masks) <= self.most:
             candidates.append(GP())
         found = {one.name: one.fit(masks, values, order=order, seed=seed) for one in candidates}
-        weights = dict.fromkeys(found, 1.0)
-        if "gp" in found:
-            found["gp+proxyspex"] = _blend(found["proxyspex"], found["gp"], values, seed)
-            weights |= {"gp": _PROCESS, "gp+proxyspex": 1.0}
-        unseen = np.stack([recovery.unseen for recovery in found.values() if recovery.unseen is not None])
-        totals = ((unseen - values) ** 2).sum(axis=1) * list(weights.values())
-        level = totals.min() + _TIE * ((values - values.mean()) ** 2).sum()
-        best = list(found)[int(np.argmax(totals <= level))]  # of those that are as good, the first, the simplest
+        chosen = _blend(found, values, n, seed)
+        blended, nothing = _error(chosen, values), _NOTHING * ((values - values.mean()) ** 2).sum()
+        tried = {**found, str(chosen.method): chosen}
+        for name, recovery in found.items():  # the simplest first
+            enough = max(_SIMPLE * blended, nothing) if name == "lasso" else _CLEAR * blended
+            if _error(recovery, values) <= enough:
+                chosen = replace(recovery, method=name)
+                break
         compared = ", ".join(
-            f"{name} {r_squared(values, prediction):.3f}" for name, prediction in zip(found, unseen, strict=True)
+            f"{name} {r_squared(values, one.unseen):.3f}" for name, one in tried.items() if one.unseen is not None
         )
-        note = f"auto chose {best} by R² on ablations the fits did not see: {compared}"
-        return replace(found[best], notes=(note, *found[best].notes), method=found[best].method or best)
+        note = f"auto chose {chosen.method} by R² on ablations the fits did not see: {compared}"
+        return replace(chosen, notes=(note, *chosen.notes), alone=found["lasso"].unseen)
 
 
-def _blend(trees: Recovery, process: Recovery, values: Values, seed: int) -> Recovery:
-    """Both spectra, in shares halfway between equal ones and those of least held-out error.
+def _error(recovery: Recovery, values: Values) -> float:
+    """The sum of squared errors on unseen ablations, with half of what they flatter put right.
 
-    The Gaussian process predicts each ablation from all others and so seems a little better than it is beside trees
-    that were fitted to four fifths; going halfway corrects that. The ablations of each fold are predicted with the
-    shares that the others choose, so the blend's predictions stay unseen.
+    Half on the logarithmic scale: by how much is itself an estimate, from a fifth or two of the ablations.
     """
-    assert trees.unseen is not None
-    assert process.unseen is not None
-    away, rest = trees.unseen - process.unseen, values - process.unseen
+    assert recovery.unseen is not None
+    return float(((values - recovery.unseen) ** 2).sum() * np.sqrt(recovery.flatters))
+
+
+def _blend(found: dict[str, Recovery], values: Values, n: int, seed: int) -> Recovery:
+    """The fits in shares of least error on unseen ablations, drawn towards equal ones where those are few.
+
+    The ablations of each fold are predicted with the shares that the others choose, so the blend's predictions stay
+    unseen. Shares below a twentieth are not worth their coefficients and are dropped.
+    """
+    names = list(found)
+    unseen = np.stack([one.unseen for one in found.values() if one.unseen is not None])
+    errors = (values - unseen) * np.array([[one.flatters**0.25] for one in found.values()])
     fold = folds(len(values), seed)
     parts = int(fold.max()) + 1
-    sums = np.array([[away[fold == k] @ rest[fold == k], away[fold == k] @ away[fold == k]] for k in range(parts)])
-    whole = sums.sum(axis=0)
-
-    def share(top: float, bottom: float) -> float:
-        least = float(np.clip(top / bottom, 0.0, 1.0)) if bottom > 0 else 0.5
-        return (least + 0.5) / 2.0
-
-    of_trees = share(*whole)
-    shares = np.array([share(*(whole - part)) for part in sums])
-    return replace(
-        process,
-        spectrum=process.spectrum * (1 - of_trees) + trees.spectrum * of_trees,
-        unseen=process.unseen + shares[fold] * away,
-        how=f"{process.how}; blended with trees by {parts}-fold cross-validation",
-        notes=(*process.notes, f"the blend is {1 - of_trees:.0%} gp and {of_trees:.0%} proxyspex"),
+    products = np.stack([errors[:, fold == k] @ errors[:, fold == k].T for k in range(parts)])
+    ridge = _EQUAL * n / len(values)
+    shares = _shares(products.sum(axis=0), ridge)
+    by_fold = np.stack([_shares(products.sum(axis=0) - products[k], ridge) for k in range(parts)])
+    kept = [row for row in np.argsort(-shares) if shares[row] > 0]
+    spectrum = Spectrum(n, {})
+    for row in kept:
+        spectrum = spectrum + found[names[row]].spectrum * float(shares[row])
+    parted = ", ".join(f"{shares[row]:.0%} {names[row]}" for row in kept)
+    flatters = 1.0 + sum(shares[row] * (found[names[row]].flatters - 1.0) for row in kept)
+    process = found.get("gp")
+    sure = process is not None and shares[names.index("gp")] >= _SURE
+    first = found[names[kept[0]]]
+    return Recovery(
+        spectrum,
+        unseen=(by_fold[fold].T * unseen).sum(axis=0),
+        how=first.how if len(kept) == 1 else f"{first.how}; blended by {parts}-fold cross-validation",
+        order=max(found[names[row]].order for row in kept),
+        notes=(*(note for row in kept for note in found[names[row]].notes), f"the blend is {parted}"),
+        method="+".join(names[row] for row in kept),
+        uncertainty=process.uncertainty if process is not None and sure else None,
+        flatters=float(flatters),
     )
+
+
+def _shares(products: npt.NDArray[np.float64], ridge: float) -> npt.NDArray[np.float64]:
+    """Shares (M,), none negative, summing to 1, of M predictions whose errors have inner ``products`` (M, M).
+
+    They minimise ``shares' (products / mean of their diagonal + ridge) shares``: by trying every subset of the few.
+    """
+    size = len(products)
+    scaled = products / max(float(np.trace(products)) / size, 1e-300) + (ridge + 1e-9) * np.eye(size)
+    best, least = np.full(size, 1.0 / size), np.inf
+    for subset in range(1, 1 << size):
+        rows = [row for row in range(size) if subset >> row & 1]
+        solved = np.linalg.solve(scaled[np.ix_(rows, rows)], np.ones(len(rows)))
+        # A subset's minimum is 1 / sum; where a share is small or negative, the minimum lies on a smaller subset.
+        if (solved < _SMALL * solved.sum()).any() or solved.sum() <= 0 or 1.0 / solved.sum() >= least:
+            continue
+        best, least = np.zeros(size), 1.0 / float(solved.sum())
+        best[rows] = solved / solved.sum()
+    return best

@@ -118,9 +118,10 @@ def uniform_design(n: int, budget: int, seed: int) -> Masks:
         return all_masks(n)[rng.permutation(1 << n)[:budget]]
     balance = _Balance(n)
     balanced = _BALANCED * n if n <= _BALANCEABLE else 0
-    masks = np.empty((budget, n), dtype=np.bool_)
+    drawn = budget if n >= 60 else min(budget, 1 << (n - 1))  # of more, chance would mostly repeat itself
+    masks = np.empty((drawn, n), dtype=np.bool_)
     seen: set[bytes] = set()
-    while len(seen) < budget:
+    while len(seen) < drawn:
         # Bits are drawn a row at a time from one stream, so a larger budget continues a smaller one.
         row = rng.random(n) < 0.5
         if len(seen) < balanced:
@@ -131,7 +132,17 @@ def uniform_design(n: int, budget: int, seed: int) -> Masks:
             seen.add(key)
             if len(seen) <= balanced:
                 balance.add(row)
-    return masks
+    return masks if drawn == budget else np.concatenate([masks, _others(masks, rng)[: budget - drawn]])
+
+
+def _others(masks: Masks, rng: np.random.Generator) -> Masks:
+    """All masks that are not among ``masks`` (N, n), in random order, (2^n - N, n)."""
+    n = masks.shape[1]
+    places = 1 << np.arange(n)
+    left = np.ones(1 << n, dtype=np.bool_)
+    left[masks @ places] = False
+    order = rng.permutation(np.flatnonzero(left))
+    return np.asarray((order[:, None] & places) != 0)
 
 
 class _Balance:

@@ -72,16 +72,20 @@ class Lasso(Estimator):
         self, signs: npt.NDArray[np.float64], values: Values, alphas: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Weights (2P, n) and intercepts (2P,): the lasso at every penalty, then relaxed at every penalty."""
+        from sklearn import config_context
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import lasso_path
 
         mean, middle = signs.mean(axis=0), values.mean()
         centred, target = signs - mean, values - middle
-        gram, moment = centred.T @ centred, centred.T @ target
-        with warnings.catch_warnings():
+        moment = centred.T @ target
+        # The Gram matrix spares work where features are few; where they outnumber the ablations it would be most of it.
+        gram = centred.T @ centred if centred.shape[1] <= len(centred) else None
+        with warnings.catch_warnings(), config_context(assume_finite=True):  # else checked anew for every penalty
             # A path that has not converged at its smallest penalties loses by held-out error; nothing is hidden.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            _, path, _ = lasso_path(centred, target, alphas=alphas, precompute=gram, Xy=moment, tol=1e-4, max_iter=300)
+            given = {"precompute": False} if gram is None else {"precompute": gram, "Xy": moment}
+            _, path, _ = lasso_path(centred, target, alphas=alphas, tol=1e-4, max_iter=300, **given)
         weights = path.T
         relaxed = weights.copy()
         previous: npt.NDArray[np.bool_] | None = None
@@ -90,7 +94,12 @@ class Lasso(Estimator):
             if previous is not None and (support == previous).all():
                 relaxed[row] = relaxed[row - 5]
             elif 0 < support.sum() < 0.9 * len(target):
-                relaxed[row, support] = solve_normal_equations(gram[np.ix_(support, support)], moment[support])
+                if gram is None:
+                    selected = centred[:, support]
+                    inner = selected.T @ selected
+                else:
+                    inner = gram[np.ix_(support, support)]
+                relaxed[row, support] = solve_normal_equations(inner, moment[support])
             previous = support
         both = np.concatenate([weights, relaxed])
         return both, middle - both @ mean

@@ -15,12 +15,13 @@ gains prior variance, by factors b_d that the evidence finds and that fall to no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from interplay._errors import InterplayError
 
@@ -33,6 +34,7 @@ _NOISE_PRIOR = (np.log(0.1), 2.0)  # log noise variance
 _DEGREE_PRIOR = (np.log(1.5), 0.7)  # log of the mean order of a set drawn in proportion to its prior variance
 _LOCAL_PRIOR = (np.log(0.5), 1.5)  # log b_d
 _DISTANCES = 3  # between features that count as neighbours
+_LIGHT = 400  # ablations beyond which gradients, not values, are summed in single precision
 _FREEDOM = 3.0  # of Student's t for log h_j around their mean: most features alike, a few far off
 _BOUNDS = ((-17.0, 0.8), (-7.0, 7.0), (-14.0, 3.5), (-7.0, 7.0))  # of log h_j, log a, log noise, log b_d
 
@@ -113,20 +115,6 @@ def neighbours(signs: Signs, d: int) -> Signs:
     return np.asarray(signs[:, :-d] * signs[:, d:])
 
 
-def factorised(covariance: Signs) -> tuple[Signs, float] | None:
-    """The inverse and the log-determinant of a symmetric matrix (N, N), overwritten; None where it is not positive."""
-    # The transposed view of a symmetric C-ordered matrix is the matrix in Fortran order: LAPACK works in place.
-    lower, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
-    if failed:
-        return None
-    log_determinant = 2.0 * float(np.log(np.diagonal(lower)).sum())
-    inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
-    # dpotrf has cleared the other triangle, so the sum with the transpose counts only the diagonal twice.
-    symmetric = inverse + inverse.T
-    symmetric.flat[:: len(symmetric) + 1] *= 0.5
-    return symmetric, log_determinant
-
-
 def inverse_covariance(signs: Signs, hyper: Hyper, device: str | None = None) -> Signs:
     """The inverse (N, N) of the covariance of noisy values at ``signs`` (N, n); by PyTorch on a ``device``."""
     if device is not None:
@@ -135,13 +123,18 @@ def inverse_covariance(signs: Signs, hyper: Hyper, device: str | None = None) ->
         return torch_inverse_covariance(signs, hyper, device)
     covariance = kernel(signs, signs, hyper)
     covariance.flat[:: len(signs) + 1] += hyper.noise
-    found = factorised(covariance)
-    if found is None:
+    # The transposed view of a symmetric C-ordered matrix is the matrix in Fortran order: LAPACK works in place.
+    lower, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
+    if failed:
         raise InterplayError(
             f"the covariance of {len(signs)} ablations is numerically singular at noise {hyper.noise:.1e}: "
             "this is a fault of interplay; fit with method='lasso' and report it."
         )
-    return found[0]
+    inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
+    # dpotrf has cleared the other triangle, so the sum with the transpose counts only the diagonal twice.
+    symmetric: Signs = inverse + inverse.T
+    symmetric.flat[:: len(symmetric) + 1] *= 0.5
+    return symmetric
 
 
 @dataclass(frozen=True)
@@ -204,27 +197,55 @@ class Evidence:
             from interplay.estimators._walsh_torch import torch_likelihood
 
             return torch_likelihood(self.signs, self.values, hyper, self.device)
-        product = product_kernel(self.signs, self.signs, hyper)
-        near = nearness(self.signs, self.signs, hyper)
+        # Everything is symmetric, so only lower triangles are computed, in Fortran order as BLAS has them; what lies
+        # above is zero in the weights, and so never counts.
+        h = np.exp(hyper.log_h)
+        product = _triangle(self.signs, h)
+        product -= h.sum() - hyper.log_scale
+        np.exp(product, out=product)
+        ends = np.cumsum([self.n - d for d, _ in hyper.local])
+        pairs = self._neighbours[:, : ends[-1]] if len(ends) else self.signs[:, :0]
+        near = _triangle(pairs, np.concatenate([h[:0], *(b * hyper.w[:-d] * hyper.w[d:] for d, b in hyper.local)]))
+        near += 1.0
         covariance = product * near
-        covariance.flat[:: len(self.values) + 1] += hyper.noise
-        found = factorised(covariance)
-        if found is None:
+        covariance[np.diag_indices(len(covariance))] += hyper.noise
+        lower, failed = lapack.dpotrf(covariance, lower=1, overwrite_a=1)
+        if failed:
             return None
-        weight, log_determinant = found
-        alpha = weight @ self.values
-        value = 0.5 * float(self.values @ alpha) + 0.5 * log_determinant
+        alpha, _ = lapack.dpotrs(lower, self.values, lower=1)
+        value = 0.5 * float(self.values @ alpha) + float(np.log(np.diagonal(lower)).sum())
+        weight, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
         trace = float(np.trace(weight) - alpha @ alpha)
-        weight -= np.multiply.outer(alpha, alpha)
+        weight = blas.dsyr(-1.0, alpha, lower=1, a=weight, overwrite_a=1)
+        weight[np.diag_indices(len(weight))] *= 0.5  # z' (L + L') z is 2 z' L z
         weight *= product  # what a change of the second factor weighs
-        pairs = [np.einsum("ij,ij->j", near_d, weight @ near_d) for near_d in self._pairs(len(hyper.local))]
+        light = np.float32 if len(weight) > _LIGHT else np.float64
+        by_pair = 2.0 * _quadratic(weight, pairs, light)
         weight *= near  # what a change of the first weighs
-        total = float(weight.sum())
-        by_feature = np.einsum("ij,ij->j", self.signs, weight @ self.signs)
-        return value, gradient_of(hyper, by_feature, pairs, total, trace)
+        by_feature = 2.0 * _quadratic(weight, self.signs, light)
+        by_distance = np.split(by_pair, ends)[: len(ends)]
+        return value, gradient_of(hyper, by_feature, by_distance, 2.0 * float(weight.sum()), trace)
 
-    def _pairs(self, distances: int) -> Iterator[Signs]:
-        return (neighbours(self.signs, d) for d in range(1, distances + 1))
+    @cached_property
+    def _neighbours(self) -> Signs:
+        """The neighbours at all distances side by side."""
+        return np.hstack(
+            [self.signs[:, :0], *(neighbours(self.signs, d) for d in range(1, min(_DISTANCES, self.n - 1) + 1))]
+        )
+
+
+def _triangle(columns: Signs, weights: Vector) -> Signs:
+    """The lower triangle of ``(columns * weights) @ columns.T`` for nonnegative weights, zeros above; Fortran order."""
+    if not columns.shape[1]:
+        return np.zeros((len(columns), len(columns)), order="F")
+    scaled = columns * np.sqrt(weights)
+    return np.asarray(blas.dsyrk(1.0, scaled.T, trans=1, lower=1))
+
+
+def _quadratic(weight: Signs, columns: Signs, precision: type[np.floating[Any]]) -> Vector:
+    """z' W z for every column z of ``columns`` (N, K), shape (K,)."""
+    light = columns.astype(precision, copy=False)
+    return np.asarray(np.einsum("ij,ij->j", light, weight.astype(precision, copy=False) @ light), dtype=np.float64)
 
 
 def gradient_of(hyper: Hyper, by_feature: Vector, pairs: list[Vector], total: float, trace: float) -> Vector:

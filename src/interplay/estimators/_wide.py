@@ -16,6 +16,7 @@ from interplay.estimators._base import Estimator, Recovery
 Floats32 = npt.NDArray[np.float32]
 
 _WIDTH = 2048  # columns of the Gram matrix made at a time
+_OUTPUTS = 256  # outputs descended side by side: what a step needs for each of them is not held for all
 LARGE = 20_000_000
 """Entries of masks above which whole copies of them are not affordable."""
 
@@ -38,6 +39,10 @@ class _Sums:
         shapes: list[tuple[int, ...]] = [(n, n), (n, outputs), (n,), (outputs,)]
         gram, cross, signs, target = (np.zeros(shape, dtype=np.float32) for shape in shapes)
         return cls(gram, cross, signs, target, count=0)
+
+    def of(self, outputs: slice) -> _Sums:
+        """The sums of some outputs; the Gram matrix is shared."""
+        return _Sums(self.gram, self.cross[:, outputs], self.signs, self.target[outputs], self.count)
 
     @property
     def moment(self) -> Floats32:
@@ -102,49 +107,67 @@ class Wide(Estimator):
 
         sums = _Sums.zero(n, values.shape[1])
         self._add(sums, masks, target, np.flatnonzero(fitted))
+        groups = [slice(start, start + _OUTPUTS) for start in range(0, values.shape[1], _OUTPUTS)]
+        step = 1.0 / _largest_eigenvalue(sums, seed)
+        held_masks, half = masks[rows], np.arange(held) % 2
+        picks: list[int] = []
+        unseen: Floats32 = np.empty((held, values.shape[1]), dtype=np.float32)
+        for group in groups:
+            predictions = self._path(sums.of(group), step, held_masks)
+            # Each half is scored with the penalty that the other half chooses.
+            for t, truth in enumerate(target[rows, group].T):
+                best, chosen = choose((predictions[:, :, t] - truth) ** 2, half)
+                picks.append(best)
+                unseen[:, group.start + t] = predictions[chosen, np.arange(held), t]
+        self._add(sums, masks, target, rows)
+        step = 1.0 / _largest_eigenvalue(sums, seed)
+        recoveries = []
+        for group in groups:
+            weights, intercepts = self._final(sums.of(group), step, np.array(picks[group]))
+            for t in range(weights.shape[1]):
+                output = group.start + t
+                centre, spread = float(values[:, output].mean()), float(scale[output])
+                coefficients: dict[Features, float] = {(): centre + spread * float(intercepts[t])}
+                support = np.flatnonzero(weights[:, t])
+                for i, weight in zip(support.tolist(), weights[support, t].tolist(), strict=True):
+                    coefficients[i,] = spread * weight
+                recoveries.append(
+                    Recovery(
+                        Spectrum(n, coefficients),
+                        unseen=centre + spread * unseen[:, output].astype(np.float64),
+                        how=f"{held} of {count} ablations held out, the rest fitted for all outputs at once",
+                        order=1,
+                        rows=rows,
+                        method=self.name,
+                    )
+                )
+        return recoveries
+
+    def _ladder(self) -> Floats32:
+        return np.geomspace(1.0, self.smallest, self.penalties, dtype=np.float32)
+
+    def _path(self, sums: _Sums, step: float, held: Masks) -> Floats32:
+        """Predictions of the ``held`` masks (M, n) at every penalty, then at every penalty relaxed, (2 L, M, T)."""
         # Above this penalty every coefficient of an output is zero.
         largest = np.abs(sums.moment).max(axis=0)
-        ladder = np.geomspace(1.0, self.smallest, self.penalties, dtype=np.float32)
-        predictions = np.empty((2 * self.penalties, held, values.shape[1]), dtype=np.float32)
+        predictions = np.empty((2 * self.penalties, len(held), sums.cross.shape[1]), dtype=np.float32)
         weights = np.zeros_like(sums.cross)
-        step = 1.0 / _largest_eigenvalue(sums, seed)
-        for rung, share in enumerate(ladder):
+        for rung, share in enumerate(self._ladder()):
             weights = self._descend(sums, share * largest, weights, step)
-            predictions[rung] = self._predict(masks, rows, weights, sums.intercepts(weights))
+            predictions[rung] = self._predict(held, weights, sums.intercepts(weights))
             relaxed = self._descend(sums, 0 * largest, weights, step, weights != 0)
-            predictions[self.penalties + rung] = self._predict(masks, rows, relaxed, sums.intercepts(relaxed))
-        half = np.arange(held) % 2  # each half is scored with the penalty that the other half chooses
-        picks = [choose((predictions[:, :, t] - target[rows, t]) ** 2, half) for t in range(values.shape[1])]
-        level = np.array([best % self.penalties for best, _ in picks])
-        self._add(sums, masks, target, rows)
-        largest = np.abs(sums.moment).max(axis=0)
-        penalty = ladder[level] * largest
+            predictions[self.penalties + rung] = self._predict(held, relaxed, sums.intercepts(relaxed))
+        return predictions
+
+    def _final(self, sums: _Sums, step: float, picks: npt.NDArray[np.intp]) -> tuple[Floats32, Floats32]:
+        """Weights (n, T) and intercepts (T,) at each output's chosen place of `_path`."""
+        largest, ladder, level = np.abs(sums.moment).max(axis=0), self._ladder(), picks % self.penalties
         weights = np.zeros_like(sums.cross)
-        step = 1.0 / _largest_eigenvalue(sums, seed)
         for share in ladder[: level.max() + 1]:
-            weights = self._descend(sums, np.maximum(penalty, share * largest), weights, step)
+            weights = self._descend(sums, np.maximum(ladder[level], share) * largest, weights, step)
         relaxed = self._descend(sums, 0 * largest, weights, step, weights != 0)
-        weights = np.where(np.array([best for best, _ in picks]) < self.penalties, weights, relaxed)
-        intercepts = sums.intercepts(weights)
-        recoveries = []
-        for t, (_, chosen) in enumerate(picks):
-            centre, spread = float(values[:, t].mean()), float(scale[t])
-            coefficients: dict[Features, float] = {(): centre + spread * float(intercepts[t])}
-            support = np.flatnonzero(weights[:, t])
-            for i, weight in zip(support.tolist(), weights[support, t].tolist(), strict=True):
-                coefficients[i,] = spread * weight
-            unseen = centre + spread * predictions[chosen, np.arange(held), t].astype(np.float64)
-            recoveries.append(
-                Recovery(
-                    Spectrum(n, coefficients),
-                    unseen=unseen,
-                    how=f"{held} of {count} ablations held out, the rest fitted for all outputs at once",
-                    order=1,
-                    rows=rows,
-                    method=self.name,
-                )
-            )
-        return recoveries
+        weights = np.where(picks < self.penalties, weights, relaxed)
+        return weights, sums.intercepts(weights)
 
     def _add(self, sums: _Sums, masks: Masks, target: Floats32, rows: npt.NDArray[np.intp]) -> None:
         """Add ablations to the sums, a block at a time."""
@@ -179,8 +202,8 @@ class Wide(Estimator):
             weights, momentum = shrunk, following
         return weights
 
-    def _predict(self, masks: Masks, rows: npt.NDArray[np.intp], weights: Floats32, intercepts: Floats32) -> Floats32:
-        parts = [_signs(masks[rows[start : start + self.block]]) @ weights for start in range(0, len(rows), self.block)]
+    def _predict(self, masks: Masks, weights: Floats32, intercepts: Floats32) -> Floats32:
+        parts = [_signs(masks[start : start + self.block]) @ weights for start in range(0, len(masks), self.block)]
         predicted: Floats32 = np.concatenate(parts) + intercepts
         return predicted
 

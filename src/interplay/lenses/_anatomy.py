@@ -20,6 +20,7 @@ MLP_OUT = (
     "output.dense",
     "ffn_output",
     "lin2",
+    "linear2",
     "wo",
     "Wo",
     "w2",
@@ -27,7 +28,8 @@ MLP_OUT = (
 """Names of an MLP's last linear layer: its input is the neurons, its output what the MLP adds to the stream."""
 MLP = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "moe")
 """Names of whole MLPs, for mixtures of experts, which have no single last linear layer."""
-_HEAD_COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head")
+# Linear attention counts its value heads apart: its output is theirs.
+_HEAD_COUNTS = ("num_v_heads", "num_heads", "num_attention_heads", "n_heads", "n_head")
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,7 @@ def _mlp(modules: dict[str, Any], inside: list[str]) -> tuple[str | None, str | 
 
 def _width(module: Any) -> int | None:
     """How many inputs a linear layer takes; None for other modules. GPT-2's Conv1D is a linear layer, too."""
-    weight = getattr(module, "weight", None)
-    if weight is None or getattr(weight, "ndim", 0) != 2 or hasattr(module, "num_embeddings"):
-        return None
-    if hasattr(module, "in_features"):
+    if isinstance(getattr(module, "in_features", None), int):  # quantized ones may keep their weights in another form
         return int(module.in_features)
-    return int(weight.shape[0]) if hasattr(module, "nf") else None
+    weight = getattr(module, "weight", None)
+    return int(weight.shape[0]) if weight is not None and hasattr(module, "nf") else None

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 from interplay._errors import InputError, unknown
 from interplay._game import Game
 from interplay._layout import GridLayout
-from interplay.lenses._ablations import Ablations, prepare
+from interplay.lenses._ablations import Ablations
 from interplay.lenses._inputs import Inputs, Rows, Subject, is_texts, tensor_rows
 from interplay.lenses._metrics import Metric, as_metric
+from interplay.lenses._preparation import prepare
 from interplay.lenses._selection import Part, Select, Which
 from interplay.models._hub import require_torch
 
 ABLATIONS = ("zero", "mean", "resample")
-_ROWS_PER_CALL = 256  # rows that a killed run may lose
+_ROWS_PER_CALL = {"cpu": 256}  # that a killed run may lose: seconds of work
+_ROWS_PER_CALL_ELSEWHERE = 2048  # a GPU does many more in a second, and needs them to be busy
 
 
 def heads(
@@ -132,8 +135,10 @@ def components(
         raise InputError(f"rescale makes up for parts that are zero, but ablate is {ablate!r}: leave one of them out.")
     if reference is not None and ablate == "zero":
         raise InputError("a reference has no use with ablate='zero': choose ablate='mean' or 'resample'.")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size must be at least 1 row, not {batch_size}.")
+    if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
+        raise InputError(f"batch_size must be a whole number of at least 1 row, not {batch_size!r}.")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise InputError(f"seed must be a whole number of at least 0, not {seed!r}.")
     subject = Subject.of(model)
     parts = Select.of(select).parts(subject.model)
     measured = as_metric(metric)
@@ -142,6 +147,8 @@ def components(
     ablations = prepare(
         subject, parts, bound, ablate=ablate, rescale=rescale, reference=source, each=each, seed=seed, rows=batch_size
     )
+
+    per_call = _ROWS_PER_CALL.get(subject.device.type, _ROWS_PER_CALL_ELSEWHERE)
 
     def identity() -> dict[str, Any] | None:
         metric_identity = measured.identity()
@@ -155,6 +162,7 @@ def components(
             "rescale": rescale,
             "inputs": bound.rows.digest(),
             "model": model_identity,
+            "pooling": subject.pooling,
         }  # fmt: skip
 
     return Game(
@@ -164,7 +172,7 @@ def components(
         name=name,
         identity=identity,
         layout=_layout(parts),
-        batch_size=max(8, _ROWS_PER_CALL // len(bound.rows)),
+        batch_size=max(8, max(per_call, batch_size or 0) // len(bound.rows)),
         notes=ablations.notes,
     )
 

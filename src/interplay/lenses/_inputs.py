@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -74,8 +74,36 @@ class Subject:
             return None
         return model_identity(self.model, self.tokenizer)
 
+    @property
+    def fills_masks(self) -> bool:
+        """Whether the model's logits say what stands at a mask token, not what comes next."""
+        return type(self.model).__name__.endswith("ForMaskedLM")
+
+    def prompt(self, text: str) -> list[int]:
+        """The token ids after which an answer goes: without the special tokens that a tokenizer puts at the end."""
+        ids, plain = self.tokens(text), self.tokens(text, special=False)
+        for start in range(len(ids) - len(plain) + 1 if plain else 0):
+            if ids[start : start + len(plain)] == plain:
+                return ids[: start + len(plain)]
+        return ids
+
+    def continuation(self, prompt: str, answer: str | int, alone: list[int]) -> list[int]:
+        """The token ids of an answer behind a prompt; ``alone`` where it has none of its own there.
+
+        Some tokenizers put a space before every text that they are given, also before an answer by itself.
+        """
+        if not isinstance(answer, str):
+            return alone
+        before, together = self.tokens(prompt, special=False), self.tokens(prompt + answer, special=False)
+        return together[len(before) :] if together[: len(before)] == before != together else alone
+
     def tokens(self, text: str, *, special: bool = True) -> list[int]:
         """The token ids of a text."""
+        if not isinstance(text, str):
+            raise InputError(
+                f"this metric reads single texts, not pairs such as {tuple(text)!r}: only similarity compares the two "
+                "texts of a pair; to feed each pair as one input, pass what a tokenizer makes of them."
+            )
         if self.tokenizer is None:
             raise InputError(
                 f"{text[:40]!r} is a text, but there is no tokenizer: pass a model that has one "
@@ -129,6 +157,10 @@ class Rows:
         """The rows of those numbers, in their order, again and again where they repeat."""
         return Rows({name: tensor[rows] for name, tensor in self.tensors.items()}, self.per_input)
 
+    def single(self) -> Rows:
+        """The same rows, each an input of its own."""
+        return Rows(self.tensors)
+
     def feed(self, model: Any, **options: Any) -> Any:
         """The model's output for these rows."""
         if "" in self.tensors:
@@ -149,16 +181,39 @@ class Rows:
         return content.hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A metric bound to a model and inputs.
+
+    Parameters
+    ----------
+    rows
+        What the model is fed.
+    score
+        Takes the output of a batch and the numbers (B,) of its rows, returns one value per input of the batch,
+        (B / per_input,), or T of them.
+    entry
+        The module to call: the model, or the part of it whose output is measured.
+    """
+
+    rows: Rows
+    score: Callable[[Any, Any], Any]
+    entry: Any
+
+
 def is_texts(inputs: Inputs) -> bool:
     """Whether the inputs are texts or tuples of texts; a single text is refused, as it would be read as letters."""
     if isinstance(inputs, str):
         raise InputError(f"the inputs must be a list, not the single text {inputs[:40]!r}: pass [text].")
     if isinstance(inputs, Mapping) or hasattr(inputs, "shape"):
         return False
-    items = list(inputs) if isinstance(inputs, Sequence) else []
-    if not items:
+    if not isinstance(inputs, Sequence):
+        raise InputError(
+            f"the inputs must be a list of texts, or tensors with rows first, not {type(inputs).__name__}."
+        )
+    if not inputs:
         raise InputError("there are no inputs: pass at least one text, or a batch of tensors.")
-    texts = [text for item in items for text in ([item] if isinstance(item, str) else item)]
+    texts = [text for item in inputs for text in (item if isinstance(item, (tuple, list)) else [item])]
     if not all(isinstance(text, str) for text in texts):
         raise InputError("the inputs must be texts, pairs of texts, or a mapping of tensors with rows first.")
     return True
@@ -174,13 +229,15 @@ def tensor_rows(inputs: Inputs, subject: Subject, per_input: int = 1) -> Rows:
     """
     import torch
 
-    given = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
+    # A Hugging Face model says what its one input is called, which metrics need to know.
+    given = dict(inputs) if isinstance(inputs, Mapping) else {getattr(subject.model, "main_input_name", ""): inputs}
     given = {name: tensor for name, tensor in given.items() if tensor is not None}
     for name, tensor in given.items():
         if "past_key_values" in name or "cache" in name:
             raise InputError(f"the inputs hold a cache ({name}), made by the unablated model: leave it out.")
         if not isinstance(tensor, torch.Tensor) or not tensor.ndim:
-            raise InputError(f"the input {name!r} must be a tensor with rows first, not {type(tensor).__name__}.")
+            called = f" {name!r}" if name else ""
+            raise InputError(f"the input{called} must be a tensor with rows first, not {type(tensor).__name__}.")
     counts = {name: len(tensor) for name, tensor in given.items()}
     if not counts or 0 in counts.values():
         raise InputError("there are no inputs: pass at least one row.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,31 +19,72 @@ def is_decoder(site: Site, seq2seq: bool) -> bool:
     return seq2seq and "decoder" in site.path.split(".")
 
 
-def mean_of(value: Any, valid: Any) -> Any:
-    """The mean of ``value`` (R, ...) over its rows and, of a sequence (R, L, d), its tokens ``valid`` (R, L)."""
-    if value.ndim != 3:
-        return value.mean(0, keepdim=True)
-    weight = value.new_ones(value.shape[:2]) if valid is None else valid.to(value.dtype)
-    weight = weight.double().unsqueeze(-1)
-    return ((value.double() * weight).sum((0, 1)) / weight.sum()).to(value.dtype).reshape(1, 1, -1)
+@dataclass(frozen=True, eq=False)
+class Total:
+    """The sum of what flows at a site over ``count`` rows or tokens: all that a mean needs to keep of a batch."""
+
+    sum: Any
+    count: float
+    dtype: Any
+
+    @classmethod
+    def of(cls, value: Any, valid: Any) -> Total:
+        """Of ``value`` (R, ...) over its rows and, of a sequence (R, L, d), its tokens ``valid`` (R, L)."""
+        import torch
+
+        wide = value.to(torch.float32 if value.device.type == "mps" else torch.float64)  # there is no float64 on mps
+        if value.ndim != 3:
+            return cls(wide.sum(0), len(value), value.dtype)
+        if valid is None:
+            return cls(wide.sum((0, 1)), value.shape[0] * value.shape[1], value.dtype)
+        weight = valid.to(wide.dtype)
+        return cls((wide * weight.unsqueeze(-1)).sum((0, 1)), float(weight.sum()), value.dtype)
 
 
-def donated(value: Any, valid: Any, donors: npt.NDArray[np.intp], length: int | None, site: Site) -> Any:
-    """What the rows ``donors`` (R,) of ``value`` carry, position by position, for inputs of ``length`` tokens.
+def mean_of(totals: Sequence[Total], shape: Sequence[int], site: Site) -> Any:
+    """The mean of several batches, to broadcast against what flows at ``site``, of ``shape`` (R, ...)."""
+    whole = sum(total.sum for total in totals) / sum(total.count for total in totals)
+    if whole.shape[-1:] != tuple(shape[-1:]) or (len(shape) != 3 and whole.shape != tuple(shape[1:])):
+        raise InputError(
+            f"the reference has the shape {tuple(whole.shape)} at {site.path}, but the inputs {tuple(shape[1:])}: "
+            "pass a reference of the inputs' shape."
+        )
+    return whole.to(totals[0].dtype).reshape(1, *[1] * (len(shape) - 1 - whole.ndim), *whole.shape)
 
-    A donor with fewer tokens gives its last one for the rest.
+
+def donated(value: Any, valid: Any, donors: npt.NDArray[np.intp], shape: Sequence[int], mask: Any, site: Site) -> Any:
+    """What the rows ``donors`` (R,) of ``value`` carry, token by token, for inputs of ``shape`` (R, ...) at the site.
+
+    ``valid`` and ``mask`` say which positions of donors and of inputs are no padding, None for all. The first token
+    takes the place of the first, wherever the padding is; a donor with fewer tokens gives its last one for the rest.
     """
     import torch
 
     rows = torch.as_tensor(donors, device=value.device)
-    if value.ndim != 3 or (valid is None and length in (None, value.shape[1])):
-        return value[rows]
-    if length is None:
-        raise InputError(f"cannot resample {site.path}: how its positions match those of other inputs is not known.")
-    count = torch.full((len(value),), value.shape[1]) if valid is None else valid.sum(1)
-    last = (count.to(value.device)[rows] - 1).unsqueeze(1)
-    place = torch.arange(length, device=value.device).unsqueeze(0).minimum(last)
-    return value[rows.unsqueeze(1), place]
+    if value.ndim == 3 and len(shape) == 3 and value.shape[2] == shape[2]:
+        first, last = _ends(valid, value.shape, value.device)
+        own, _ = _ends(mask, shape, value.device)
+        place = first[rows].unsqueeze(1) + torch.arange(shape[1], device=value.device) - own.unsqueeze(1)
+        place = place.maximum(first[rows].unsqueeze(1)).minimum(last[rows].unsqueeze(1))
+        return value[rows.unsqueeze(1), place]
+    if tuple(value.shape[1:]) != tuple(shape[1:]):
+        raise InputError(
+            f"the reference has the shape {tuple(value.shape[1:])} at {site.path}, but the inputs {tuple(shape[1:])}: "
+            "pass a reference of the inputs' shape."
+        )
+    return value[rows]
+
+
+def _ends(valid: Any, shape: Sequence[int], device: Any) -> tuple[Any, Any]:
+    """The positions (R,) of the first and the last token of each row that is no padding."""
+    import torch
+
+    if valid is None:
+        return torch.zeros(shape[0], dtype=torch.long, device=device), torch.full(
+            (shape[0],), shape[1] - 1, device=device
+        )
+    numbers = valid.to(device).int()
+    return numbers.argmax(1), numbers.shape[1] - 1 - numbers.flip(1).argmax(1)
 
 
 def draw_donors(rows: Rows, reference: Rows | None, seed: int) -> npt.NDArray[np.intp]:
@@ -73,13 +115,6 @@ def draw_donors(rows: Rows, reference: Rows | None, seed: int) -> npt.NDArray[np
     within = np.arange(len(rows)) % rows.per_input % per
     donors: npt.NDArray[np.intp] = chosen[np.arange(len(rows)) // rows.per_input] * per + within
     return donors
-
-
-def joined(seen: dict[Site, list[Any]]) -> dict[Site, Any]:
-    """What was observed at each site in several batches, as one tensor with all rows."""
-    import torch
-
-    return {site: torch.cat(list(blocks)) for site, blocks in seen.items()}
 
 
 def missing(sites: Sequence[Site], seen: dict[Site, Any]) -> InputError | None:

@@ -43,9 +43,8 @@ class Watcher:
 
     def __init__(self, model: Any, sites: Sequence[Site]) -> None:
         self.model = model
-        ablated = {layer_of(site.path) for site in sites}
-        self.possible = None not in ablated  # a part outside all layers may come before them
-        self.ablated = {path for path in ablated if path is not None}
+        self.outside = [site.path for site in sites if layer_of(site.path) is None]  # they may come before any layer
+        self.ablated = {layer_of(site.path) or site.path for site in sites}
         self.layers = [path for path, _ in model.named_modules() if path and layer_of(path) == path]
         self.order: list[str] = []
         self.blocks: list[tuple[Any, dict[str, Any]]] = []
@@ -55,8 +54,9 @@ class Watcher:
         self.order = []
         seen: dict[str, Any] = {}
         self.blocks.append((sources, seen))
-        if not self.possible:
-            return
+
+        def begin(path: str, _args: Any, _kwargs: Any) -> None:
+            self.order.append(path)
 
         def note(path: str, _args: Any, _kwargs: Any, output: Any) -> None:
             self.order.append(path)
@@ -68,11 +68,13 @@ class Watcher:
                     del seen[other]
                 seen[path] = output
 
+        for path in dict.fromkeys(self.outside):
+            hooks.before(path, partial(begin, path))
         for path in self.layers:
             hooks.after(path, partial(note, path))
 
     def _early(self) -> list[str]:
-        """The layers that ran before the first ablated one."""
+        """The layers that had run before the first ablated part or layer."""
         early: list[str] = []
         for path in self.order:
             if path in self.ablated:

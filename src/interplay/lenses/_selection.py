@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -114,6 +116,11 @@ class Select:
         """A selection as given, or of the name of a kind, a module path, or several of these."""
         if isinstance(given, Select):
             return given
+        if not isinstance(given, (str, Sequence)):
+            raise InputError(
+                f"the selection must be a Select, the name of a kind ({', '.join(KINDS)}), a module path, or a list of "
+                f"these, not {given!r}."
+            )
         if not isinstance(given, str):
             return cls(tuple(chain.from_iterable(cls.of(one).choices for one in given)))
         if given in KINDS:
@@ -225,7 +232,12 @@ class _Choice:
         paths = [path for path, _ in model.named_modules() if path and fnmatch.fnmatchcase(path, self.path)]
         if not paths:
             known = [path for path, _ in model.named_modules() if path]
-            raise unknown("module path", self.path, known[:40])
+            near = difflib.get_close_matches(self.path, [*KINDS, *known], n=1)
+            raise InputError(
+                f"unknown module path {self.path!r}."
+                + (f" Did you mean {near[0]!r}?" if near else "")
+                + f" Choose a kind ({', '.join(KINDS)}), or a path as in model.named_modules(), with * for anything."
+            )
         for path in paths:
             if self.slices == 1:
                 yield Part(path if self.side == "output" else f"{path} (input)", path, self.side)
@@ -252,7 +264,15 @@ def _width_at(module: Any, side: Side) -> int | None:
 
 def _numbers(given: int | Sequence[int], count: int, what: str) -> set[int]:
     """The numbers that ``given`` names among 0..count-1, negative ones from the end."""
-    numbers = [given] if isinstance(given, int) else list(given)
+    try:
+        try:
+            numbers = [operator.index(given)]  # type: ignore[arg-type]
+        except TypeError:
+            numbers = [operator.index(number) for number in given]  # type: ignore[union-attr]
+    except TypeError:
+        raise InputError(f"which {what}s must be a number, a list or a range of numbers, not {given!r}.") from None
+    if not numbers:
+        raise InputError(f"no {what} is selected by {given!r}: name at least one, or leave it out for all.")
     for number in numbers:
         if not -count <= number < count:
             raise InputError(f"there is no {what} {number}: there are {count}, counted from 0.")

@@ -63,10 +63,13 @@ def sklearn_training(
     Raises
     ------
     InputError
-        For an output that the estimator cannot give, or data of unequal lengths.
+        For an output that the estimator cannot give, data of unequal lengths, several targets at once, or a ``y``
+        with gaps.
     """
     from sklearn.base import is_classifier
 
+    if isinstance(estimator, type) or not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
+        raise InputError(f"estimator must be one of scikit-learn, such as LogisticRegression(), not {estimator!r}.")
     classifier = is_classifier(estimator)
     chosen = output or ("margin" if classifier else "prediction")
     if chosen not in OUTPUTS:
@@ -81,7 +84,8 @@ def sklearn_training(
         )
     if not 0 < clip < 0.5:
         raise InputError(f"clip must lie between 0 and 0.5, not {clip}.")
-    labels, truth = np.asarray(y), np.asarray(y_test)
+    labels, truth = _marks(y, "y"), _marks(y_test, "y_test")
+    X, X_test = (rows.tocsr() if hasattr(rows, "tocsr") else rows for rows in (X, X_test))
     for what, rows, marks in (("X and y", X, labels), ("X_test and y_test", X_test, truth)):
         if _rows(rows) != len(marks):
             raise InputError(f"{what} differ in length: {_rows(rows)} and {len(marks)}.")
@@ -121,9 +125,14 @@ class SklearnFit:
             model.set_params(**dict.fromkeys(self.random_states, seed))
         return model.fit(_take(self.X, indices), y)
 
-    def identity(self) -> dict[str, Any]:
-        """What identifies it in a store: the estimator with its parameters, and a digest of the data."""
-        return {"estimator": _describe(self.estimator), "X": _digest(self.X), "y": _digest(self.y)}
+    def identity(self) -> dict[str, Any] | None:
+        """What identifies it in a store: the estimator with its parameters, and a digest of the data.
+
+        None for parameters that only show where they are in memory, such as functions: another one may come to lie
+        there.
+        """
+        told = _describe(self.estimator)
+        return None if " at 0x" in told else {"estimator": told, "X": _digest(self.X), "y": _digest(self.y)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +157,11 @@ class SklearnScore:
     def lower_is_better(self) -> bool:
         """Whether the outputs are losses."""
         return self.output == "loss"
+
+    @property
+    def neutral(self) -> bool:
+        """Whether a higher output is neither better nor worse."""
+        return self.output == "prediction"
 
     @property
     def targets(self) -> Gallery | None:
@@ -215,8 +229,25 @@ def _describe(estimator: Any) -> str:
     import sklearn
 
     kind = type(estimator)
-    params = {name: repr(value) for name, value in sorted(estimator.get_params(deep=True).items())}
+    params = {name: _told(value) for name, value in sorted(estimator.get_params(deep=True).items())}
     return f"{kind.__module__}.{kind.__qualname__}({params}) scikit-learn {sklearn.__version__}"
+
+
+def _told(value: Any) -> str:
+    """A parameter in words, arrays by their content: printed, they are shortened and rounded."""
+    return f"array {_digest(value)}" if isinstance(value, np.ndarray) else repr(value)
+
+
+def _marks(given: Any, what: str) -> npt.NDArray[Any]:
+    """One class or number per row, (N,)."""
+    marks = np.asarray(given)
+    if marks.ndim == 2 and marks.shape[1] == 1:
+        marks = marks[:, 0]
+    if marks.ndim != 1:
+        raise InputError(f"{what} must hold one class or number per row, not an array of shape {marks.shape}.")
+    if marks.dtype.kind == "f" and not np.isfinite(marks).all():
+        raise InputError(f"{what} has {int((~np.isfinite(marks)).sum())} gaps (NaN or infinite): drop those rows.")
+    return marks
 
 
 def _digest(data: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -111,16 +111,17 @@ def sites_of(parts: Sequence[Part]) -> tuple[Site, ...]:
     return tuple(Site(path, side, tuple(slices)) for (path, side), slices in groups.items())
 
 
-def observing(model: Any, sites: Sequence[Site], seen: dict[Site, list[Any]], rows: int, *, keep: bool) -> Hooks:
-    """Hooks that append what flows at each site to ``seen`` (without ``keep`` only None) and change nothing.
+def observing(
+    model: Any, sites: Sequence[Site], seen: dict[Site, list[Any]], rows: int, look: Callable[[Site, Any], Any]
+) -> Hooks:
+    """Hooks that append what ``look`` makes of what flows at each site to ``seen``, and change nothing.
 
     What flows is checked to be one value per row of a batch of ``rows``.
     """
     hooks = Hooks(model)
 
     def note(site: Site, value: Any) -> None:
-        checked = by_row(value, rows, site)
-        seen.setdefault(site, []).append(checked.detach() if keep else None)
+        seen.setdefault(site, []).append(look(site, by_row(value, rows, site).detach()))
 
     for site in sites:
         _watch(hooks, site, partial(note, site))
@@ -166,6 +167,11 @@ def _watch(hooks: Hooks, site: Site, change: Any) -> None:
 
         def update(args: Any, kwargs: Any, output: Any) -> Any:
             before, after = _first(args, kwargs, site), _main(output, site)
+            if before.shape != after.shape:
+                raise InputError(
+                    f"{site.path} turns shape {tuple(before.shape)} into {tuple(after.shape)}, so it adds to no stream "
+                    "that would pass without it: select modules inside it."
+                )
             changed = change(after - before)
             if changed is None:
                 return None

@@ -72,6 +72,12 @@ def text(
         template without ``{text}`` or without a region, a region that is not there, or a text that the scorer's
         model cannot take whole.
     """
+    if not callable(scorer):
+        raise InputError(
+            f"a scorer must be a function from texts to floats, but {type(scorer).__name__} is not callable."
+        )
+    if not isinstance(ablate, str):
+        raise InputError(f"ablate must be 'delete', 'mask' or the string that an ablated unit becomes, not {ablate!r}.")
     prompt = compose(text, template, region)
     chosen = units_of(prompt, unit)
     spans = [span for name in prompt.ablated for span in _cut(scorer, prompt, name, chosen[name])]

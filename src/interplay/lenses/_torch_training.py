@@ -65,14 +65,22 @@ def torch_training(
     MissingExtraError
         Without PyTorch.
     InputError
-        For an unknown output, a model with buffers that training changes, or data of unequal lengths.
+        For an unknown output, a model with buffers that training changes, with randomness of its own or with outputs
+        that do not fit ``y``, a device that is not there, or data of unequal lengths.
     """
     try:
         import torch
     except ImportError as error:
         raise MissingExtraError.of("PyTorch", "hf") from error
-    place = torch.device(device or "cpu")
-    targets, truth = np.asarray(y), np.asarray(y_test)
+    place = _place(device)
+    data = [torch.as_tensor(part, dtype=torch.float32).detach() for part in (X, X_test)]
+    targets, truth = (part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part for part in (y, y_test))
+    targets, truth = np.asarray(targets), np.asarray(truth)
+    if targets.dtype.kind not in "iubf" or targets.ndim != 1 or not len(targets):
+        raise InputError(
+            f"y must be one class number from 0, or one real number, per example, not {targets.dtype} of shape "
+            f"{targets.shape}."
+        )
     classes = targets.dtype.kind in "iub"
     chosen = output or ("margin" if classes else "prediction")
     if chosen not in OUTPUTS:
@@ -83,17 +91,15 @@ def torch_training(
     for what, number in (("steps", steps), ("batch", batch)):
         if number < 1:
             raise InputError(f"{what} must be at least 1, not {number}.")
-    for names, a, b in (("X and y", X, targets), ("X_test and y_test", X_test, truth)):
+    for names, a, b in (("X and y", data[0], targets), ("X_test and y_test", data[1], truth)):
         if len(a) != len(b):
             raise InputError(f"{names} differ in length: {len(a)} and {len(b)}.")
-    if any(True for _ in make_model().buffers()):
-        raise InputError("the model has buffers (batch normalisation?), which models trained at once cannot share.")
     form = torch.int64 if classes else torch.float32
-    data = [torch.as_tensor(np.asarray(part), dtype=torch.float32) for part in (X, X_test)]
     marks = [torch.as_tensor(part, dtype=form) for part in (targets, truth)]
     options = (steps, batch, rate, momentum, decay)
     maker = TorchFit if not together else TorchFitTogether
     fit = maker(make_model, data[0].to(place), marks[0].to(place), options, str(place))
+    _check_model(fit, [targets, truth])
     return fit, TorchScore(data[1].to(place), marks[1].to(place), chosen)
 
 
@@ -143,12 +149,17 @@ class TorchFit:
         return torch.as_tensor(order.reshape(steps, batch), device=self.device)
 
     def identity(self) -> dict[str, Any] | None:
-        """What identifies it in a store: the initial model, the data, the options."""
+        """What identifies it in a store: the initial model, the data, the options, the device."""
+        import torch
+
         model = self._initial(0)
         weights = [parameter.detach().cpu().numpy().tobytes() for parameter in model.parameters()]
         parts = [*weights, *(part.cpu().numpy().tobytes() for part in (self.X, self.y))]
         digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-        return {"model": repr(model), "digest": digest, "options": list(self.options), "kind": type(self).__name__}
+        with torch.no_grad():  # neither its description nor its weights show what its forward does with them
+            shown = [f"{value:.3g}" for value in model(self.X[:8]).cpu().flatten().tolist()]
+        told = {"model": repr(model), "shown": shown, "digest": digest, "options": list(self.options)}
+        return told | {"kind": type(self).__name__, "device": self.device}
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +220,11 @@ class TorchScore:
         return self.output == "loss"
 
     @property
+    def neutral(self) -> bool:
+        """Whether a higher output is neither better nor worse."""
+        return self.output == "prediction"
+
+    @property
     def targets(self) -> Gallery | None:
         """The test points by position and class."""
         if self.output == "accuracy":
@@ -240,6 +256,47 @@ class TorchScore:
         """What identifies it in a store."""
         parts = b"".join(part.cpu().numpy().tobytes() for part in (self.X, self.y))
         return {"data": hashlib.sha256(parts).hexdigest(), "output": self.output}
+
+
+def _place(device: str | None) -> Any:
+    import torch
+
+    try:
+        place = torch.device(device or "cpu")
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"cannot train on device={device!r}: {str(error).splitlines()[0].rstrip('.')}.") from error
+    return place
+
+
+def _check_model(fit: TorchFit, marks: Sequence[Any]) -> None:
+    """Refuse a model that cannot be trained, or not twice alike, on these classes or numbers."""
+    import torch
+
+    model = fit._initial(0)
+    if any(True for _ in model.buffers()):
+        raise InputError("the model has buffers (batch normalisation?), which models trained at once cannot share.")
+    with torch.random.fork_rng(devices=[fit.X.device] if fit.X.is_cuda else []), torch.no_grad():
+        try:
+            found, again = (model(fit.X[:2]) for _ in range(2))
+        except RuntimeError as error:
+            raise InputError(
+                f"the model does not take examples of shape {tuple(fit.X.shape[1:])}: {' '.join(str(error).split())}."
+            ) from error
+    if not torch.equal(found, again):
+        raise InputError("the model gives the same examples different outputs (dropout?): take what is random out.")
+    rows = len(fit.X[:2])
+    if fit.y.is_floating_point():
+        if found.numel() != rows:
+            raise InputError(f"the model gives outputs of shape {tuple(found.shape[1:])} for real y: it must give one.")
+        return
+    every = np.concatenate(marks)
+    low, high = int(every.min()), int(every.max())
+    if found.ndim != 2 or low < 0 or high >= found.shape[1]:
+        raise InputError(
+            f"y holds classes from {low} to {high}, but the model gives outputs of shape {tuple(found.shape[1:])}: "
+            "number the classes from 0 and give the model one output for each."
+        )
 
 
 def _loss(found: Any, y: Any) -> Any:

@@ -97,6 +97,8 @@ def training(
         raise InputError(f"example {min(shared)} is both a feature and always kept: leave it out of one of them.")
     if isinstance(seeds, bool) or not isinstance(seeds, (int, np.integer)) or seeds < 1:
         raise InputError(f"seeds must be a whole number of at least 1, not {seeds!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed must be a whole number of at least 0, not {seed!r}.")
     takes_seed = _takes_seed(fit)
     if seeds > 1 and not takes_seed:
         raise InputError(f"seeds={seeds} needs a fit(indices, seed), but this fit takes the indices alone.")
@@ -112,7 +114,10 @@ def training(
         fitted, scored = getattr(fit, "identity", None), getattr(score, "identity", None)
         if fitted is None or scored is None:
             return None
-        parts = {"lens": "training", "fit": fitted(), "score": scored(), "seeds": int(seeds), "seed": int(seed)}
+        told = fitted(), scored()
+        if None in told:  # one of them cannot tell itself from others: only a name can
+            return None
+        parts = {"lens": "training", "fit": told[0], "score": told[1], "seeds": int(seeds), "seed": int(seed)}
         return parts | {"groups": [group.tolist() for group in groups], "always": kept.tolist()}
 
     return Game(
@@ -122,7 +127,10 @@ def training(
         name=name,
         identity=identity if hasattr(fit, "identity") and hasattr(score, "identity") else None,
         layout=TrainingLayout(
-            show or Gallery(labels), outputs, lower_is_better=bool(getattr(score, "lower_is_better", False))
+            show or Gallery(labels),
+            outputs,
+            lower_is_better=bool(getattr(score, "lower_is_better", False)),
+            neutral=bool(getattr(score, "neutral", False)),
         ),
         batch_size=batch_size,
         notes=notes,
@@ -209,7 +217,7 @@ class _Retraining:
 
 def _sentence(error: Exception) -> str:
     """An exception in one line."""
-    message = " ".join(str(error).split())
+    message = " ".join(str(error).split()).rstrip(".")
     return f"{type(error).__name__}: {message[:117] + '...' if len(message) > 120 else message}"
 
 

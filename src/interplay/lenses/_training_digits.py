@@ -28,6 +28,8 @@ def digits_training(
         So many of the training examples are exact copies of the first ones, and so many carry a wrong label: what
         the report should find.
     """
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, not {seed}.")
     if examples < 12 or tests < 1 or copies + mislabelled > examples // 3:
         raise InputError(f"the demo needs 12 examples and 1 test point or more, not {examples} and {tests}.")
     from sklearn.datasets import load_digits

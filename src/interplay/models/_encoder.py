@@ -107,6 +107,8 @@ class Encoder:
 
     def similarity(self, text: str) -> Scorer:
         """A scorer of texts by the cosine of their embedding with that of ``text``, in [-1, 1]."""
+        if not isinstance(text, str):
+            raise InputError(f"the reference must be a string, not {type(text).__name__}.")
         if not text.strip():
             raise InputError("the reference text is empty: pass what the texts are to be compared with.")
         reference = self.embed([text])[0]

@@ -52,7 +52,7 @@ def influences(explanation: Explanation, output: str | int = 0) -> Influences:
 
     Effects are weighted Banzhaf interactions at the keep rate of the ablations (`interplay._keep`): means over the
     subsets that were trained on, not over all. Where outputs are losses their sign is turned, so that helping is
-    always positive.
+    always positive; of predicted numbers, where nothing helps or harms, "helpful" means that they are raised.
 
     Parameters
     ----------

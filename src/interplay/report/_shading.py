@@ -61,7 +61,7 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
 
 def visible(text: str) -> str:
     """``text`` of the same length, its control characters shown instead of sent to the terminal."""
-    return text.translate(_CONTROLS)
+    return text.replace("\r\n", " \n").translate(_CONTROLS)  # a line break of Windows is one like any other
 
 
 def background(strength: float) -> str:

@@ -83,6 +83,8 @@ def _parts(explanation: Explanation, index: str, top: int, console: Console) -> 
     alone, together = found.of_order(1), found.of_order(2, explanation.n)
     scale = max((abs(value) for value in found.values()), default=0.0)
     for title, group in (("Together", together), ("Alone", alone)):
+        if title == "Together" and found.index in ("sv", "bv"):  # values of single features, whatever was found
+            continue
         yield Text("")
         if len(group):
             yield Text.assemble(

@@ -100,17 +100,19 @@ def _point(
     targets = layout.targets
     if targets is not None and targets.pictures is not None:
         yield half_blocks(targets.pictures[position], colour=colour)
-    for title, items in (("Most helpful", found.helpful), ("Most harmful", found.harmful)):
+    titles = ("Raise it most", "Lower it most") if layout.neutral else ("Most helpful", "Most harmful")
+    for title, items in zip(titles, (found.helpful, found.harmful), strict=True):
         if items:
             yield Text(title, "bold")
             yield _rows([(f"{effect:+.4f}", names[i]) for i, effect in items[:top]])
             yield from _pictured(layout, [(i,) for i, _ in items[:_PICTURES]], colour)
-    titles = {
+    one, other = ("raises", "lowers") if layout.neutral else ("helps", "harms")
+    kinds = {
         "synergistic": "Synergistic: more together than the sum of both",
         "redundant": "Redundant: less together, as duplicates are",
-        "opposed": "Opposed: one helps, the other harms, and together they are not the sum",
+        "opposed": f"Opposed: one {one}, the other {other}, and together they are not the sum",
     }
-    for kind, title in titles.items():
+    for kind, title in kinds.items():
         pairs = found.of_kind(kind)
         if pairs:
             yield Text(title, "bold")
