@@ -66,10 +66,10 @@ def test_the_sentences_that_an_answer_needs_together_come_first(
     assert strongest(again[1]) == sorted(JOINT.keys)
     assert json.loads(again[1])["from_store"] == 80  # the same game, however it was written down
     surroundings = JOINT.template.replace("\n", r"\n")
-    monkeypatch.setattr(sys, "stdin", io.StringIO(Path("prompt.json").read_text()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("prompt.json").read_bytes())))
     piped = run("-", *options, *margin, "--region", "context")
     assert json.loads(piped[1])["from_store"] == 80, piped[2]
-    monkeypatch.setattr(sys, "stdin", io.StringIO('{"is": 1} no region, but a text. It rains.'))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"is": 1} no region, but a text. It rains.')))
     assert json.loads(run("-", *options, *margin, "--template", "{text}\\nAnswer:")[1])["labels"][1] == "It rains."
     own = run("context.txt", *options, "--template", surroundings)
     assert strongest(own[1]) == sorted(JOINT.keys)
