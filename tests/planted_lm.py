@@ -11,6 +11,8 @@ import hashlib
 import itertools
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,16 +161,24 @@ def planted_lm(folder: Path, *, seed: int = 0) -> Path:
     place = folder / f"planted-lm-{hashlib.sha256(content).hexdigest()[:16]}"
     if (place / "worst.json").is_file():
         return place
-    place.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with one_thread(seed):
         tokenizer = make_tokenizer()
         model = train(tokenizer, seed)
         worst = {task.name: worst_error(model, tokenizer, task) for task in TASKS}
     if max(worst.values()) > 0.5:  # margins are 2.2, 0 and -2.2: none may be taken for another
         raise AssertionError(f"the planted model has not learned its tasks: {worst}")
-    model.save_pretrained(place)
-    tokenizer.save_pretrained(place)
-    (place / "worst.json").write_text(json.dumps(worst))  # last: it says that the folder is complete
+    # Complete or not there at all, as another test run may be training the same.
+    made = Path(tempfile.mkdtemp(dir=folder))
+    model.save_pretrained(made)
+    tokenizer.save_pretrained(made)
+    (made / "worst.json").write_text(json.dumps(worst))
+    try:
+        made.rename(place)
+    except OSError:  # the other one was first
+        shutil.rmtree(made)
+        if not (place / "worst.json").is_file():
+            raise
     return place
 
 

@@ -129,6 +129,40 @@ def test_values_are_those_of_one_text_at_a_time(family: str, worth: int) -> None
     assert model._likelihood.reuses is (can if worth == 2 else None if can else False)
 
 
+def test_short_and_long_texts_do_not_meet_where_a_model_reads_them_otherwise(worth: int) -> None:
+    import torch
+    from transformers import Phi3Config, Phi3ForCausalLM
+
+    turning = 8
+    rotations = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.0], "long_factor": [1.0, 8.0]}
+    options = {**networks._GROUPED, "original_max_position_embeddings": turning, "rope_parameters": rotations}
+    torch.manual_seed(0)
+    network = Phi3ForCausalLM(Phi3Config(**networks._TOKENS | options)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.25 * torch.randn(parameter.shape))
+    texts = ["the cat", "the cat sat", "the cat sat on", "the cat sat on the mat", "the cat sat on the mat and the dog"]
+    answers = (" mat", TARGET)
+
+    def alone(text: str, answer: str) -> tuple[int, float]:
+        """How many tokens are read, all but the last one, and what they say of the answer."""
+        prompt, said = tokenizer()(text)["input_ids"], tokenizer()(answer)["input_ids"]
+        read = [*prompt, *said][:-1]
+        with torch.no_grad():
+            scores = network(input_ids=torch.tensor([read]), use_cache=False).logits[0].double().log_softmax(-1)
+        return len(read), sum(float(scores[len(prompt) - 1 + i, token]) for i, token in enumerate(said))
+
+    lengths, expected = np.moveaxis([[alone(text, answer) for answer in answers] for text in texts], 2, 0)
+    assert ((lengths <= turning).any(0) & (lengths > turning).any(0)).all()
+    assert ((lengths[:, 0] <= turning) & (lengths[:, 1] > turning)).any()  # of one text only the second reaches over
+    model = ip.models.CausalLM(network, tokenizer())
+    for _ in range(2):
+        np.testing.assert_allclose(model.logprob(TARGET)(texts), expected[:, 1], atol=1e-4)
+        np.testing.assert_allclose(model.margin(*answers)(texts), expected[:, 0] - expected[:, 1], atol=1e-4)
+    assert model._likelihood.reuses is (True if worth == 2 else None)
+    assert ip.models.CausalLM(built("llama"), tokenizer())._likelihood._turning is None
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llama", "opt"])
 def test_values_are_those_of_a_batch_padded_on_the_left(family: str) -> None:
     import torch
@@ -176,7 +210,10 @@ def test_a_target_is_scored_part_by_part_from_the_same_pass() -> None:
 def test_the_models_own_response_to_the_full_prompt_is_the_target(family: str) -> None:
     import torch
 
-    model = lm(family)
+    model = ip.models.CausalLM(copy.deepcopy(built(family)), tokenizer())
+    settings = model.model.generation_config  # which change what is said, and not what is likely
+    settings.repetition_penalty, settings.no_repeat_ngram_size, settings.min_length = 9.0, 1, 30
+    settings.return_dict_in_generate = True
     prompt = "so the cat " + TEXTS[2]
     ids = tokenizer()(prompt)["input_ids"]
     said: list[int] = []
@@ -365,6 +402,47 @@ def test_threads_and_other_processes_get_the_same_values() -> None:
         for values in pool.map(scorer, [TEXTS] * 6):
             np.testing.assert_allclose(values, expected, atol=1e-5)
     np.testing.assert_allclose(pickle.loads(pickle.dumps(scorer.score))(TEXTS), expected, atol=1e-5)
+
+
+def test_threads_are_answered_by_copies_on_several_devices_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pickle
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+
+    built("llama").save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    shared = ip.models.CausalLM.load(tmp_path, device=["cpu", "cpu"])
+    prompt = "so the cat sat on the mat and the dog ran to the cat"
+    games = [ip.lenses.text(model.logprob(" a"), prompt, ablate="delete") for model in (shared, lm("llama"))]
+    assert games[0].fingerprint == games[1].fingerprint
+    expected = ip.explain(games[1], budget=200).spectrum.coefficients
+    met = threading.Barrier(2, timeout=60)  # opens only where two passes are under way at once
+    seen: list[int] = []
+
+    def watch(model: Any) -> None:
+        forward = model.forward
+
+        def first_meets(*args: Any, **kwargs: Any) -> Any:
+            if id(model) not in seen:
+                seen.append(id(model))
+                met.wait()
+            return forward(*args, **kwargs)
+
+        monkeypatch.setattr(model, "forward", first_meets)
+
+    for model in (shared.model, *shared.copies):
+        watch(model)
+    with ThreadPoolExecutor(2) as executor:
+        result = ip.explain(games[0], budget=200, executor=executor, progress=False)
+    assert len(seen) == 2
+    assert result.spectrum.coefficients == pytest.approx(expected, abs=1e-4)
+    monkeypatch.undo()
+    score = shared.logprob(TARGET).score
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(score))(TEXTS), lm("llama").logprob(TARGET)(TEXTS), atol=1e-5)
+    with pytest.raises(ip.InputError, match="device is an empty list"):
+        ip.models.CausalLM.load(tmp_path, device=[])
 
 
 def test_a_prompt_of_thousands_of_tokens_is_scored_exactly() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Any
 import pytest
 
 import planted_lm
+from fault_proxy import proxy
 from interplay import cli
+from interplay._demo import demo_model
 
 JOINT = planted_lm.TASKS[0]
 Run = Callable[..., tuple[int, str, str]]
@@ -49,7 +53,9 @@ def strongest(out: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_sentences_that_an_answer_needs_together_come_first(run: Run, planted: Path) -> None:
+def test_the_sentences_that_an_answer_needs_together_come_first(
+    run: Run, planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = ["--model", str(planted), "--budget", "80", "--index", "mobius", "--json", "--top", "3"]
     margin = ["--target", JOINT.target, "--against", JOINT.rival]
     status, out, err = run("prompt.json", *options, *margin, "--region", "context")
@@ -60,6 +66,11 @@ def test_the_sentences_that_an_answer_needs_together_come_first(run: Run, plante
     assert strongest(again[1]) == sorted(JOINT.keys)
     assert json.loads(again[1])["from_store"] == 80  # the same game, however it was written down
     surroundings = JOINT.template.replace("\n", r"\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("prompt.json").read_bytes())))
+    piped = run("-", *options, *margin, "--region", "context")
+    assert json.loads(piped[1])["from_store"] == 80, piped[2]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"is": 1} no region, but a text. It rains.')))
+    assert json.loads(run("-", *options, *margin, "--template", "{text}\\nAnswer:")[1])["labels"][1] == "It rains."
     own = run("context.txt", *options, "--template", surroundings)
     assert strongest(own[1]) == sorted(JOINT.keys)
     assert any("measured: log-probability of ' gold'" in note for note in json.loads(own[1])["notes"])
@@ -83,6 +94,45 @@ def test_a_server_is_explained_as_a_local_model_is(run: Run, llama_url: str) -> 
     status, out, err = run("prompt.json", *options, *margin)
     assert status == 0, err
     assert strongest(out) == sorted(JOINT.keys)
+    assert re.search(r"cost       at most about 256 calls and [\d,]+ tokens\n", err)  # 4 for each ablation
+    assert err.index("cost  ") < err.index("time  ")  # told before it is spent
+    again = run("prompt.json", *options, *margin)[2]
+    assert "cost       nothing (64 more are in the store)" in again
+
+
+@pytest.mark.slow
+def test_without_log_probabilities_the_answer_of_a_server_is_scored_where_that_is_asked_for(
+    run: Run, llama_url: str
+) -> None:
+    def mute(_path: str, answer: dict[str, Any]) -> dict[str, Any]:
+        for choice in answer.get("choices", ()):
+            choice.pop("logprobs", None)
+        return answer
+
+    with proxy(llama_url, edit=mute) as (url, _):
+        options = ["--model", url, "--name", "planted", "--target", "gold", "--region", "context", "--budget", "40"]
+        status, out, err = run("prompt.json", *options)
+        assert (status, out) == (2, "")
+        assert "returns no log-probabilities" in err
+        assert "score the answer it writes, by --exact or --similarity ENCODER." in err
+        status, out, err = run("prompt.json", *options, "--exact", "--index", "mobius", "--json")
+        assert status == 0, err
+        assert "scoring    exact match of the answer with 'gold'" in err
+        assert strongest(out) == sorted(JOINT.keys)
+        status, out, err = run(
+            "prompt.json", *options, "--similarity", str(demo_model()), "--index", "mobius", "--json"
+        )
+        assert status == 0, err
+        assert strongest(out) == sorted(JOINT.keys)
+
+
+@pytest.mark.slow
+def test_a_mistake_costs_no_call_of_a_server(run: Run, llama_url: str) -> None:
+    with proxy(llama_url) as (url, traffic):
+        for wrong in (["--budget", "0"], ["--top", "-1"], ["--save", "absent/x.json"], ["--store", "x", "--no-store"]):
+            status, _, err = run("context.txt", "--model", url, "--name", "planted", "--target", " gold", *wrong)
+            assert (status, err.count("\n")) == (2, 1), err
+        assert not traffic.paths
 
 
 @pytest.mark.parametrize(
@@ -98,6 +148,22 @@ def test_a_server_is_explained_as_a_local_model_is(run: Run, llama_url: str) -> 
         ),
         (["context.txt", "--model", "m/m", "--name", "x"], "--name is the model's on a server"),
         (["context.txt", "--model", "/no/such/model"], "there is no model at '/no/such/model'"),
+        (
+            ["context.txt", "--model", "no-such-model"],
+            "there is no model at 'no-such-model': it is no folder here, not",
+        ),
+        (["context.txt", "--model", ""], "--model is empty"),
+        (["context.txt", "--model", "m/m", "--target", "a", "--exact"], "--exact is for servers"),
+        (
+            ["context.txt", "--model", "m/m", "--target", "a", "--exact", "--against", "b"],
+            "--against and --exact exclude each other",
+        ),
+        (["context.txt", "--model", "m/m", "--budget", "0"], "--budget must be at least 1 ablation, not 0"),
+        (
+            ["context.txt", "--model", "m/m", "--target", "a", "--max-tokens", "9"],
+            "--max-tokens is for the model's own",
+        ),
+        (["context.txt", "--model", "HTTP://localhost:9/v1", "--target", "a"], "pass --name"),
         (["context.txt", "--model", "http://localhost:9/v1", "--target", "a"], "pass --name"),
         (["context.txt", "--model", "http://localhost:9/v1", "--name", "x"], "a server needs a --target"),
         (

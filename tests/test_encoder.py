@@ -151,6 +151,10 @@ def test_what_is_no_model_is_named(tmp_path: Path, minilm: ip.models.Encoder, mo
         ip.models.Encoder.load("/no/such/model")
     with pytest.raises(ip.InputError, match="there is no model at 'nobody/nothing': it is no folder here"):
         ip.models.Encoder.load("nobody/nothing")
+    with pytest.raises(ip.InputError, match="there is no model at 'nothing': it is no folder here"):  # as gpt2 is named
+        ip.models.Encoder.load("nothing")
+    with pytest.raises(ip.InputError, match="the model's path is empty"):
+        ip.models.Encoder.load("")
     with pytest.raises(ip.InputError, match=r"holds no model: it has no config.json"):
         ip.models.Encoder.load(tmp_path)
     (tmp_path / "config.json").write_text("{}")

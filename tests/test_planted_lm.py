@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
+import planted_lm as module
 from planted_lm import MARGIN, TASKS, Task, log_probabilities, planted_lm
 
 MASKS = np.array(list(itertools.product([False, True], repeat=10)))
@@ -57,3 +59,19 @@ def test_the_model_says_the_likely_answer_and_stops(loaded: tuple[Any, Any], tas
 def test_it_is_small_and_trained_once(planted: Path) -> None:
     assert (planted / "model.safetensors").stat().st_size < 1_000_000
     assert planted_lm(planted.parent) == planted
+
+
+def test_a_run_that_trains_the_same_at_the_same_time_takes_what_is_there_first(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(tokenizer: Any, _seed: int) -> Any:  # by the time it is done, the other run has put its model there
+        shutil.copytree(planted, tmp_path / planted.name)
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=8, num_attention_heads=2))
+
+    monkeypatch.setattr(module, "train", slow)
+    monkeypatch.setattr(module, "worst_error", lambda *_: 0.0)
+    place = planted_lm(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [planted.name]
+    assert (place / "model.safetensors").read_bytes() == (planted / "model.safetensors").read_bytes()

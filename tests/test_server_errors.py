@@ -16,6 +16,7 @@ import pytest
 
 import interplay as ip
 from fault_proxy import proxy, serving
+from interplay.models import _server_connection
 from llama_server import llama_server
 from planted_lm import TASKS
 
@@ -151,16 +152,34 @@ class Odd(BaseHTTPRequestHandler):
         (b"[1, 2]", "application/json", "answered in another shape"),
         (b'{"data": "planted"}', "application/json", "/models answered in another shape"),
         (b'{"data": []}', "application/json", "another shape than OpenAI's API: no 'choices' among 'data'"),
+        (b'{"data": [], "choices": []}', "application/json", "without an answer: 'choices' is empty"),
+        (b'{"error": {"message": "no such model"}}', "application/json", "refuses the request .200: no such model"),
+        (b"[" * 100_000, "application/json", "answered with broken JSON"),
         (b'{"data": [], "choices": [{"text": 3}]}', "application/json", "answer holds no text"),
     ],
 )
 def test_another_shape_of_answer_is_named(content: bytes, kind: str, words: str) -> None:
     handler = type("Handler", (Odd,), {"content": content, "kind": kind})
     with serving(handler) as address:
-        server = ip.models.Server(f"{address}/v1", "planted")
+        server = ip.models.Server(f"{address}/v1", "planted", retries=0)
         with pytest.raises((ip.InputError, ip.AblationError), match=words) as error:
             server.capabilities, server.exact("yes")(["text"])
     message(error.value)
+
+
+def test_a_failure_that_passes_is_tried_again_though_it_comes_as_a_success(
+    llama_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_server_connection, "_FIRST_PAUSE", 0.01)
+    failing = iter([True, True])
+
+    def edit(path: str, answer: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("/completions") and next(failing, False):
+            return {"error": {"message": "upstream is busy", "code": 502}}
+        return answer
+
+    with proxy(llama_url, edit=edit) as (url, _):
+        assert ip.models.Server(url, "planted").exact("gold")([TASK.prompt]).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("value", ["NaN", "-Infinity", "0.5", "null", '"-1"'])

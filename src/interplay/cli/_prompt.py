@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay._indices import canonical_index
-from interplay.cli._shared import Budget, Index, Json, Method, NoStore, Save, StorePath, Top, read_text, run, say
+from interplay.cli._shared import (
+    Budget,
+    Index,
+    Json,
+    Method,
+    NoStore,
+    Save,
+    StorePath,
+    Top,
+    check_run,
+    read_text,
+    run,
+    say,
+)
 
 if TYPE_CHECKING:
     from interplay.models import Scorer
+
+_LONGEST = 64  # tokens of the model's own response
 
 
 def prompt(
@@ -21,8 +36,8 @@ def prompt(
         str,
         Parameter(
             allow_leading_hyphen=True,
-            help='The prompt, as text; or JSON, its regions by name, with their template under "template" or in '
-            "--template; - reads standard input.",
+            help="The prompt, as text; or JSON (a name in .json), its regions by name, with their template under "
+            '"template" or in --template; - reads either from standard input.',
         ),
     ],
     *,
@@ -34,6 +49,13 @@ def prompt(
         ),
     ] = None,
     against: Annotated[str | None, Parameter(help="Score by how much --target exceeds this other answer.")] = None,
+    exact: Annotated[
+        bool, Parameter(negative=(), help="Of a server: score by whether its answer is --target, 1 or 0.")
+    ] = False,
+    similarity: Annotated[
+        str | None,
+        Parameter(help="Of a server: score by how similar its answer is to --target, as this encoder embeds them."),
+    ] = None,
     per: Annotated[
         Literal["token", "sentence"] | None, Parameter(help="Explain each token or sentence of the target by itself.")
     ] = None,
@@ -49,7 +71,7 @@ def prompt(
     ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, or 'delete'.")] = "delete",
     chat: Annotated[bool, Parameter(negative=(), help="Put the prompt into the model's chat template.")] = False,
     system: Annotated[str | None, Parameter(help="The chat's system message.")] = None,
-    max_tokens: Annotated[int, Parameter(help="The longest response, without --target.")] = 64,
+    max_tokens: Annotated[int | None, Parameter(help="The longest response, without --target; 64 if left out.")] = None,
     name: Annotated[str | None, Parameter(help="The model's name on the server.")] = None,
     budget: Budget = 300,
     method: Method = "auto",
@@ -75,33 +97,66 @@ def prompt(
         raise InputError("--against needs --target: the answer that is to exceed it.")
     if against is not None and per is not None:
         raise InputError("--against and --per exclude each other: a margin is of whole answers.")
+    chosen = {"--against": against is not None, "--exact": exact, "--similarity": similarity is not None}
+    given = [option for option, value in chosen.items() if value]
+    if len(given) > 1:
+        raise InputError(f"{given[0]} and {given[1]} exclude each other: the answer is scored in one way.")
+    if max_tokens is not None and target is not None:
+        raise InputError("--max-tokens is for the model's own response: leave it out, or leave out --target.")
+    if not model.strip():
+        raise InputError("--model is empty: give the folder or hub name of a language model, or a server's URL.")
     index = canonical_index(index)
     get_estimator(method)
+    check_run(budget, top, store, no_store, save)
     content, written = _content(read_text(file), file)
     if template is not None:
         written = template.replace("\\n", "\n")
-    if model.startswith(("http://", "https://")):
-        here = {"--per": per, "--device": device, "--dtype": dtype}
+    if model.lower().startswith(("http://", "https://")):
+        here = {"--per": per, "--device": device, "--dtype": dtype, "--max-tokens": max_tokens}
         refused = [option for option, value in here.items() if value is not None]
-        scorer = _served(model, name, target, against, chat, system, refused)
+        scorer = _served(model, name, target, against, exact, similarity, chat, system, refused)
     else:
         if name is not None:
             raise InputError("--name is the model's on a server: leave it out, or give a URL as --model.")
-        scorer = _local(model, target, against, per, max_tokens, device, dtype, chat, system)
+        if exact or similarity is not None:
+            raise InputError(f"{given[0]} is for servers: leave it out, as a model here gives log-probabilities.")
+        scorer = _local(
+            model, target, against, per, 64 if max_tokens is None else max_tokens, device, dtype, chat, system
+        )
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=written, region=region)
     say(f"scoring    {scorer.name}")
-    run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
+    options = {"method": method, "order": order, "seed": seed, "until": until}
+    cost = _cost(scorer, content, written, region)
+    run(game, budget, index, top, store, no_store, save, json_, cost, **options)
+
+
+def _cost(
+    scorer: Scorer, content: str | Mapping[str, str], template: str | None, region: list[str] | None
+) -> Callable[[int], str] | None:
+    """What so many ablations cost on a server, where each may be several calls; None for a model here."""
+    from interplay.lenses._regions import compose
+    from interplay.models._server_scoring import ServerScorer
+
+    if not isinstance(scorer, ServerScorer):
+        return None
+    whole = compose(content, template, region).whole  # scored when the game was made, and not paid for again
+    return lambda ablations: f"at most about {scorer.price(whole, ablations)}" if ablations else "nothing"
 
 
 def _content(text: str, file: str) -> tuple[str | Mapping[str, str], str | None]:
-    """A text, or regions and their template, as a file that is JSON by its name or its beginning gives them."""
-    if not file.endswith(".json"):
+    """A text, or regions and their template: from a file that is JSON by its name, or an object of texts piped in."""
+    named = file.endswith(".json")
+    if not named and not (file == "-" and text.lstrip().startswith("{")):
         return text, None
     try:
         parts = json.loads(text)
     except ValueError as error:
+        if not named:  # a plain text that begins with a brace
+            return text, None
         raise InputError(f"{file} is not JSON ({error}): name it otherwise if it is a plain text.") from error
     if not isinstance(parts, dict) or not all(isinstance(value, str) for value in parts.values()):
+        if not named:
+            return text, None
         raise InputError(
             f'{file} must hold one object of texts by region, such as {{"context": "...", "question": "..."}}.'
         )
@@ -133,17 +188,28 @@ def _served(
     name: str | None,
     target: str | None,
     against: str | None,
+    exact: bool,
+    similarity: str | None,
     chat: bool,
     system: str | None,
     refused: list[str],
 ) -> Scorer:
-    from interplay.models import Server
+    from interplay.models import Encoder, Server
 
     if name is None:
         raise InputError("a server needs the model's name there: pass --name.")
     if target is None:
-        raise InputError("a server needs a --target: the text whose log-probability is scored.")
+        raise InputError("a server needs a --target: the answer that is scored.")
     if refused:
         raise InputError(f"{refused[0]} is for models loaded here: leave it out, as {url} is a server.")
     server = Server(url, name, chat=chat, system=system)
+    if exact:
+        return server.exact(target)
+    if similarity is not None:
+        return server.similarity(target, encoder=Encoder.load(similarity))
+    if server.capabilities.how == "none":
+        raise InputError(
+            f"the server at {url} returns no log-probabilities ({server.capabilities.reasons.get('top', '')}): score "
+            "the answer it writes, by --exact or --similarity ENCODER."
+        )
     return server.logprob(target) if against is None else server.margin(target, against)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,26 +40,36 @@ def run(
     no_store: bool,
     save: Path | None,
     json_: bool,
+    cost: Callable[[int], str] | None = None,
+    /,
     **options: Any,
 ) -> None:
+    """Explain a game and print it; ``cost`` says in words what so many ablations will cost."""
     from interplay._explain import explain
     from interplay.ablate import Store
     from interplay.report._announce import announced
 
-    check_top(top)
-    if store is not None and no_store:
-        raise InputError("--store and --no-store exclude each other: give one of them.")
-    if save is not None:
-        _check_save(save)
+    check_run(budget, top, store, no_store, save)
     path = ":memory:" if no_store else str(store or _default_store())
     say(f"features   {game.n}\nbudget     {budget} ablations" + ("" if no_store else f"\nstore      {path}"))
-    with Store(path) as opened, announced() as progress:
+    with Store(path) as opened, announced(cost) as progress:
         explanation = explain(game, budget=budget, store=opened, progress=progress, **options)
     if save is not None:
         explanation.save(save)
     print_result(explanation, index, top, json_)
     if save is not None:
         say(f"saved      {save}")
+
+
+def check_run(budget: int, top: int, store: Path | None, no_store: bool, save: Path | None) -> None:
+    """Refuse what `run` cannot use: before a model is loaded, or paid for."""
+    if budget < 1:
+        raise InputError(f"--budget must be at least 1 ablation, not {budget}.")
+    check_top(top)
+    if store is not None and no_store:
+        raise InputError("--store and --no-store exclude each other: give one of them.")
+    if save is not None:
+        _check_save(save)
 
 
 def _check_save(save: Path) -> None:

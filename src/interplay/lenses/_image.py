@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
@@ -125,6 +126,8 @@ def _pixels(image: Any) -> Pixels:
     """A copy of the image as an array, checked; palettes and bits of a PIL image become colours and greys."""
     if hasattr(image, "convert") and hasattr(image, "mode"):
         image = image.convert({"P": "RGB", "1": "L"}.get(image.mode, image.mode))
+    if image is None or isinstance(image, (str, bytes, os.PathLike)):
+        raise InputError(f"the image is {image!r}, not pixels: open it first, as by PIL.Image.open(path).")
     pixels = np.array(image)
     if pixels.dtype.kind not in "uif":
         raise InputError(f"the image must hold numbers, not {pixels.dtype}: pass image.astype(float) if that is meant.")

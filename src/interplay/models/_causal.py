@@ -11,6 +11,7 @@ from typing import Any
 from interplay._errors import InputError, unknown
 from interplay._game import Values
 from interplay.models._continuation import Reader, Target
+from interplay.models._copies import Copies
 from interplay.models._hub import find_model, load_placed, load_pretrained, model_identity, require_torch
 from interplay.models._likelihood import Likelihood
 from interplay.models._network import SPEAKS
@@ -43,6 +44,9 @@ class CausalLM:
         The chat's system message.
     batch_tokens
         The most tokens of a forward pass; found while running, and halved when memory runs out, when left out.
+    copies
+        The same model on other devices. As many threads as there are devices are then answered side by side:
+        ``ip.explain(..., executor=ThreadPoolExecutor(2))``.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class CausalLM:
     chat: bool = False
     system: str | None = None
     batch_tokens: int | None = None
+    copies: tuple[Any, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if getattr(self.model, "get_output_embeddings", lambda: None)() is None:
@@ -73,7 +78,7 @@ class CausalLM:
     def load(
         cls,
         path: str | os.PathLike[str],
-        device: str | None = None,
+        device: str | Sequence[str] | None = None,
         dtype: str | None = None,
         *,
         chat: bool = False,
@@ -87,7 +92,8 @@ class CausalLM:
         path
             Folder of a saved model, or a hub name.
         device
-            "cpu", "cuda", "cuda:1", ...; a GPU where there is one when left out.
+            "cpu", "cuda", "cuda:1", ...; a GPU where there is one when left out. Of several, such as
+            ``["cuda:0", "cuda:1"]``, each gets a copy, to be worked by an executor's threads (see `CausalLM`).
         dtype
             "float32", "bfloat16" or "float16"; as saved when left out.
         chat, system, batch_tokens
@@ -113,13 +119,17 @@ class CausalLM:
             )
         tokenizer = load_pretrained(transformers.AutoTokenizer, found)
         loader = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-        model, said = load_placed(loader, found, device=device, dtype=dtype)
+        places = [device] if device is None or isinstance(device, str) else list(device)
+        if not places:
+            raise InputError("device is an empty list: name at least one, such as 'cuda:0'.")
+        model, said = load_placed(loader, found, device=places[0], dtype=dtype)
         if said["missing_keys"]:  # they were drawn at random
             raise InputError(
                 f"the weights in {os.fspath(path)!r} lack {len(said['missing_keys'])} of the model's, such as "
                 f"{min(said['missing_keys'])}: it was saved without its language-modelling head, or in part."
             )
-        return cls(model, tokenizer, chat, system, batch_tokens)
+        copies = [load_placed(loader, found, device=place, dtype=dtype)[0] for place in places[1:]]
+        return cls(model, tokenizer, chat, system, batch_tokens, tuple(copies))
 
     @property
     def window(self) -> int | None:
@@ -238,8 +248,10 @@ class CausalLM:
         return Reader(self.tokenizer, opening, self.window, self.chat, self.system)
 
     @cached_property
-    def _likelihood(self) -> Likelihood:
-        return Likelihood(self.model, self.batch_tokens)
+    def _likelihood(self) -> Likelihood | Copies:
+        if not self.copies:
+            return Likelihood(self.model, self.batch_tokens)
+        return Copies([Likelihood(model, self.batch_tokens) for model in (self.model, *self.copies)])
 
     def _response(self, prompt: str, max_tokens: int) -> list[int]:
         return respond(self.model, self.tokenizer, self._reader, prompt, max_tokens)

@@ -11,7 +11,7 @@ from typing import Any
 
 from interplay._errors import InputError, MissingExtraError, unknown
 
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_NAME = re.compile(r"([\w.-]+/)?[\w.-]+")  # the oldest names, such as gpt2, have no owner
 
 
 def require_torch() -> Any:
@@ -33,6 +33,8 @@ def find_model(path: str | os.PathLike[str]) -> str:
         For a folder that does not exist or holds no ``config.json``.
     """
     given = os.fspath(path)
+    if not given.strip():
+        raise InputError("the model's path is empty: pass the folder of a saved Hugging Face model, or a hub name.")
     folder = Path(given).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():

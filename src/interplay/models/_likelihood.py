@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from interplay._errors import AblationError, InputError
 from interplay._game import Values
 from interplay.models._batching import BatchSize, is_out_of_memory
 from interplay.models._continuation import Ask
+from interplay.models._positions import turning_length
 from interplay.models._prefix import Prefix, only
 from interplay.models._rows import Row, groups_of, rows_of
 
@@ -45,6 +46,7 @@ class Likelihood:
         self._size = BatchSize(batch_tokens, first=first, largest=largest)
         self._prefix = Prefix(model)
         self._compared = 0  # the length of the longest row for which reuse was compared with the plain way
+        self._turning = turning_length(model)
         self._turn = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -69,7 +71,7 @@ class Likelihood:
         distinct = {ask: number for number, ask in enumerate(dict.fromkeys(asks))}
         found = [np.full(len(ask.ids) - ask.start, np.nan) for ask in distinct]
         with self._turn, torch.inference_mode():
-            self._run(rows_of(list(distinct)), list(distinct), found)
+            self._run(rows_of(list(distinct), self._turning), list(distinct), found)
         return [found[distinct[ask]] for ask in asks]
 
     def _check_tokens(self, asks: Sequence[Ask]) -> None:
@@ -81,8 +83,21 @@ class Likelihood:
         if highest >= known:
             raise InputError(f"the token {highest} is beyond the model's {known}: is this tokenizer the model's own?")
 
+    def _groups(self, rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
+        """Groups of rows that may stand in one batch, and how many first tokens each shares.
+
+        Where a model reads short rows otherwise than long ones, no batch holds both, and none of the long ones takes
+        its beginning from the cache, which was computed when it was short.
+        """
+        long = [row for row in rows if self._turning is not None and len(row.ids) > self._turning]
+        if long:
+            yield 0, long
+            rows = [row for row in rows if self._turning is None or len(row.ids) <= self._turning]
+        if rows:
+            yield from groups_of(rows, self._worth() if self.reuses is not False else None)
+
     def _run(self, rows: list[Row], asks: list[Ask], found: list[Values]) -> None:
-        for length, group in groups_of(rows, self._worth() if self.reuses is not False else None):
+        for length, group in self._groups(rows):
             cached = self._cached(length, group)
             queue = sorted(group, key=lambda row: (row.length, row.ids), reverse=True)
             while queue:

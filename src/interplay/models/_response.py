@@ -29,6 +29,10 @@ def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens:
     ends = _numbers(model.generation_config.eos_token_id) | _numbers(getattr(tokenizer, "eos_token_id", None))
     read = torch.tensor([ids], device=model.device)
     greedy = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+    # What a model's settings for generation do to its probabilities (Qwen's punish repetition) is no part of the
+    # value: the log-probabilities that are measured know nothing of it.
+    plain = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "min_length": 0}
+    plain |= {"num_return_sequences": 1, "return_dict_in_generate": False}
     with torch.inference_mode():
         said = model.generate(
             read,
@@ -38,6 +42,7 @@ def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens:
             pad_token_id=min(ends, default=0),
             forced_eos_token_id=None,  # where the response is cut off it has not ended
             **greedy,
+            **plain,
         )
     response: list[int] = said[0].tolist()[len(opening or ids) :]
     while response and response[-1] in ends:

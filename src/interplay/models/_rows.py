@@ -31,14 +31,18 @@ class Row:
         return len(self.ids) + len(self.source or ())
 
 
-def rows_of(asks: list[Ask]) -> list[Row]:
-    """The rows to compute for distinct asks: one for several where it begins with what they read."""
+def rows_of(asks: list[Ask], turning: int | None = None) -> list[Row]:
+    """The rows to compute for distinct asks: one for several where it begins with what they read.
+
+    Not so across ``turning``, where longer rows are read otherwise.
+    """
     order = sorted(range(len(asks)), key=lambda ask: (asks[ask].source or (), asks[ask].ids[:-1]), reverse=True)
     rows: list[Row] = []
     for number in order:
         ask = asks[number]
         reads = ask.ids[:-1]
-        if not rows or rows[-1].source != ask.source or rows[-1].ids[: len(reads)] != reads:
+        beyond = turning is not None and bool(rows) and len(reads) <= turning < len(rows[-1].ids)
+        if not rows or beyond or rows[-1].source != ask.source or rows[-1].ids[: len(reads)] != reads:
             rows.append(Row(reads, ask.source))
         rows[-1].wanted += [(number, place - 1, ask.ids[place]) for place in range(ask.start, len(ask.ids))]
     return rows

@@ -97,6 +97,17 @@ def prompt_tokens(answer: dict[str, Any]) -> int | None:
     return count if isinstance(count, int) else None
 
 
+def used_tokens(answer: dict[str, Any]) -> int | None:
+    """How many tokens an answer took, read and written; None where the server does not say."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    if isinstance(total := usage.get("total_tokens"), int):
+        return total
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return read + written if isinstance(read, int) and isinstance(written, int) else None
+
+
 def pieces(answer: dict[str, Any]) -> tuple[list[int], list[bytes]]:
     """The ids and bytes of a text's tokens, from llama.cpp's ``/tokenize`` with pieces."""
     try:
@@ -113,6 +124,8 @@ def pieces(answer: dict[str, Any]) -> tuple[list[int], list[bytes]]:
 
 def _choice(answer: dict[str, Any]) -> dict[str, Any]:
     choices = answer.get("choices")
+    if choices == []:
+        raise Shape("the server answered without an answer: 'choices' is empty.")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise Shape(
             "the server answered in another shape than OpenAI's API: no 'choices' among "

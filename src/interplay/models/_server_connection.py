@@ -6,13 +6,13 @@ import os
 import random
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from interplay._errors import AblationError, InputError, MissingExtraError
+from interplay.models._server_answers import used_tokens
 from interplay.models._server_limits import Limits, Spent
 
 _FIRST_PAUSE = 0.5  # seconds before the first retry; doubles each time, up to the longest
@@ -91,10 +91,6 @@ class Connection:
             client.organization = client.project = None
         return client
 
-    def pool(self) -> ThreadPoolExecutor:
-        """Threads enough to keep the allowed number of requests under way."""
-        return ThreadPoolExecutor(self.limits.concurrency, thread_name_prefix="interplay-server")
-
     def call(self, path: str, body: dict[str, Any], *, retries: int | None = None) -> tuple[dict[str, Any], Spent]:
         """The model's answer to ``body``, and what it cost.
 
@@ -106,11 +102,17 @@ class Connection:
             When every attempt failed.
         Exhausted
             When the limit of calls or tokens is reached; nothing is sent then.
+        InputError
+            For a limit of tokens that the server does not count.
         """
         answer, attempts = self._persist("POST", path, body, retries, paid=True)
-        usage = answer.get("usage")
-        tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-        spent = Spent(0, tokens if isinstance(tokens, int) else 0)
+        tokens = used_tokens(answer)
+        if tokens is None and self.limits.max_tokens is not None:
+            raise InputError(
+                f"the server at {self.base_url} does not say how many tokens an answer took, so max_tokens="
+                f"{self.limits.max_tokens:,} cannot be kept: leave it out, and pass max_calls= instead."
+            )
+        spent = Spent(0, tokens or 0)
         with self._lock:
             self.spent += spent
         return answer, spent + Spent(attempts)
@@ -130,7 +132,8 @@ class Connection:
                 if attempt == allowed or failure.wait > _PATIENCE:
                     again = f", asked {attempt + 1} times" if attempt else ""
                     again += f", and asks to wait {failure.wait:g} seconds" if failure.wait > _PATIENCE else ""
-                    raise Unreachable(f"the server at {self.base_url} {failure}{again}.", failure.status) from None
+                    words = f"the server at {self.base_url} {failure}{again}{failure.advice or '.'}"
+                    raise Unreachable(words, failure.status) from None
                 self._pause(attempt, failure.wait)
         raise AssertionError("unreachable")
 
@@ -151,25 +154,30 @@ class Connection:
                 raise _Passing(f"gave no answer within {self.limits.timeout:g} seconds") from None
             except openai.APIConnectionError as error:
                 reason = self._clean(str(error.__cause__ or error)) or "no reason given"
-                raise _Passing(f"cannot be reached ({reason}): is it running?") from None
+                raise _Passing(f"cannot be reached ({reason})", advice=": is it running?") from None
             except openai.APIStatusError as error:
-                raise self._refused(error) from None
-            except ValueError:
+                words = _words_of(error.body) or str(error)
+                raise self._refused(error.status_code, words, _retry_after(error)) from None
+            except (ValueError, RecursionError):
                 raise _Passing("answered with broken JSON") from None
         if not isinstance(answer, dict):
             raise Refusal(
                 f"{self.base_url}{path} answered in another shape than OpenAI's API: is the base_url right? "
                 f"It usually ends in /v1. It said {self._clean(str(answer))[:80]!r}."
             )
+        if answer.get("error") and "choices" not in answer:  # some send a failure with the status of a success
+            code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
+            raise self._refused(code if isinstance(code, int) else 200, _words_of(answer))
         return answer
 
-    def _refused(self, error: Any) -> Exception:
-        status, words = error.status_code, self._clean(_server_words(error))
+    def _refused(self, status: int, words: str, wait: float = 0.0) -> Exception:
+        """What an error of the server's means: a refusal, or a failure that may pass."""
+        words = self._clean(words)
         if status in (401, 403):
             way = "check api_key" if self._key else f"pass api_key= or set {KEY_VARIABLE}"
             return Refusal(f"the server at {self.base_url} refuses the key ({status}: {words}): {way}.", status)
         if status in _PASSING or (status >= 500 and status != _NOT_IMPLEMENTED):
-            return _Passing(f"keeps failing ({status}: {words})", _retry_after(error), status)
+            return _Passing(f"keeps failing ({status}: {words})", wait, status)
         return Refusal(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
 
     def _clean(self, words: str) -> str:
@@ -210,9 +218,9 @@ class Connection:
 class _Passing(Exception):
     """A failure that may pass; ``wait`` is how many seconds the server asks for, 0 where it does not say."""
 
-    def __init__(self, words: str, wait: float = 0.0, status: int | None = None) -> None:
+    def __init__(self, words: str, wait: float = 0.0, status: int | None = None, advice: str = "") -> None:
         super().__init__(words)
-        self.wait, self.status = wait, status
+        self.wait, self.status, self.advice = wait, status, advice
 
 
 def _checked_key(key: str | None) -> str | None:
@@ -260,15 +268,14 @@ def _require_openai() -> Any:
     return openai
 
 
-def _server_words(error: Any) -> str:
-    """What the server says went wrong, wherever in its answer it says it."""
-    body = error.body
+def _words_of(body: Any) -> str:
+    """What a server says went wrong, wherever in its answer it says it; nothing where it says nothing."""
     if isinstance(body, dict):
         inner = body.get("error", body)
         words = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
         if words:
             return str(words)
-    return str(body or error)
+    return str(body or "")
 
 
 def _retry_after(error: Any) -> float:

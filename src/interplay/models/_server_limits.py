@@ -9,7 +9,10 @@ from interplay._errors import InputError
 
 @dataclass(frozen=True)
 class Spent:
-    """What was sent to a server: calls of the model, failed attempts included, and tokens read and written by it."""
+    """What was sent to a server: calls of the model, failed attempts included, and tokens read and written by it.
+
+    Tokens are 0 where the server does not count them.
+    """
 
     calls: int = 0
     tokens: int = 0
@@ -18,7 +21,8 @@ class Spent:
         return Spent(self.calls + other.calls, self.tokens + other.tokens)
 
     def __str__(self) -> str:
-        return f"{self.calls:,} call{'' if self.calls == 1 else 's'} and {self.tokens:,} tokens"
+        tokens = f" and {self.tokens:,} tokens" if self.tokens or not self.calls else ""
+        return f"{self.calls:,} call{'' if self.calls == 1 else 's'}{tokens}"
 
 
 @dataclass(frozen=True)

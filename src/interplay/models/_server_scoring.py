@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,38 +171,47 @@ class SideBySide:
     def _gather(self, texts: list[str], results: dict[str, Any]) -> dict[str, InterplayError]:
         """Add to ``results`` those of ``texts``; the failures of the others."""
         failures: dict[str, InterplayError] = {}
-        broken = threading.Event()
+        crashes: list[Exception] = []
+        broken, left = threading.Event(), threading.Event()
+        todo: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for text in texts:
+            todo.put(text)
 
-        def guarded(text: str) -> Any:
-            if broken.is_set():
-                return None
-            try:
-                return self.one(text)[0]
-            except (Unreachable, Exhausted):
-                broken.set()  # what failed for one text, again and again, is not tried with every other
-                raise
+        def work() -> None:
+            with contextlib.suppress(queue.Empty):
+                while not (broken.is_set() or left.is_set()):
+                    text = todo.get_nowait()
+                    try:
+                        results[text] = self.one(text)[0]
+                    except (Unreachable, Exhausted) as error:
+                        failures[text] = error
+                        broken.set()  # what failed for one text, again and again, is not tried with every other
+                    except InterplayError as error:
+                        failures[text] = error
+                    except Exception as error:
+                        crashes.append(error)
+                        broken.set()
+                    else:
+                        if left.is_set():  # nobody waits for it any more, but it was paid for
+                            self.unfinished[text] = results[text]
 
-        pool = self.connection.pool()
+        count = min(self.connection.limits.concurrency, len(texts))
+        # Daemons, as a process that was interrupted must not wait for a slow server's answers before it ends.
+        workers = [threading.Thread(target=work, name=f"interplay-server-{i}", daemon=True) for i in range(count)]
         try:
-            waiting = {pool.submit(guarded, text): text for text in texts}
-            for future in as_completed(waiting):
-                self._take(future, waiting[future], results, failures)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        except BaseException:
+            left.set()
+            raise
+        if crashes:
+            raise crashes[0]
         first = next(iter(failures.values()), None)
         if first is not None:
             failures |= {text: first for text in texts if text not in results and text not in failures}
         return failures
-
-    @staticmethod
-    def _take(future: Future[Any], text: str, results: dict[str, Any], failures: dict[str, InterplayError]) -> None:
-        try:
-            result = future.result()
-        except InterplayError as error:
-            failures[text] = error
-        else:
-            if result is not None:
-                results[text] = result
 
 
 @dataclass(frozen=True, eq=False)

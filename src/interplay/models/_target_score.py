@@ -12,6 +12,7 @@ from interplay._errors import AblationError, InputError
 from interplay._game import Values
 from interplay._units import sentence_spans
 from interplay.models._continuation import Reader, Target
+from interplay.models._copies import Copies
 from interplay.models._likelihood import Likelihood
 
 Per: TypeAlias = Literal["token", "sentence"]
@@ -22,7 +23,7 @@ class TargetScore:
     """Prompts to the signed sum of the log-probabilities of targets, or to each token's or sentence's."""
 
     reader: Reader
-    likelihood: Likelihood
+    likelihood: Likelihood | Copies
     targets: tuple[Target, ...]
     signs: tuple[float, ...]
     per: Per | None = None

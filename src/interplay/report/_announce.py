@@ -11,16 +11,19 @@ from interplay.ablate._bar import format_seconds, progress_bar
 
 
 @contextlib.contextmanager
-def announced() -> Iterator[Callable[[Progress], None]]:
-    """Yield a function for ``progress=`` that says calls and time once they are known, then draws a bar."""
+def announced(cost: Callable[[int], str] | None = None) -> Iterator[Callable[[Progress], None]]:
+    """Yield a function for ``progress=`` that says calls and time once they are known, then draws a bar.
+
+    Where an ablation is not one call, ``cost`` says in words what so many of them take.
+    """
     with contextlib.ExitStack() as stack:
-        announcer = _Announcer(stack)
+        announcer = _Announcer(stack, cost)
         yield announcer
 
 
 class _Announcer:
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        self.stack = stack
+    def __init__(self, stack: contextlib.ExitStack, cost: Callable[[int], str] | None) -> None:
+        self.stack, self.cost = stack, cost
         self.told_calls = self.told_time = False
         self.bar: Callable[[Progress], None] | None = None
 
@@ -28,7 +31,12 @@ class _Announcer:
         if not self.told_calls:
             self.told_calls = True
             stored = f" ({state.from_store} more are in the store)" if state.from_store else ""
-            _say(f"calls      {state.total - state.from_store} to the model{stored}")
+            left = state.total - state.from_store
+            _say(
+                f"calls      {left} to the model{stored}"
+                if self.cost is None
+                else f"cost       {self.cost(left)}{stored}"
+            )
         elif not self.told_time and state.eta is not None:
             # The first, small batch has been timed; its values count, nothing was spent for the estimate alone.
             self.told_time = True
