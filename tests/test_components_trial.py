@@ -374,7 +374,7 @@ def test_a_batch_size_that_is_asked_for_is_used() -> None:
     model, inputs = network("gpt2"), tokens("gpt2", rows=1)
     game = ip.lenses.heads(model, inputs, metrics.logit(7), batch_size=600)
     ran: list[int] = []
-    handle = model.register_forward_hook(lambda _m, _a, output: ran.append(len(output.logits)))
+    handle = model.transformer.register_forward_hook(lambda _m, _a, output: ran.append(len(output[0])))
     ip.explain(game, budget=1500, method="lasso")
     handle.remove()
     assert max(ran) == 600
@@ -390,3 +390,24 @@ def test_a_game_of_weights_that_have_changed_since_is_refused() -> None:
         game(some_masks(game.n))
     anew = ip.lenses.heads(model, inputs, score, layers=-1)
     assert np.isfinite(anew(some_masks(anew.n))).all()
+
+
+def test_logits_that_nobody_reads_are_not_computed_and_every_bit_stays() -> None:
+    model, fed = network("gpt2"), torch.randint(1, 30, (3, 7), generator=torch.Generator().manual_seed(0))
+    game = ip.lenses.heads(model, {"input_ids": fed}, metrics.logprob([1, 2, 3]), each=True)
+    seen: list[int] = []
+    handle = model.lm_head.register_forward_hook(lambda _m, _a, output: seen.append(output.shape[:-1].numel()))
+    values = game(np.ones((8, game.n), dtype=np.bool_))
+    handle.remove()
+    assert sum(seen) == 3 * 8  # of 3 * 8 * 7 positions
+    with torch.inference_mode():
+        whole = model(fed.repeat(8, 1)).logits[:3, -1].log_softmax(-1)
+    np.testing.assert_array_equal(values[0], whole[torch.arange(3), torch.tensor([1, 2, 3])].double().numpy())
+
+
+def test_a_head_that_is_ablated_itself_is_computed_in_full() -> None:
+    model, fed = network("gpt2"), torch.randint(1, 30, (2, 7), generator=torch.Generator().manual_seed(0))
+    game = ip.lenses.components(model, Select.at("lm_head"), {"input_ids": fed}, metrics.logit(7))
+    with torch.inference_mode():
+        whole = float(model(fed).logits[:, -1, 7].mean())
+    np.testing.assert_allclose(game(np.array([[True], [False]])), [whole, 0.0], atol=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +141,7 @@ def test_heads_of_a_language_model_are_explained_by_a_targets_logprob(run: objec
 
 
 def test_lines_are_read_from_standard_input(run: object, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", StringIO("the cat\truns\n"))
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"the cat\truns\n")))
     status, out, _ = run("heads", "--model", str(folder), "--inputs", "-", "--budget", "16", "--json", "--no-store")  # type: ignore[operator]
     assert status == 0
     assert json.loads(out)["used"] == 16

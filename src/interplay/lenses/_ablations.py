@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,11 +12,15 @@ import numpy as np
 
 from interplay._errors import InputError, InterplayError
 from interplay._game import Masks, Values
+from interplay.lenses._answers import logits_of
 from interplay.lenses._hooks import Hooks, sole_use
 from interplay.lenses._inputs import Bound
 from interplay.lenses._reuse import Reuse
 from interplay.lenses._suppression import Pass, Suppression
 from interplay.models._batching import BatchSize, is_out_of_memory
+from interplay.models._prefix import only
+
+FEW_ROWS = 8  # logits of fewer positions than this are computed with all others
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,8 @@ def run(bound: Bound, hooks: Hooks, sources: Any, *, first: bool = False) -> Val
     What goes wrong in the model the ``first`` time is the inputs' fault, and said so.
     """
     batch = bound.rows.take(sources)
-    with hooks.on():
+    narrowed = _narrowed(bound, sources)
+    with hooks.on(), narrowed or nullcontext():
         try:
             output = batch.feed(bound.entry, **_options(bound.entry))
         except InterplayError:
@@ -98,7 +104,26 @@ def run(bound: Bound, hooks: Hooks, sources: Any, *, first: bool = False) -> Val
                 f"{type(bound.entry).__name__} cannot take these inputs ({type(error).__name__}: {words}): check their "
                 "names and types, and that token ids lie in the vocabulary and inputs in the model's window."
             ) from error
-    return _checked(bound.score(output, sources), len(sources) // bound.rows.per_input)
+    if narrowed is None or bound.read is None:
+        values = bound.score(output, sources)
+    else:
+        logits = narrowed.of(logits_of(output))
+        values = bound.read(logits.reshape(len(sources), -1, logits.shape[-1]), sources)
+    return _checked(values, len(sources) // bound.rows.per_input)
+
+
+def _narrowed(bound: Bound, sources: Any) -> only | None:
+    """The model's head, kept to the positions that are looked at; None where all are computed.
+
+    A few rows are multiplied in another way than many, and round differently: they are computed in full.
+    """
+    if not bound.narrow or bound.places[sources].numel() < FEW_ROWS:
+        return None
+    import torch
+
+    places = bound.places[sources]
+    rows = torch.arange(len(sources), device=places.device).repeat_interleave(places.shape[1])
+    return only(bound.entry, rows, places.reshape(-1))
 
 
 def _checked(values: Any, inputs: int) -> Values:

@@ -71,12 +71,15 @@ def bind_answers(subject: Subject, inputs: Inputs, targets: Sequence[Target], re
                 f"the logits have shape {tuple(logits.shape)}, and at which position the target goes is not known: "
                 "pass a function of the output as the metric."
             )
+        return read_answers(logits, index)
+
+    def read_answers(logits: Any, index: Any) -> Any:
         wrong = [one for one in (int(ids.max()), int(ids.min())) if not 0 <= one < logits.shape[-1]]
         if wrong:
             raise InputError(f"the target {wrong[0]} is beyond the model's {logits.shape[-1]} outputs.")
         return read(logits.float(), ids[index], valid[index].bool())
 
-    return Bound(rows, score, subject.model)
+    return Bound(rows, score, subject.model, places, None if places is None else read_answers)
 
 
 def _at_mask(subject: Subject, rows: Rows) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from interplay._errors import InputError
@@ -194,11 +194,25 @@ class Bound:
         (B / per_input,), or T of them.
     entry
         The module to call: the model, or the part of it whose output is measured.
+    places, read
+        Where only a few positions' logits are looked at: which of each row, (R, K), and ``score`` of those logits
+        (B, K, V) and the numbers (B,) of their rows.
+    narrow
+        Whether the model's head computes those logits alone.
     """
 
     rows: Rows
     score: Callable[[Any, Any], Any]
     entry: Any
+    places: Any = None
+    read: Callable[[Any, Any], Any] | None = None
+    narrow: bool = False
+
+    def then(self, change: Callable[[Any], Any]) -> Bound:
+        """The same, with every batch of values changed."""
+        score, read = self.score, self.read
+        changed = None if read is None else lambda logits, rows: change(read(logits, rows))
+        return replace(self, score=lambda output, rows: change(score(output, rows)), read=changed)
 
 
 def is_texts(inputs: Inputs) -> bool:

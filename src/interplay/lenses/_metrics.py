@@ -118,12 +118,7 @@ class margin(Metric):
     def bind(self, subject: Subject, inputs: Inputs) -> Bound:
         """Both answers are fed, as two rows of each input."""
         bound = bind_answers(subject, inputs, [self.right, self.wrong], logprob(0).read)
-
-        def score(output: Any, rows: Any) -> Any:
-            both = bound.score(output, rows)
-            return both[0::2] - both[1::2]
-
-        return Bound(bound.rows, score, bound.entry)
+        return bound.then(lambda both: both[0::2] - both[1::2])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from interplay._errors import InputError
 from interplay._game import Values
-from interplay.lenses._ablations import Ablations, run, versions_of
+from interplay.lenses._ablations import FEW_ROWS, Ablations, run, versions_of
 from interplay.lenses._hooks import sole_use
 from interplay.lenses._inputs import Bound, Rows, Subject
 from interplay.lenses._replacement import Total, donated, draw_donors, is_decoder, mean_of, missing
@@ -58,12 +58,14 @@ def prepare(
             replacements = _replacements(subject, bound, shapes, batch, source, donors)
         suppression = Suppression(subject.model, sites, len(parts), replacements)
         plain = Ablations(suppression, bound, rescale, each, batch, versions_of(subject.model))
+        first = watcher.blocks[0][0]
         reuse = watcher.reuse(len(bound.rows))
         if reuse is None:
-            return plain
+            return _narrowest(plain, first)
         fast = replace(plain, reuse=reuse)
-        if _agree(plain, fast, watcher.blocks[0][0]):
-            return fast
+        if _agree(plain, fast, first):
+            return _narrowest(fast, first)
+        plain = _narrowest(plain, first)
     note = "layers before the first ablated one run every time, as reusing what they return changed the output"
     return replace(plain, notes=(note,))
 
@@ -205,6 +207,28 @@ def _agree(plain: Ablations, fast: Ablations, first: Any) -> bool:
             if not agree:
                 return False
     return True
+
+
+def _narrowest(whole: Ablations, first: Any) -> Ablations:
+    """The same with logits only where they are looked at, if that gives the same bits with all kept and all ablated."""
+    import torch
+
+    if whole.bound.read is None or getattr(whole.bound.entry, "get_output_embeddings", lambda: None)() is None:
+        return whole
+    narrow = replace(whole, bound=replace(whole.bound, narrow=True))
+    per_input = whole.bound.rows.per_input
+    sources = first.repeat(-(-FEW_ROWS // len(first)))
+    for kept in (True, False):
+        keep = torch.full((len(sources), whole.suppression.n), kept, device=sources.device)
+        try:
+            expected, got = (
+                one.batch.run(len(sources), partial(one.scores, keep, sources), per_input) for one in (whole, narrow)
+            )
+        except (InputError, RuntimeError, IndexError):  # something else than one row per input reaches the head
+            return whole
+        if expected is None or got is None or not np.array_equal(expected, got):
+            return whole
+    return narrow
 
 
 def _precision(model: Any) -> float:

@@ -79,7 +79,7 @@ class only:
     times wider than the model, so most of the memory and much of the work lies in logits nobody asks for.
     """
 
-    def __init__(self, model: Any, rows: Sequence[int], positions: Sequence[int]) -> None:
+    def __init__(self, model: Any, rows: Any, positions: Any) -> None:
         self.head = model.get_output_embeddings()
         self.places = (rows, positions)
         self.used = False
@@ -91,7 +91,7 @@ class only:
             if not args or args[0].ndim != 3:
                 return None
             self.used = True
-            rows, positions = (torch.tensor(place, device=args[0].device) for place in self.places)
+            rows, positions = (torch.as_tensor(place, device=args[0].device) for place in self.places)
             return (args[0][rows, positions].unsqueeze(0), *args[1:])
 
         self._handle = self.head.register_forward_pre_hook(pick)
@@ -102,4 +102,9 @@ class only:
 
     def of(self, logits: Any) -> Any:
         """The logits (M, V) at the places, out of what the model returned."""
-        return logits[0] if self.used else logits[list(self.places[0]), list(self.places[1])]
+        if self.used:
+            return logits[0]
+        import torch
+
+        rows, positions = (torch.as_tensor(place, device=logits.device) for place in self.places)
+        return logits[rows, positions]
