@@ -103,11 +103,15 @@ class Auto(Estimator):
             if _error(recovery, values) <= enough:
                 chosen = replace(recovery, method=name)
                 break
-        compared = ", ".join(
-            f"{name} {r_squared(values, one.unseen):.3f}" for name, one in tried.items() if one.unseen is not None
-        )
+        compared = ", ".join(f"{name} {_reported(one, values):.3f}" for name, one in tried.items())
         note = f"auto chose {chosen.method} by R² on ablations the fits did not see: {compared}"
         return replace(chosen, notes=(note, *chosen.notes), alone=found["lasso"].unseen)
+
+
+def _reported(recovery: Recovery, values: Values) -> float:
+    """R² on unseen ablations as the explanation will say it."""
+    assert recovery.unseen is not None
+    return 1.0 - (1.0 - r_squared(values, recovery.unseen)) * recovery.flatters
 
 
 def _error(recovery: Recovery, values: Values) -> float:
@@ -148,7 +152,10 @@ def _blend(found: dict[str, Recovery], values: Values, n: int, seed: int) -> Rec
         unseen=(by_fold[fold].T * unseen).sum(axis=0),
         how=first.how if len(kept) == 1 else f"{first.how}; blended by {parts}-fold cross-validation",
         order=max(found[names[row]].order for row in kept),
-        notes=(*(note for row in kept for note in found[names[row]].notes), f"the blend is {parted}"),
+        notes=(
+            *(note for row in kept for note in found[names[row]].notes),
+            *((f"the blend is {parted}",) if len(kept) > 1 else ()),
+        ),
         method="+".join(names[row] for row in kept),
         uncertainty=process.uncertainty if process is not None and sure else None,
         flatters=float(flatters),
