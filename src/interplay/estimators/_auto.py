@@ -25,7 +25,7 @@ _SIMPLE = 0.95  # of the blend's error: where single features get so far, nothin
 _NOTHING = 1e-4  # of the variance: what single features may leave unexplained for nobody to ask for more
 _CLEAR = 0.8  # the same for other fits: few ablations decide between them badly, and the blend hedges
 _EQUAL = 0.3  # times features per ablation: how strongly the shares of a blend are drawn to equal ones
-_SMALL = 0.05  # the smallest share of a blend
+_SMALL = 0.1  # the smallest share of a blend: less is not worth its coefficients
 _SURE = 1 / 3  # the share of the Gaussian process from which its intervals speak for the blend, too
 
 
@@ -127,7 +127,7 @@ def _blend(found: dict[str, Recovery], values: Values, n: int, seed: int) -> Rec
     """The fits in shares of least error on unseen ablations, drawn towards equal ones where those are few.
 
     The ablations of each fold are predicted with the shares that the others choose, so the blend's predictions stay
-    unseen. Shares below a twentieth are not worth their coefficients and are dropped.
+    unseen.
     """
     names = list(found)
     unseen = np.stack([one.unseen for one in found.values() if one.unseen is not None])
