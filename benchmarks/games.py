@@ -37,6 +37,17 @@ GUIDE = (
     "Bake for forty minutes. Check with a needle. If it is wet, bake longer. Take the cake out. Let it cool. Whip the "
     "cream. Spread it on top. Cut the strawberries. Arrange them in circles. Dust with sugar. Serve at once."
 )
+LETTER = (
+    "I ordered the blue lamp in March and received a green one, which would be fine if it worked. It does not. Your "
+    "service was friendly but no help, and unless I hear from you by Friday I will never buy here again."
+)
+MINUTES = (
+    "The meeting began late. Nobody had read the report. Anna presented the budget. It is twice as large as last year. "
+    "The board did not approve it. Tom proposed a smaller plan. It was rejected as well. A vote was postponed. The "
+    "printer is broken again. Lunch was served at noon. The new office opens in May. Parking will be free. Rents have "
+    "risen. Two people resigned. Their posts stay empty. Sales fell in the north. They rose in the south. No bonus "
+    "will be paid. The coffee is better now. Anna will revise the budget. The next meeting is on Monday."
+)
 
 
 @dataclass(frozen=True)
@@ -175,6 +186,37 @@ def tabular(kind: str) -> ip.Game:
     return ip.Game(lambda masks: predict(np.where(masks, row, mean)), len(row))
 
 
+def retrained_wine() -> ip.Game:
+    """45 groups of training wines; the log-odds of one test wine's class after retraining naive Bayes."""
+    from sklearn.datasets import load_wine
+    from sklearn.naive_bayes import GaussianNB
+
+    X, y = load_wine(return_X_y=True)
+    mixed = np.random.default_rng(3).permutation(len(y))
+    X, y = (X[mixed] - X.mean(0)) / X.std(0), y[mixed]
+    groups = np.arange(135) % 45
+
+    def odds(mask: np.ndarray) -> float:
+        kept = mask[groups]
+        if min(np.bincount(y[:135][kept], minlength=3)) < 2:
+            return 0.0
+        chances = GaussianNB(var_smoothing=1.0).fit(X[:135][kept], y[:135][kept]).predict_proba(X[140:141])[0]
+        return float(np.log(chances[y[140]] + 1e-3) - np.log(1 - chances[y[140]] + 1e-3))
+
+    return ip.Game(lambda masks: [odds(mask) for mask in masks], 45)
+
+
+def table_boosted() -> ip.Game:
+    """One row of the breast cancer table, columns replaced by another row's; the log-odds of boosted trees."""
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    X, y = load_breast_cancer(return_X_y=True)
+    model = GradientBoostingClassifier(random_state=0).fit(X[2:], y[2:])
+    other = X[2:][y[2:] != y[1]][0]
+    return ip.Game(lambda masks: model.decision_function(np.where(masks, X[1], other)), X.shape[1])
+
+
 def synthetic(n: int, seed: int, *, hierarchical: bool) -> ip.Spectrum:
     """A random sparse spectrum: with every subset of a few sets, or with sets of order 2 to 5 on their own."""
     rng = np.random.default_rng(seed)
@@ -197,10 +239,17 @@ GAMES: dict[str, Callable[[], ip.Game]] = {
     "retrained_neighbours": retrained_neighbours,
     "table_forest": lambda: tabular("forest"),
     "table_network": lambda: tabular("network"),
+    # Made when all choices had been made: none was tuned on these.
+    "new_words": lambda: words(LETTER, "I am happy with my purchase"),
+    "new_sentences": lambda: words(MINUTES, "the budget was approved", unit="sentence", ablate="delete"),
+    "new_heads": lambda: heads("The trial was postponed.", "Judges moved the hearing to a later date."),
+    "new_retrained": retrained_wine,
+    "new_table": table_boosted,
 }
 SPECTRA: dict[str, Callable[[], ip.Spectrum]] = {
     "synthetic_hierarchical": lambda: synthetic(60, 1, hierarchical=True),
     "synthetic_scattered": lambda: synthetic(60, 2, hierarchical=False),
+    "new_synthetic": lambda: synthetic(80, 11, hierarchical=True),
 }
 
 
