@@ -20,6 +20,7 @@ from interplay.ablate._workers import Sent, sent
 _FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3
 _PAUSE = 0.5  # seconds before the first retry; doubles each time
+_PATIENCE = 0.5  # seconds of waiting at a time
 _OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, IndexError, KeyError)
 
 
@@ -351,7 +352,8 @@ class _Run:
                         running[executor.submit(_attempt, game, self.masks[batch], self.retries)] = batch
                     except futures.BrokenExecutor as error:
                         failure = _died(error)
-                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                # For a while only: a Ctrl-C just before an endless wait would not end it.
+                done, _ = futures.wait(running, timeout=_PATIENCE, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     batch = running.pop(future)
                     try:

@@ -19,6 +19,8 @@ from interplay.models._server_connection import Connection, Exhausted, Unreachab
 from interplay.models._server_endpoint import Endpoint
 from interplay.models._server_limits import Spent
 
+_PATIENCE = 0.5  # seconds of waiting at a time
+
 WAYS = {
     "echo": "prompt log-probabilities",
     "forced": "forced-token scoring",
@@ -202,7 +204,8 @@ class SideBySide:
             for worker in workers:
                 worker.start()
             for worker in workers:
-                worker.join()
+                while worker.is_alive():  # for a while only: a Ctrl-C just before an endless wait would not end it
+                    worker.join(_PATIENCE)
         except BaseException:
             left.set()
             raise
