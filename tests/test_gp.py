@@ -288,3 +288,17 @@ def test_pytorch_gives_the_answer_of_numpy():
     assert np.allclose(with_numpy.unseen, with_torch.unseen, atol=1e-3 * values.std())
     with pytest.raises(ip.InputError, match="cuda:9"):
         GP(device="cuda:9").fit(masks, values, order=3, seed=0)
+
+
+@pytest.mark.parametrize("option", ["subset", "draws", "coefficients", "width", "dense"])
+def test_options_that_make_no_sense_are_refused(option):
+    for value in (0, 2.5):
+        with pytest.raises(ip.InputError, match=rf"GP's {option} must be a whole number of at least 1, not {value}"):
+            GP(**{option: value})
+
+
+@pytest.mark.slow
+def test_a_device_that_pytorch_does_not_know_is_an_error_in_one_sentence():
+    pytest.importorskip("torch")
+    with pytest.raises(ip.InputError, match=r"device='gpu'.*leave device out"):
+        GP(device="gpu").fit(np.eye(6, dtype=bool), np.arange(6.0), order=2, seed=0)

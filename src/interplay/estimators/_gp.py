@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from interplay._errors import check_whole
 from interplay._faithfulness import folds, is_constant
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, Spectrum
@@ -66,6 +67,11 @@ class GP(Estimator):
     dense: int = 5000
     device: str | None = None
     blind: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("subset", "draws", "coefficients", "width", "dense"):
+            check_whole(f"GP's {name}", getattr(self, name), 1)
+        check_whole("GP's steps", self.steps, 0)
 
     def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit hyper-parameters, solve, and read out the strongest coefficients."""
