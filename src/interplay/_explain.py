@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay._errors import InputError, check_whole
+from interplay._errors import InputError, check_whole, is_between
 from interplay._explanation import Explanation, Point
 from interplay._fitting import FEWEST, distinct_masks, explain_measured, explain_values, find_row
 from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
@@ -91,7 +91,7 @@ def explain(
     _check_options(budget, order, seed)
     goal = Goal(until, tolerance)
     rescue = estimator.rescue(game.n, budget) if game.keep == 0.5 else None
-    stops = {*goal.rounds(game.n, budget)} | ({rescue.after} if rescue is not None else set())
+    stops = {*goal.rounds(game.n, budget, estimator.fewest(game.n))} | ({rescue.after} if rescue is not None else set())
     with _opened(store, always=len(stops) > 1) as opened, _watched(progress) as watch:
         ablate = partial(measure, game, store=opened, executor=executor, progress=watch)
         run = _Run(game, order, seed, ablate)
@@ -286,7 +286,7 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float = 0.5
         return masks, ends[:0]
     if budget - len(masks) >= len(ends):
         return masks, ends
-    return (masks[: -len(ends)], ends) if estimator.any_masks else (masks, ends[:0])
+    return (masks[: -len(ends)], ends) if not estimator.whole else (masks, ends[:0])
 
 
 def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> Masks:
@@ -302,8 +302,8 @@ def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> 
 
 
 def _check_keep(keep: float) -> None:
-    if not 0 < keep < 1:
-        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+    if not is_between(keep, 0, 1):
+        raise InputError(f"keep must lie strictly between 0 and 1, not {keep!r}: it is a probability of keeping.")
 
 
 def _check_options(budget: int, order: int, seed: int) -> None:

@@ -183,7 +183,7 @@ class Residual:
         n, delays = self.bins.design.n, self.bins.signs.shape[1]
         single = self.bins.signs[:n]
         weighted, total = np.zeros((2, len(bases), n), dtype=np.float32)
-        floor = np.float32(max(self.floor, 1e-300))
+        floor = np.float32(max(self.floor, 1e-30))  # where nothing is left at all, nothing is clear
         for c in range(self.bins.design.groups):
             energy = self.energy[:, c].astype(np.float32)
             for place in np.unique(index[c]):
