@@ -143,6 +143,14 @@ def test_the_scale_of_the_values_changes_nothing_else(scale):
     np.testing.assert_allclose(scaled.spectrum.predict(fresh) / scale, plain.spectrum.predict(fresh), atol=1e-6)
 
 
+def test_an_offset_far_above_the_effects_hides_none_of_them():
+    truth = ip.Spectrum(40, {(): 1e9, (1,): 1.0, (3, 9, 27): -0.05, (5, 6): 0.02})
+    masks = SPEX().design(40, 1500, 0)
+    found = ip.fit(masks, truth.predict(masks), method="spex").spectrum
+    for key, value in truth.coefficients.items():
+        assert found.coefficients[key] == pytest.approx(value, abs=1e-5)
+
+
 def test_a_game_that_is_explained_without_any_rest_is_fitted_without_complaint():
     masks = SPEX(groups=1).design(30, 3000, 0)
     values = 2.0 * masks[:, 0] - masks[:, 1] + 0.5 * (masks[:, 0] & masks[:, 2])

@@ -41,6 +41,7 @@ _FLATTERS = (
     "design, where it can flatter games of many weak interactions"
 )
 _NEGLIGIBLE = 1e-10  # of the largest coefficient: rounding
+_ROUNDING = 1e-15  # of the mean of the values: the same
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def recover(options: SPEX, found: Found, masks: Masks, values: Values, *, order:
     keys = _candidates(sets, residual, order, len(values))
     pool = _pools(keys, sets)[best // REFITS]
     weights = over_pools(moments_of(keys, masks, centred), [pool])[:, best % REFITS]
-    limit = _NEGLIGIBLE * max(float(np.abs(weights).max()), abs(centre))
+    limit = max(_NEGLIGIBLE * float(np.abs(weights).max()), _ROUNDING * abs(centre))
     coefficients = {key: float(w) for key, w in zip(keys, weights, strict=True) if abs(w) > limit}
     coefficients[()] = coefficients.get((), 0.0) + centre
     spectrum = Spectrum(design.n, dict(sorted(coefficients.items(), key=lambda item: (len(item[0]), item[0]))))
