@@ -50,7 +50,13 @@ class Goal:
         yield budget
 
     def reached(self, explanation: Explanation) -> bool:
-        """Whether every output is there; an undefined R², of a constant output, meets any goal."""
+        """Whether every output is there.
+
+        A constant output, whose R² is undefined, meets any goal where another one varies; where none does, what
+        matters may be rare and is still to be seen.
+        """
+        if _unseen(explanation):
+            return False
         for fit in explanation.fits:
             found = fit.faithfulness
             if np.isnan(found.r2):
@@ -68,5 +74,10 @@ class Goal:
         words = " and ".join(goals)
         if self.reached(explanation):
             return f"stopped after {used} of {budget} ablations, as soon as the goal was reached: {words}"
-        return f"the budget of {budget} ablations was used up, and R² is undefined, for nothing varied: {words}"
+        if _unseen(explanation):
+            return f"the budget of {budget} ablations was used up, and R² is undefined, for nothing varied: {words}"
         return f"the budget of {budget} ablations was used up before the goal was reached: {words}"
+
+
+def _unseen(explanation: Explanation) -> bool:
+    return all(np.isnan(fit.faithfulness.r2) for fit in explanation.fits)
