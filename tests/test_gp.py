@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -273,6 +274,22 @@ def test_beyond_the_dense_limit_all_ablations_are_used():
     assert reached[0] < reached[1]
     assert reached[1] > reached[2] - 0.005
     assert r_squared(values, large.unseen) == pytest.approx(r_squared(values, whole.unseen), abs=0.02)
+
+
+def test_memory_stays_bounded_where_features_and_ablations_are_many():
+    masks = ip.design(2050, 10_000, method="lasso")
+    signs = 1.0 - 2.0 * masks
+    values = signs[:, :40] @ np.linspace(1.0, 2.0, 40) + 3.0 * signs[:, 3] * signs[:, 4]
+    one_copy = signs.nbytes
+    del signs
+    light = GP(subset=200, steps=4, effort=0.0, dense=600, coefficients=60, width=20)
+    tracemalloc.start()
+    found = light.fit(masks, values, order=2, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.2 * one_copy
+    assert found.unseen.shape == found.rows.shape
+    assert len(found.rows) < len(values)
 
 
 def test_pytorch_gives_the_answer_of_numpy():
