@@ -218,6 +218,18 @@ def test_recovers_every_coefficient_of_a_noiseless_sparse_game(n, count, seed):
     assert found.coefficients[()] == pytest.approx(0.7 + truth.coefficients.get((), 0.0), abs=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12])
+def test_the_scale_of_the_values_changes_nothing(scale):
+    truth = sparse_game(60, 20, 1)
+    masks = SPEX().design(60, 900, 0)
+    values = truth.predict(masks) + 0.1 * np.random.default_rng(0).normal(size=len(masks))
+    one, other = (ip.fit(masks, values * by, method="spex").spectrum for by in (1.0, scale))
+    assert one.coefficients.keys() == other.coefficients.keys()
+    np.testing.assert_allclose(
+        [other.coefficients[key] / scale for key in one.coefficients], list(one.coefficients.values()), rtol=1e-3
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [100, 1000, 4000])
 def test_recovers_a_hundred_coefficients_of_order_one_to_five(n):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from interplay.estimators.spex._bins import Bins, Grid, Residual, Sets
 from interplay.estimators.spex._design import Design
 from interplay.estimators.spex._galois import Bits, Elements
 
+Batch: TypeAlias = tuple[Sets, npt.NDArray[np.float64], str]
+"""Candidate sets (K, w), their scores (K,) and how they were found."""
 NEAR = "near what was found"
 """How a set was found that has one feature more or less than another one."""
 
@@ -145,6 +148,7 @@ def peel(
     level = 0
     depths = (0, 5, 9) if decoder.soft else (0, 0)
     tried: set[Features] = set()
+    near: list[Batch] | None = None  # neighbours in this residual, once they were looked for
     for _ in range(_ROUNDS):
         coefficients = np.concatenate([coefficients, np.zeros(len(support.found) - len(coefficients))])
         coefficients = bins.least_squares(support.sets, values, weights, coefficients)
@@ -153,12 +157,14 @@ def peel(
         residual = Residual(bins, walsh_hadamard(left) / counts)
         if float((left**2).sum() / weights.sum()) <= 1e-22 * scale:
             break
-        accepted = _round(decoder, residual, support, level, depths[level])
+        if level and near is None:
+            near = neighbours(residual, support, decoder.order)
+        accepted = _round(decoder, residual, support, near or [], depths[level])
         fresh = {key: how for key, how in accepted.items() if key not in tried}
         if fresh:
             tried |= fresh.keys()
             support.found |= fresh
-            level = 0
+            level, near = 0, None
         elif level + 1 < len(depths):
             level += 1
         else:
@@ -168,16 +174,16 @@ def peel(
     return support.found, residual
 
 
-def _round(decoder: Decoder, residual: Residual, support: Support, level: int, depth: int) -> dict[Features, str]:
-    """The clearest new sets of one round, at most one in any bin."""
+def _round(
+    decoder: Decoder, residual: Residual, support: Support, near: list[Batch], depth: int
+) -> dict[Features, str]:
+    """The clearest new sets of one round, ``near`` ones among them, at most one in any bin."""
     n, width = support.n, support.width
-    batches: list[tuple[Sets, npt.NDArray[np.float64], str]] = [_decoded(decoder, residual, depth, width)]
+    batches = [_decoded(decoder, residual, depth, width), *near]
     singles = np.arange(n)[:, None]
     about = residual.about(singles)
     clear = about.scores() > _needed(n)
     batches.append((_widen(singles[clear], n, width), about.scores()[clear], "single feature"))
-    if level:
-        batches.extend(neighbours(residual, support, decoder.order))
     sets = np.concatenate([batch[0] for batch in batches])
     scores = np.concatenate([batch[1] for batch in batches])
     how = [batch[2] for batch in batches for _ in range(len(batch[0]))]
@@ -194,7 +200,7 @@ def _round(decoder: Decoder, residual: Residual, support: Support, level: int, d
     return accepted
 
 
-def _decoded(decoder: Decoder, residual: Residual, depth: int, width: int) -> tuple[Sets, npt.NDArray[np.float64], str]:
+def _decoded(decoder: Decoder, residual: Residual, depth: int, width: int) -> Batch:
     """What the bins decode to, where the set belongs into its bin and the residual or the other groups confirm it."""
     design = decoder.design
     n, groups = design.n, design.groups
@@ -216,9 +222,12 @@ def _decoded(decoder: Decoder, residual: Residual, depth: int, width: int) -> tu
 
 
 def neighbours(
-    residual: Residual, support: Support, order: int, needed: float | None = None
-) -> list[tuple[Sets, npt.NDArray[np.float64], str]]:
-    """Pairs, and found sets with one feature more or less, that stand ``needed`` standard errors clear."""
+    residual: Residual, support: Support, order: int, needed: float | None = None, most: int = 1 << 20
+) -> list[Batch]:
+    """Pairs, and found sets with one feature more or less, that stand ``needed`` standard errors clear.
+
+    Of each block of bases, the clearest ``most`` at most; a pair counts twice, once from each of its features.
+    """
     n = support.n
     active = sorted({i for key in support.found for i in key})
     bases: list[Features] = [(i,) for i in (range(n) if n <= _ALL_PAIRS else active)]
@@ -229,7 +238,10 @@ def neighbours(
     for first in range(0, len(bases), step):
         block = bases[first : first + step]
         found = residual.extensions(pad(block, n, max(map(len, block))))
-        for row, i in np.argwhere(found > least).tolist():
+        hits = np.argwhere(found > least)
+        if len(hits) > most:
+            hits = hits[np.argsort(-found[hits[:, 0], hits[:, 1]], kind="stable")[:most]]
+        for row, i in hits.tolist():
             key = tuple(sorted({*block[row]} ^ {i}))
             if 0 < len(key) <= order:
                 best[key] = max(float(found[row, i]), best.get(key, 0.0))

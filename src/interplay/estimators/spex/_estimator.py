@@ -283,7 +283,7 @@ def _candidates(sets: Mapping[Features, str], residual: Residual, order: int, co
         likely = np.argsort(-scores, kind="stable")[: count // 8]
         singles = [(int(i),) for i in sorted(likely)]
     support = Support(n, max(order, 2, *map(len, sets)), dict(sets))
-    ((near, scores, _),) = neighbours(residual, support, order, _NEAR)
+    ((near, scores, _),) = neighbours(residual, support, order, _NEAR, most=6 * _NEIGHBOURS)
     strongest = near[np.argsort(-scores, kind="stable")[: 3 * _NEIGHBOURS]]
     unique = list(dict.fromkeys(tuple(i for i in row if i < n) for row in strongest.tolist()))
     return list(dict.fromkeys([(), *sets, *singles, *unique[: min(_NEIGHBOURS, count // 8)]]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,9 +79,10 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
     size = len(moment)
     ridge = 1e-9 if size <= moments.count // 2 else 1.0 / np.sqrt(moments.count)
     shrunk = gram + ridge * np.diag(np.r_[0.0, np.ones(size - 1)])
-    plain = np.asarray(np.linalg.solve(shrunk, moment), dtype=np.float64)
+    solve = _solver(shrunk)
+    plain = solve(moment)
     if ridge <= 1e-9:  # one step of refinement takes the ridge out again
-        plain += np.linalg.solve(shrunk, moment - gram @ plain)
+        plain += solve(moment - gram @ plain)
     left = float(moments.square - 2 * plain @ moment + plain @ gram @ plain)
     if left < _ROUNDING * moments.square:
         left = 0.0  # an exact fit: the rest is cancellation, not noise to shrink against
@@ -87,9 +90,11 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
     unit = spread / np.sqrt(moments.count)
     levels = np.array(_LEVELS) * unit
     ones = np.r_[0.0, np.ones(size - 1)]
-    lasso = _lasso(gram, moment, ones[:, None] * levels, plain)
+    # Against noise, seven digits are enough; an exact fit keeps all of them.
+    light = gram.astype(np.float32) if spread > 0 else gram
+    lasso = _lasso(light, moment, ones[:, None] * levels, plain)
     adaptive_weights = ones * unit / np.maximum(np.abs(plain), 0.1 * unit + 1e-300)
-    adaptive = _lasso(gram, moment, adaptive_weights[:, None] * levels * 2, plain)
+    adaptive = _lasso(light, moment, adaptive_weights[:, None] * levels * 2, plain)
     relaxed = np.zeros_like(lasso)
     for column in range(lasso.shape[1]):
         chosen = np.flatnonzero(lasso[:, column])
@@ -120,21 +125,35 @@ def describe(column: int) -> str:
     return f"{_FAMILIES[family]}, penalty {_LEVELS[level]:g} standard errors"
 
 
+def _solver(
+    matrix: npt.NDArray[np.float64],
+) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
+    """What solves systems with this symmetric matrix: by Cholesky, or by LU where rounding took its positivity."""
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    try:
+        factor = cho_factor(matrix, lower=True, check_finite=False)
+    except LinAlgError:
+        return lambda right: np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
+    return lambda right: np.asarray(cho_solve(factor, right, check_finite=False), dtype=np.float64)
+
+
 def _lasso(
-    gram: npt.NDArray[np.float64],
+    gram: npt.NDArray[np.floating[Any]],
     moment: npt.NDArray[np.float64],
     penalties: npt.NDArray[np.float64],
     start: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """Lasso solutions (K, L) for L penalties at once, by accelerated proximal gradient (Beck & Teboulle 2009).
 
-    Characters are almost orthogonal over the samples, so a few dozen steps suffice.
+    Characters are almost orthogonal over the samples, so a few dozen steps suffice. In the precision of ``gram``.
     """
-    vector = np.ones(len(moment)) / np.sqrt(len(moment))
+    moment, penalties, start = (part.astype(gram.dtype) for part in (moment, penalties, start))
+    vector = np.full(len(moment), 1.0 / np.sqrt(len(moment)), dtype=gram.dtype)
     for _ in range(30):
         image = gram @ vector
-        vector = image / max(float(np.linalg.norm(image)), 1e-300)
-    rate = 1.0 / (1.05 * max(float(vector @ gram @ vector), 1e-12))
+        vector = image / gram.dtype.type(max(float(np.linalg.norm(image)), 1e-30))
+    rate = gram.dtype.type(1.0 / (1.05 * max(float(vector @ gram @ vector), 1e-12)))
     solution = np.repeat(start[:, None], penalties.shape[1], axis=1)
     ahead, momentum = solution, 1.0
     scale = max(float(np.abs(start).max()), 1e-300)
@@ -143,8 +162,8 @@ def _lasso(
         new = np.sign(moved) * np.maximum(np.abs(moved) - rate * penalties, 0.0)
         change = float(np.abs(new - solution).max())
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = new + (momentum - 1) / following * (new - solution)
+        ahead = new + gram.dtype.type((momentum - 1) / following) * (new - solution)
         solution, momentum = new, following
         if change < 1e-6 * scale:
             break
-    return solution
+    return solution.astype(np.float64)
