@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interplay as ip
-from interplay.estimators import METHODS, Lasso, all_masks, get_estimator
+from interplay.estimators import METHODS, Auto, Lasso, all_masks, get_estimator
 from oracles import dense_game, dense_values, sparse_spectrum
 
 
@@ -175,12 +175,47 @@ def test_auto_keeps_its_own_candidates_where_more_ablations_was_all_they_lacked(
     """Hundreds of pairs and no single effects: a quarter of the budget shows nothing, all of it everything."""
     rng = np.random.default_rng(1)
     pairs = [(i, j) for i in range(24) for j in range(i + 1, 24)]
-    truth = ip.Spectrum(24, {pairs[k]: float(rng.normal()) for k in rng.permutation(len(pairs))[:150]})
-    result = ip.explain(ip.Game(truth.predict, 24), budget=640)
+    truth = ip.Spectrum(24, {pairs[k]: float(rng.normal()) for k in rng.permutation(len(pairs))[:180]})
+    result = ip.explain(ip.Game(truth.predict, 24), budget=680)
+    assert any("auto on all of them" in note for note in result.notes)
     fresh = rng.random((2000, 24)) < 0.5
     error = ((truth.predict(fresh) - result.spectrum.predict(fresh)) ** 2).mean()
     assert error / truth.variance < 0.1
     assert result.method != "spex"
+
+
+def test_auto_says_when_the_gaussian_process_was_no_candidate() -> None:
+    masks = ip.design(12, 60)
+    notes = [ip.fit(masks, masks[:, 0] * 1.0, method=Auto(most=most)).notes[0] for most in (59, 60)]
+    assert ["no gp: 60 ablations are more than the 59" in note for note in notes] == [True, False]
+
+
+def test_each_of_several_outputs_keeps_what_explains_it_after_coded_masks() -> None:
+    rng = np.random.default_rng(1)
+    pairs = [(i, j) for i in range(24) for j in range(i + 1, 24)]
+    many = ip.Spectrum(24, {pairs[k]: float(rng.normal()) for k in rng.permutation(len(pairs))[:180]})
+    sets = [tuple(np.sort(rng.choice(24, 5, replace=False)).tolist()) for _ in range(6)]
+    large = ip.Spectrum(24, dict.fromkeys(sets, 1.0))
+
+    def game(masks: np.ndarray) -> np.ndarray:
+        return np.column_stack([many.predict(masks), large.predict(masks)])
+
+    result = ip.explain(game, labels=24, budget=680)
+    first, second = result.for_output(0), result.for_output(1)
+    assert first.method != "spex"
+    assert second.method == "spex"
+    assert min(first.faithfulness.r2, second.faithfulness.r2) > 0.5
+    assert result.curve[-1].r2 == (first.faithfulness.r2, second.faithfulness.r2)
+
+
+def test_an_output_that_gets_no_coded_masks_because_others_are_explained_says_so() -> None:
+    def game(masks: np.ndarray) -> np.ndarray:
+        signs = 1.0 - 2.0 * masks
+        return np.column_stack([masks @ np.arange(24.0), signs[:, [0, 3, 9, 12, 20]].prod(axis=1)])
+
+    result = ip.explain(game, labels=24, budget=800)
+    assert not any("coded" in note for note in result.for_output(0).notes)
+    assert any("method='spex' tries them" in note for note in result.for_output(1).notes)
 
 
 def test_a_game_that_is_constant_where_auto_looks_first_is_still_explained() -> None:

@@ -253,3 +253,10 @@ def test_a_damaged_file_is_one_sentence_wherever_the_damage_is(tmp_path: Path, d
     path.write_text(json.dumps(parts))
     with pytest.raises(ip.InputError, match=r"saved.json: this saved explanation is damaged"):
         ip.load(path)
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e160])
+def test_values_whose_squares_leave_the_range_of_numbers_are_an_error_that_says_what_to_do(scale: float) -> None:
+    masks = ip.design(20, 50)
+    with pytest.raises(ip.InputError, match=r"values .* (multiply|divide) them by a constant"):
+        ip.fit(masks, scale * masks.sum(axis=1), method="lasso")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -275,6 +276,22 @@ def test_beyond_the_dense_limit_all_ablations_are_used():
     assert r_squared(values, large.unseen) == pytest.approx(r_squared(values, whole.unseen), abs=0.02)
 
 
+def test_memory_stays_bounded_where_features_and_ablations_are_many():
+    masks = ip.design(2050, 10_000, method="lasso")
+    signs = 1.0 - 2.0 * masks
+    values = signs[:, :40] @ np.linspace(1.0, 2.0, 40) + 3.0 * signs[:, 3] * signs[:, 4]
+    one_copy = signs.nbytes
+    del signs
+    light = GP(subset=200, steps=4, effort=0.0, dense=600, coefficients=60, width=20)
+    tracemalloc.start()
+    found = light.fit(masks, values, order=2, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.2 * one_copy
+    assert found.unseen.shape == found.rows.shape
+    assert len(found.rows) < len(values)
+
+
 def test_pytorch_gives_the_answer_of_numpy():
     masks, values = noisy(sparse_game(16, 10, 0), 60, 0.2, 0)
     signs, target = np.where(masks, -1.0, 1.0), (values - values.mean()) / values.std()
@@ -288,3 +305,17 @@ def test_pytorch_gives_the_answer_of_numpy():
     assert np.allclose(with_numpy.unseen, with_torch.unseen, atol=1e-3 * values.std())
     with pytest.raises(ip.InputError, match="cuda:9"):
         GP(device="cuda:9").fit(masks, values, order=3, seed=0)
+
+
+@pytest.mark.parametrize("option", ["subset", "draws", "coefficients", "width", "dense"])
+def test_options_that_make_no_sense_are_refused(option):
+    for value in (0, 2.5):
+        with pytest.raises(ip.InputError, match=rf"GP's {option} must be a whole number of at least 1, not {value}"):
+            GP(**{option: value})
+
+
+@pytest.mark.slow
+def test_a_device_that_pytorch_does_not_know_is_an_error_in_one_sentence():
+    pytest.importorskip("torch")
+    with pytest.raises(ip.InputError, match=r"device='gpu'.*leave device out"):
+        GP(device="gpu").fit(np.eye(6, dtype=bool), np.arange(6.0), order=2, seed=0)

@@ -76,7 +76,31 @@ def test_the_curve_survives_saving(tmp_path: Path) -> None:
     assert ip.load(tmp_path / "r.json").curve == result.curve
 
 
-@pytest.mark.parametrize("goal", [{"until": 0.0}, {"until": 1.0}, {"until": 90}, {"tolerance": 0}])
+@pytest.mark.parametrize("method", ["exact", "spex"])
+def test_rounds_begin_at_the_smallest_design_that_the_method_has(method: str) -> None:
+    result = ip.explain(mostly_linear, labels=10, budget=1024, until=0.9, method=method)
+    assert result.faithfulness.low >= 0.9
+    assert any(f"stopped after {result.used} of 1024 ablations" in note for note in result.notes)
+
+
+def test_a_goal_is_not_reached_by_having_seen_nothing() -> None:
+    result = ip.explain(lambda masks: 1.0 * masks[:, :9].all(axis=1), labels=20, budget=100, until=0.9, method="lasso")
+    assert result.used == 100
+    assert any("nothing varied" in note for note in result.notes)
+    assert any("everything kept gives 1 and everything ablated 0" in note for note in result.notes)
+    assert not any("no feature has any effect" in note for note in result.notes)
+
+
+def test_an_output_that_never_varies_holds_no_other_one_up() -> None:
+    def game(masks: np.ndarray) -> np.ndarray:
+        return np.column_stack([mostly_linear(masks), np.ones(len(masks))])
+
+    assert ip.explain(game, labels=30, budget=2000, until=0.9, method="lasso").used < 300
+
+
+@pytest.mark.parametrize(
+    "goal", [{"until": 0.0}, {"until": 1.0}, {"until": 90}, {"until": "0.9"}, {"until": True}, {"tolerance": 0}]
+)
 def test_a_goal_out_of_range_is_refused(goal: dict) -> None:
     with pytest.raises(ip.InputError, match=r"must be .* between 0 and 1, not"):
         ip.explain(mostly_linear, labels=30, budget=500, **goal)

@@ -111,7 +111,57 @@ def test_masks_of_another_design_are_an_error_that_names_the_way_out():
         ip.fit(masks, masks[:, 0] * 1.0, method="spex")
 
 
-@pytest.mark.parametrize("option", [{"b": 0}, {"groups": 0}, {"t": 0}, {"held_out": 0.9}])
+def test_a_design_is_recognised_without_its_first_rows_whose_ablations_may_have_failed():
+    for n, budget in ((30, 1500), (131, 3000)):
+        masks = SPEX().design(n, budget, seed=3)
+        for lost in ([1], [0, 1], [1, 2]):
+            found = recognise(np.delete(masks, lost, axis=0))
+            np.testing.assert_array_equal(found.design.header, masks[1])
+            assert found.design.groups == 3
+
+
+def test_a_dimension_whose_design_would_not_be_recognised_is_refused():
+    with pytest.raises(ip.InputError, match=r"b = 2 over 30 features.*choose b >= 3"):
+        SPEX(b=2).design(30, 1000, 0)
+    assert len(SPEX(b=2).design(2, 1000, 0)) == 4
+
+
+def test_masks_at_another_rate_are_refused_before_they_are_paid_for():
+    with pytest.raises(ip.InputError, match=r"keep half of the features, not 0\.7"):
+        ip.design(40, 2000, method="spex", keep=0.7)
+
+
+def test_an_offset_far_above_the_effects_hides_none_of_them():
+    truth = ip.Spectrum(40, {(): 1e9, (1,): 1.0, (3, 9, 27): -0.05, (5, 6): 0.02})
+    masks = SPEX().design(40, 1500, 0)
+    found = ip.fit(masks, truth.predict(masks), method="spex").spectrum
+    for key, value in truth.coefficients.items():
+        assert found.coefficients[key] == pytest.approx(value, abs=1e-5)
+
+
+def test_a_game_that_is_explained_without_any_rest_is_fitted_without_complaint():
+    masks = SPEX(groups=1).design(30, 3000, 0)
+    values = 2.0 * masks[:, 0] - masks[:, 1] + 0.5 * (masks[:, 0] & masks[:, 2])
+    found = ip.fit(masks, values, method="spex").interactions("mobius", top=3)
+    assert dict(found) == pytest.approx({(0,): 2.0, (1,): -1.0, (0, 2): 0.5})
+
+
+def test_it_says_that_sets_beyond_t_are_only_looked_for_beside_others():
+    masks = SPEX(t=2).design(40, 1000, 0)
+    values = masks[:, 0] * 1.0
+    assert any("SPEX(t=5)" in note for note in ip.fit(masks, values, method="spex").notes)
+    assert not any("SPEX(t=" in note for note in ip.fit(masks, values, method="spex", order=2).notes)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"b": b} for b in (0, 21, 2.5)),
+        *({"groups": groups} for groups in (0, 17, "3")),
+        *({"t": t} for t in (0, 11)),
+        *({"held_out": share} for share in (0.9, "a")),
+    ],
+)
 def test_options_that_make_no_sense_are_refused(option):
     with pytest.raises(ip.InputError, match=next(iter(option)) if "held_out" not in option else "share"):
         SPEX(**option)
@@ -156,7 +206,7 @@ def test_recovers_every_coefficient_of_a_noiseless_sparse_game(n, count, seed):
     assert found.coefficients[()] == pytest.approx(0.7 + truth.coefficients.get((), 0.0), abs=1e-9)
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12])
+@pytest.mark.parametrize("scale", [1e-60, 1e-30, 1e-12, 1e9, 1e60])
 def test_the_scale_of_the_values_changes_nothing(scale):
     truth = sparse_game(60, 20, 1)
     masks = SPEX().design(60, 900, 0)

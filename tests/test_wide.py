@@ -92,3 +92,18 @@ def test_recorded_retrainings_are_explained_in_bounded_memory(method: str, monke
     strongest = np.argsort(-np.abs(weights[:, 0]))[:5]
     assert {(int(i),) for i in strongest} <= set(one.top(12))
     assert any("single features for all outputs at once" in note for note in result.fits[0].notes) == (method == "auto")
+
+
+def test_the_first_order_beside_other_fits_is_measured_in_bounded_memory() -> None:
+    rng = np.random.default_rng(0)
+    truth = ip.Spectrum(2600, {(i,): float(rng.normal()) for i in range(0, 2600, 100)} | {(3, 700, 2100): 2.0})
+    masks = ip.design(2600, 8000, method="spex")
+    values = truth.predict(masks)
+    tracemalloc.start()
+    found = ip.fit(masks, values, method="spex").faithfulness
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 600e6  # one copy of the masks as numbers is 166 MB
+    first = sum(value**2 for key, value in truth.coefficients.items() if len(key) == 1) / truth.variance
+    assert found.first_order == pytest.approx(first, abs=0.15)
+    assert found.r2 > 0.999

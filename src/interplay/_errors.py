@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,11 @@ def check_whole(what: str, seen: object, least: int) -> None:
     """An `InputError` where ``seen``, called ``what``, is no whole number of at least ``least``."""
     if isinstance(seen, bool) or not isinstance(seen, Integral) or int(seen) < least:
         raise InputError(f"{what} must be a whole number of at least {least}, not {seen!r}.")
+
+
+def is_between(seen: object, low: float, high: float) -> bool:
+    """Whether ``seen`` is a number strictly between two others; no text, no truth value, no NaN."""
+    return isinstance(seen, Real) and not isinstance(seen, bool) and low < float(seen) < high
 
 
 def unknown(

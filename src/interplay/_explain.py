@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from interplay._errors import InputError, check_whole
-from interplay._explanation import Explanation, Point
+from interplay._errors import InputError, check_whole, is_between
+from interplay._explanation import Explanation, Fit, Point
 from interplay._fitting import FEWEST, distinct_masks, explain_measured, explain_values, find_row
 from interplay._game import Game, Masks, Values, check_labels, check_masks, check_values
 from interplay._goal import Goal
@@ -63,7 +63,7 @@ def explain(
         Of every random choice.
     until
         Measure in growing rounds and stop as soon as the whole interval of R² on unseen ablations lies at or above
-        this goal, for every output; ``budget`` is then the most it may take.
+        this goal, for every output that varies; ``budget`` is then the most it may take.
     tolerance
         Measure in growing rounds and stop as soon as R² is known to within this much, up or down.
     store
@@ -91,7 +91,7 @@ def explain(
     _check_options(budget, order, seed)
     goal = Goal(until, tolerance)
     rescue = estimator.rescue(game.n, budget) if game.keep == 0.5 else None
-    stops = {*goal.rounds(game.n, budget)} | ({rescue.after} if rescue is not None else set())
+    stops = {*goal.rounds(game.n, budget, estimator.fewest(game.n))} | ({rescue.after} if rescue is not None else set())
     with _opened(store, always=len(stops) > 1) as opened, _watched(progress) as watch:
         ablate = partial(measure, game, store=opened, executor=executor, progress=watch)
         run = _Run(game, order, seed, ablate)
@@ -108,7 +108,10 @@ def explain(
                 break
             if rescue is not None and allowed == rescue.after and _best(explanation) < _NOTHING:
                 explanation = run.rescued(rescue, estimator, explanation, masks, ends, budget)
+                rescue = None
                 break
+    if len(explanation.fits) > 1 and run.measured.distinct > 0.8 * budget:
+        explanation = replace(explanation, fits=tuple(_left_out(fit, rescue) for fit in explanation.fits))
     notes = game.notes + run.measured.notes
     if game.keep != 0.5 and len(masks) < 1 << min(game.n, 60):
         notes += (f"each feature was kept with probability {game.keep:g}: R² speaks for such ablations",)
@@ -172,14 +175,33 @@ class _Run:
             seed=self.seed,
             judges=len(masks),
         )
-        compared = f"{rescue.estimator.name} {_best(found):.3f}, {estimator.name} on all of them {_best(again):.3f}"
-        note = (
-            f"after {first} ablations no fit explained unseen ones (R² {_best(before):.2f}), so the rest of the budget "
-            f"went to the coded masks of {rescue.estimator.name}, which may find large sets without strong parts; "
-            f"R² then: {compared}"
-        )
-        better = found if _best(found) >= _best(again) else again
-        return replace(better, fits=tuple(replace(fit, notes=(note, *fit.notes)) for fit in better.fits))
+        fits = []
+        for coded_fit, fit in zip(found.fits, again.fits, strict=True):
+            left, right = coded_fit.faithfulness.r2, fit.faithfulness.r2
+            if np.isnan(left):  # a constant output: nothing was looked for
+                fits.append(fit)
+                continue
+            note = (
+                f"after {first} ablations no fit explained unseen ones (R² {_best(before):.2f}), so the rest of the "
+                f"budget went to the coded masks of {rescue.estimator.name}, which may find large sets without strong "
+                f"parts; R² then: {rescue.estimator.name} {left:.3f}, {estimator.name} on all of them {right:.3f}"
+            )
+            better = coded_fit if left >= right else fit
+            fits.append(replace(better, notes=(note, *better.notes)))
+        self.curve[-1] = Point.of(self.measured.distinct, fits)
+        return replace(found, fits=tuple(fits))
+
+
+def _left_out(fit: Fit, rescue: Rescue | None) -> Fit:
+    """The fit of one output of several; with a note where it alone would have been worth a rescue."""
+    if rescue is None or not fit.faithfulness.r2 < _NOTHING:
+        return fit
+    name = rescue.estimator.name
+    note = (
+        f"no fit explained unseen ablations of this output (R² {fit.faithfulness.r2:.2f}); the coded masks of {name} "
+        f"were not tried, because other outputs of the same ablations were explained: method={name!r} tries them"
+    )
+    return replace(fit, notes=(note, *fit.notes))
 
 
 def _best(explanation: Explanation) -> float:
@@ -286,7 +308,7 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float = 0.5
         return masks, ends[:0]
     if budget - len(masks) >= len(ends):
         return masks, ends
-    return (masks[: -len(ends)], ends) if estimator.any_masks else (masks, ends[:0])
+    return (masks[: -len(ends)], ends) if not estimator.whole else (masks, ends[:0])
 
 
 def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> Masks:
@@ -302,8 +324,8 @@ def _draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> 
 
 
 def _check_keep(keep: float) -> None:
-    if not 0 < keep < 1:
-        raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+    if not is_between(keep, 0, 1):
+        raise InputError(f"keep must lie strictly between 0 and 1, not {keep!r}: it is a probability of keeping.")
 
 
 def _check_options(budget: int, order: int, seed: int) -> None:

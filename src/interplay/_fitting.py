@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import AblationError, Interrupted
+from interplay._errors import AblationError, InputError, Interrupted
 from interplay._explanation import Explanation, Fit
-from interplay._faithfulness import Faithfulness, is_constant, measure_faithfulness, r_squared
+from interplay._faithfulness import Faithfulness, folds, is_constant, measure_faithfulness, r_squared
 from interplay._game import Game, Masks, Values, averaged
 from interplay._repeats import noise_notes
 from interplay._spectrum import Spectrum
@@ -19,6 +19,7 @@ from interplay.ablate import Measurement
 from interplay.estimators import Estimator, Recovery
 
 _FEW = 1000  # ablations up to which one thread is as fast as several
+_LARGEST = 1e140
 FEWEST = 4  # ablations from which anything at all can be estimated
 
 
@@ -34,6 +35,7 @@ def explain_values(
 ) -> Explanation:
     """The explanation of ``values`` (N,) or (N, T) at distinct ``masks`` (N, n)."""
     columns = values[:, None] if values.ndim == 1 else values
+    _check_range(columns)
     varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
     with _few_threads(len(masks)):
         recoveries = dict(
@@ -51,6 +53,20 @@ def explain_values(
     if outputs is None and values.ndim == 2:
         outputs = tuple(f"output {t}" for t in range(values.shape[1]))
     return Explanation(labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout)
+
+
+def _check_range(columns: Values) -> None:
+    """Squares of values and of their differences must neither overflow nor vanish."""
+    largest = float(np.abs(columns).max())
+    if largest > _LARGEST:
+        raise InputError(f"values up to {largest:.1e} are too large to be squared: divide them by a constant.")
+    spread = np.ptp(columns, axis=0)
+    smallest = float(spread[spread > 0].min(initial=np.inf))
+    if smallest < 1 / _LARGEST:
+        raise InputError(
+            f"values that differ by {smallest:.1e} at most are too small to be squared: multiply them by a constant, "
+            "or take their logarithms."
+        )
 
 
 @contextlib.contextmanager
@@ -101,15 +117,27 @@ def explain_measured(
             asked[good],
             values,
         ) from error
+    full, empty = (find_row(asked[good], values, kept=kept) for kept in (True, False))
     noted = tuple(
-        replace(fit, notes=fit.notes + more)
-        for fit, more in zip(explanation.fits, noise_notes(raw, game.repeats), strict=True)
+        replace(fit, notes=(_rare(fit, len(masks), full, empty, t) or fit.notes) + more)
+        for t, (fit, more) in enumerate(zip(explanation.fits, noise_notes(raw, game.repeats), strict=True))
     )
-    return replace(
-        explanation,
-        fits=noted,
-        full=find_row(asked[good], values, kept=True),
-        empty=find_row(asked[good], values, kept=False),
+    return replace(explanation, fits=noted, full=full, empty=empty)
+
+
+def _rare(
+    fit: Fit, count: int, full: tuple[float, ...] | None, empty: tuple[float, ...] | None, output: int
+) -> tuple[str, ...]:
+    """What to say of an output that is constant on the ablations that were fitted, but not at the ends."""
+    if full is None or empty is None or not np.isnan(fit.faithfulness.r2):
+        return ()
+    value = fit.spectrum.coefficients.get((), 0.0)
+    if is_constant(np.array([value, full[output], empty[output]])):
+        return ()
+    return (
+        f"all {count} ablations gave {value:.6g}, but everything kept gives {full[output]:.6g} and everything ablated "
+        f"{empty[output]:.6g}: what matters shows too rarely in ablations at random, so none of it was found; allow a "
+        "larger budget, or make fewer and larger features",
     )
 
 
@@ -155,13 +183,32 @@ def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faith
     elif recovery.method == "lasso":
         first = r_squared(values[rows], recovery.unseen)
     else:
-        from interplay.estimators import Lasso
-
-        baseline = Lasso().fit(masks, values, order=1, seed=seed).unseen
-        first = None if baseline is None else r_squared(values[rows], baseline[rows])
+        first = _first_order(masks, values, rows, seed)
     truth = values[rows]
     unseen = truth - np.sqrt(recovery.flatters) * (truth - recovery.unseen)
     return measure_faithfulness(truth, unseen, how=recovery.how, first_order=first)
+
+
+def _first_order(masks: Masks, values: Values, rows: npt.NDArray[np.intp], seed: int) -> float:
+    """The R² at ``rows`` of a lasso that did not see them.
+
+    By cross-validation; where there are too many masks for copies of them, by a fit to all others, in bounded memory.
+    """
+    from interplay.estimators._lasso import Lasso
+    from interplay.estimators._wide import LARGE, Wide
+
+    if masks.size > LARGE:
+        out = np.zeros(len(masks), dtype=np.bool_)
+        out[rows] = True
+        if 2 * len(rows) > len(masks):  # they judge by cross-validation: a fifth of them has to do
+            out[:] = folds(len(masks), seed) == 0
+        if is_constant(values[~out]):
+            return r_squared(values[out], np.full(int(out.sum()), values[~out].mean()))
+        spectrum = Wide().fit(masks[~out], values[~out], order=1, seed=seed).spectrum
+        return r_squared(values[out], spectrum.predict(masks[out]))
+    baseline = Lasso().fit(masks, values, order=1, seed=seed).unseen
+    assert baseline is not None
+    return r_squared(values[rows], baseline[rows])
 
 
 def distinct_masks(masks: Masks, values: Values) -> tuple[Masks, Values, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interplay._errors import InputError
+from interplay._errors import InputError, is_between
 from interplay._explanation import Explanation
 
 
@@ -27,28 +27,36 @@ class Goal:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        if self.until is not None and not 0 < self.until < 1:
+        if self.until is not None and not is_between(self.until, 0, 1):
             raise InputError(f"until must be an R² between 0 and 1, not {self.until!r}.")
-        if self.tolerance is not None and not 0 < self.tolerance < 1:
+        if self.tolerance is not None and not is_between(self.tolerance, 0, 1):
             raise InputError(f"tolerance must be a difference of R² between 0 and 1, not {self.tolerance!r}.")
 
     def __bool__(self) -> bool:
         return self.until is not None or self.tolerance is not None
 
-    def rounds(self, n: int, budget: int) -> Iterator[int]:
+    def rounds(self, n: int, budget: int, fewest: int = 1) -> Iterator[int]:
         """Growing budgets up to ``budget``: from about two masks a feature, each a half more than the one before.
+
+        None is smaller than the ``fewest`` ablations that the estimator has a design for.
 
         Designs are nested, so a round pays only for what it adds; all fits together take about three times the
         last one's time.
         """
-        allowed = max(32, 2 * n)
+        allowed = max(32, 2 * n, fewest)
         while self and allowed < 0.8 * budget:
             yield allowed
             allowed += allowed // 2
         yield budget
 
     def reached(self, explanation: Explanation) -> bool:
-        """Whether every output is there; an undefined R², of a constant output, meets any goal."""
+        """Whether every output is there.
+
+        A constant output, whose R² is undefined, meets any goal where another one varies; where none does, what
+        matters may be rare and is still to be seen.
+        """
+        if _unseen(explanation):
+            return False
         for fit in explanation.fits:
             found = fit.faithfulness
             if np.isnan(found.r2):
@@ -66,4 +74,10 @@ class Goal:
         words = " and ".join(goals)
         if self.reached(explanation):
             return f"stopped after {used} of {budget} ablations, as soon as the goal was reached: {words}"
+        if _unseen(explanation):
+            return f"the budget of {budget} ablations was used up, and R² is undefined, for nothing varied: {words}"
         return f"the budget of {budget} ablations was used up before the goal was reached: {words}"
+
+
+def _unseen(explanation: Explanation) -> bool:
+    return all(np.isnan(fit.faithfulness.r2) for fit in explanation.fits)

@@ -105,6 +105,8 @@ class Auto(Estimator):
                 break
         compared = ", ".join(f"{name} {_reported(one, values):.3f}" for name, one in tried.items())
         note = f"auto chose {chosen.method} by R² on ablations the fits did not see: {compared}"
+        if "gp" not in found:
+            note += f" (no gp: {len(masks)} ablations are more than the {self.most} that Auto(most=...) allows it)"
         return replace(chosen, notes=(note, *chosen.notes), alone=found["lasso"].unseen)
 
 

@@ -70,7 +70,9 @@ class Estimator(ABC):
 
     name: ClassVar[str]
     any_masks: ClassVar[bool] = True
-    """Whether `fit` takes any masks, so that a design may be cut short; False where it needs its own, whole."""
+    """Whether `fit` takes any masks; False where it needs those of its own design."""
+    whole: ClassVar[bool] = False
+    """Whether `fit` needs every mask of its design, so that none can make way for others."""
 
     def design(self, n: int, budget: int, seed: int) -> Masks:
         """At most ``budget`` distinct masks (N, n); a larger budget keeps every mask of a smaller one.
@@ -78,6 +80,10 @@ class Estimator(ABC):
         `uniform_design` unless the estimator needs others.
         """
         return uniform_design(n, budget, seed)
+
+    def fewest(self, n: int) -> int:  # noqa: ARG002
+        """The smallest budget for which there is a design over n features."""
+        return 1
 
     def rescue(self, n: int, budget: int) -> Rescue | None:  # noqa: ARG002
         """Another estimator for the rest of the budget, where a part of it shows that this one explains nothing."""

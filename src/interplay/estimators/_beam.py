@@ -75,7 +75,7 @@ def _extensions(
     fresh[np.arange(size)[:, None], ids] = False
     parent, added = np.nonzero(fresh)
     grown = np.sort(np.column_stack([ids[parent], added]), axis=1)
-    # Ascending ids as digits in base n are unique; up to order 9 and n = 1,000 they fit 63 bits exactly.
+    # Ascending ids as digits in base n are unique; where they do not fit 62 bits, Python's own integers hold them.
     key = np.zeros(len(grown), dtype=object if n ** grown.shape[1] >= 1 << 62 else np.int64)
     for column in grown.T:
         key = key * n + column

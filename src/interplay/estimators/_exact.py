@@ -27,6 +27,11 @@ class Exact(Estimator):
 
     name: ClassVar[str] = "exact"
     any_masks: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
+
+    def fewest(self, n: int) -> int:
+        """All masks."""
+        return 1 << n
 
     def design(self, n: int, budget: int, seed: int) -> Masks:  # noqa: ARG002 - there is nothing to draw
         """All 2^n masks, or an error that names how many they are."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from interplay._errors import check_whole
 from interplay._faithfulness import folds, is_constant
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, Spectrum
@@ -67,6 +68,11 @@ class GP(Estimator):
     device: str | None = None
     blind: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("subset", "draws", "coefficients", "width", "dense"):
+            check_whole(f"GP's {name}", getattr(self, name), 1)
+        check_whole("GP's steps", self.steps, 0)
+
     def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit hyper-parameters, solve, and read out the strongest coefficients."""
         n = masks.shape[1]
@@ -77,7 +83,7 @@ class GP(Estimator):
         target = (values - centre) / scale
         hypers, how = self.hypers(signs, target, seed)
         if len(values) > self.dense:
-            return self._fit_large(masks, values, hypers[0], order=order, seed=seed)
+            return self._fit_large(masks, signs, values, hypers[0], order=order, seed=seed)
         posterior = Posterior.of(signs, target, hypers, self.device)
         found = strongest(signs, hypers, posterior.alphas, order=order, width=self.width, most=self.coefficients)
         constant = sum(
@@ -129,11 +135,14 @@ class GP(Estimator):
         ratio = float(np.concatenate(errors).mean()) / max(claimed, 1e-300)
         return max(1.0, float(np.sqrt(ratio)) if draws > 1 else ratio)
 
-    def _fit_large(self, masks: Masks, values: Values, hyper: Hyper, *, order: int, seed: int) -> Recovery:
+    def _fit_large(
+        self, masks: Masks, signs: Signs, values: Values, hyper: Hyper, *, order: int, seed: int
+    ) -> Recovery:
         n = masks.shape[1]
         centre, scale = float(values.mean()), float(values.std())
         found = fit_support(
             masks,
+            signs,
             (values - centre) / scale,
             hyper,
             dense=self.dense,
@@ -159,10 +168,12 @@ class GP(Estimator):
 
     def _blended(self, masks: Masks, values: Values, recovery: Recovery, seed: int) -> Recovery:
         """The recovery, or its blend with a lasso where that predicts unseen ablations better."""
-        linear = Lasso().fit(masks, values, order=1, seed=seed)
+        (linear,) = Lasso().fit_outputs(masks, values[:, None], order=1, seed=seed)  # memory stays bounded
         if recovery.unseen is None or linear.unseen is None:
             return recovery
-        share, unseen = _blend(values, recovery.unseen, linear.unseen, seed)
+        judged = slice(None) if linear.rows is None else linear.rows
+        share, unseen = _blend(values[judged], recovery.unseen[judged], linear.unseen, seed)
+        recovery = replace(recovery, rows=linear.rows)
         if share == 1:
             return replace(recovery, unseen=unseen)
         note = f"blended with {1 - share:.0%} of a lasso of the single features, by held-out error"

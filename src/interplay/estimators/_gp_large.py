@@ -16,7 +16,7 @@ from interplay._game import Masks
 from interplay._spectrum import Features
 from interplay.estimators._beam import strongest
 from interplay.estimators._gp_posterior import Posterior, characters_of
-from interplay.estimators._walsh_kernel import Hyper, Vector
+from interplay.estimators._walsh_kernel import Hyper, Signs, Vector
 from interplay.estimators._walsh_prior import prior_variances
 
 _ROWS = 4096  # ablations whose characters are in memory at once: 48 MiB for 3,000 sets
@@ -34,10 +34,9 @@ class Support:
 
 
 def fit_support(
-    masks: Masks, values: Vector, hyper: Hyper, *, dense: int, order: int, width: int, most: int
+    masks: Masks, signs: Signs, values: Vector, hyper: Hyper, *, dense: int, order: int, width: int, most: int
 ) -> Support:
-    """Fit the strongest sets to all ``masks`` (N, n) and standardised ``values`` (N,)."""
-    signs = np.where(masks, -1.0, 1.0)
+    """Fit the strongest sets to all ``masks`` (N, n), also given as ``signs``, and standardised ``values`` (N,)."""
     first = Posterior.of(signs[:dense], values[:dense], [hyper])
     alphas, seen = first.alphas, signs[:dense]
     for _ in range(_ROUNDS):

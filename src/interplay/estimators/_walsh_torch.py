@@ -68,6 +68,8 @@ def _torch(device: str) -> Any:
         import torch
     except ImportError as error:
         raise InputError(f"device={device!r} needs PyTorch: pip install 'interplay[hf]' or leave it out.") from error
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device={device!r} is not available to PyTorch here: leave device out.")
+    try:
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # PyTorch has one for every way to lack a device
+        raise InputError(f"device={device!r} is not available to PyTorch here: leave device out.") from error
     return torch

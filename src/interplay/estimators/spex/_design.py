@@ -16,11 +16,12 @@ from interplay.estimators.spex._galois import Bits
 
 FEWEST_BITS = 3
 """The smallest subsampling dimension, where there are as many features: below it every bin holds a crowd."""
-_MOST_BITS = 20
+MOST_BITS = 20
+MOST_GROUPS = 16
+MOST_STRENGTH = 10
+"""Larger designs are not looked for among masks."""
 _PRESENT = 0.8  # a level of which less was measured counts as incomplete
 _HALF = 0.5
-_MOST_GROUPS = 16
-_MOST_STRENGTH = 10
 
 Rows: TypeAlias = npt.NDArray[np.uint8]
 """Masks packed to bytes, (N, ceil(n / 8))."""
@@ -88,7 +89,7 @@ class Design:
         and they never cost more than ``C 2^b (P + 1)``; then, dimension by dimension, what the next one adds,
         shuffled. ``most_bits`` ends it with that dimension.
         """
-        most = min(self.n, _MOST_BITS) if most_bits is None else most_bits
+        most = min(self.n, MOST_BITS) if most_bits is None else most_bits
         level = min(FEWEST_BITS, most)
         cells = self.rows(level).reshape(-1, (self.n + 7) // 8)
         distinct = _distinct(cells)
@@ -206,23 +207,28 @@ class _Lookup:
 def recognise(masks: Masks) -> Found | None:
     """The design that ``masks`` (N, n) contain, in any order and among others, or None.
 
-    Every row is tried as the header, whose first few masks must then be there too.
+    Every row is tried as the header, whose first few masks must then be there too; and where the header itself is
+    missing, because its ablation failed, every row as the header under one of two delays.
     """
     n = masks.shape[1]
     packed = np.packbits(masks, axis=1)
     lookup = _Lookup(packed)
     least = min(FEWEST_BITS, n)
-    for row in range(len(masks)):
-        if not masks[row].any():
-            continue
-        design = Design(np.ascontiguousarray(masks[row]), least, 1, 1)
-        if n > 1:
-            column = np.packbits(design.matrix(0, 2)[:, 1])
-            if column.tobytes() not in lookup.known and (column ^ packed[row]).tobytes() not in lookup.known:
+    checks = delays_of(n, 1)[1:2]  # delays of every design, but for those that have each feature as one
+    for delay in (np.zeros(n, dtype=np.bool_), *np.unique([*checks, np.arange(n) == 0], axis=0).astype(np.bool_)):
+        for row in masks:
+            header = row ^ delay
+            if not header.any():
                 continue
-        found = _measure(design, lookup, least)
-        if found is not None:
-            return found
+            design = Design(np.ascontiguousarray(header), least, 1, 1)
+            if n > 1:
+                column = np.packbits(design.matrix(0, 2)[:, 1])
+                both = column ^ np.packbits(header)
+                if column.tobytes() not in lookup.known and both.tobytes() not in lookup.known:
+                    continue
+            found = _measure(design, lookup, least)
+            if found is not None:
+                return found
     return None
 
 
@@ -230,7 +236,7 @@ def _measure(design: Design, lookup: _Lookup, least: int) -> Found | None:
     """How large a design with this header was measured; None if not even the smallest."""
     n = design.n
     best: Design | None = None
-    for strength in range(1, _MOST_STRENGTH + 1):  # the delays of a smaller t are among those of a larger one
+    for strength in range(1, MOST_STRENGTH + 1):  # the delays of a smaller t are among those of a larger one
         candidate = replace(design, strength=strength)
         count = len(candidate.delays)
         if lookup.share(candidate.rows(least)) >= _PRESENT and (best is None or count >= len(best.delays)):
@@ -239,13 +245,13 @@ def _measure(design: Design, lookup: _Lookup, least: int) -> Found | None:
             break
     if best is None:
         return None
-    for groups in range(2, _MOST_GROUPS + 1):
+    for groups in range(2, MOST_GROUPS + 1):
         larger = replace(best, groups=groups)
         if lookup.share(larger.rows(least)[-1:]) < _PRESENT:
             break
         best = larger
     level = least
-    while level < min(n, _MOST_BITS):
+    while level < min(n, MOST_BITS):
         share = lookup.share(best.rows(level + 1)[:, :, 1 << level :])
         if share < _PRESENT:
             break

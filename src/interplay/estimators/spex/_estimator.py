@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import InputError
+from interplay._errors import InputError, check_whole, is_between
 from interplay._faithfulness import choose, folds
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, Spectrum, walsh_hadamard
@@ -18,7 +18,16 @@ from interplay.estimators._base import Estimator, Recovery, all_masks
 from interplay.estimators._exact import Exact
 from interplay.estimators.spex._bins import Bins, Grid, Residual
 from interplay.estimators.spex._decode import NEAR, Decoder, Support, neighbours, pad, peel
-from interplay.estimators.spex._design import FEWEST_BITS, Found, delays_of, design_from, recognise
+from interplay.estimators.spex._design import (
+    FEWEST_BITS,
+    MOST_BITS,
+    MOST_GROUPS,
+    MOST_STRENGTH,
+    Found,
+    delays_of,
+    design_from,
+    recognise,
+)
 from interplay.estimators.spex._refit import REFITS, character_columns, describe, moments_of, over_pools
 
 _EXHAUSTIVE = 16  # up to so many features, a budget that covers all masks is spent on all masks
@@ -32,6 +41,7 @@ _FLATTERS = (
     "design, where it can flatter games of many weak interactions"
 )
 _NEGLIGIBLE = 1e-10  # of the largest coefficient: rounding
+_ROUNDING = 1e-15  # of the mean of the values: the same
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class SPEX(Estimator):
     """
 
     name: ClassVar[str] = "spex"
+    any_masks: ClassVar[bool] = False
     b: int | None = None
     groups: int = 3
     t: int = 5
@@ -77,15 +88,26 @@ class SPEX(Estimator):
     held_out: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, value, least in (("groups", self.groups, 1), ("t", self.t, 1), ("b", self.b, 1)):
-            if value is not None and value < least:
-                raise InputError(f"SPEX needs {name} >= {least}, not {value}.")
-        if not 0.02 <= self.held_out <= 0.5:
-            raise InputError(f"SPEX holds out a share of 0.02 to 0.5 of the masks, not {self.held_out}.")
+        for name, value, most in (
+            ("groups", self.groups, MOST_GROUPS),
+            ("t", self.t, MOST_STRENGTH),
+            ("b", 1 if self.b is None else self.b, MOST_BITS),
+        ):
+            check_whole(f"SPEX's {name}", value, 1)
+            if value > most:  # larger designs could be made, but not recognised
+                raise InputError(f"SPEX takes {name} up to {most}, not {value}.")
+        if not is_between(self.held_out, 0.02 - 1e-12, 0.5 + 1e-12):
+            raise InputError(f"SPEX holds out a share of 0.02 to 0.5 of the masks, not {self.held_out!r}.")
 
     def cost(self, n: int, b: int) -> int:
         """The masks of a design of dimension ``b`` over n features: ``C 2^b (P + 1)``; fewer where they coincide."""
         return self.groups * len(delays_of(n, self.t)) << b
+
+    def fewest(self, n: int) -> int:
+        """The masks of the smallest design, or of ``b``'s; all masks where those are fewer."""
+        if self.b is not None:
+            return self.cost(n, self.b)
+        return min(self.cost(n, min(FEWEST_BITS, n)), 1 << n)
 
     def dimension(self, n: int, budget: int) -> int:
         """The b that ``budget`` allows.
@@ -98,7 +120,12 @@ class SPEX(Estimator):
         least = min(FEWEST_BITS, n) if self.b is None else self.b
         if least > n:
             raise InputError(f"SPEX cannot have b = {least} over {n} features: choose b <= {n}.")
-        needed = min(self.cost(n, least), 1 << n) if self.b is None else self.cost(n, least)
+        if least < min(FEWEST_BITS, n):
+            raise InputError(
+                f"SPEX cannot have b = {least} over {n} features, where every bin would hold a crowd: choose "
+                f"b >= {min(FEWEST_BITS, n)}."
+            )
+        needed = self.fewest(n)
         if budget < needed:
             raise InputError(
                 f"spex needs at least {needed} ablations for {n} features "
@@ -147,8 +174,14 @@ def _recognised(packed: bytes, count: int, n: int) -> Found | None:
 
 
 def recover(options: SPEX, found: Found, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
-    """The spectrum behind ``values`` at ``masks``, some of which are the cells of the design that was ``found``."""
+    """The spectrum behind ``values`` at ``masks``, some of which are the cells of the design that was ``found``.
+
+    Values are brought near 1 first, for bins are compared in single precision, which ends at 1e-38; by a power of two,
+    which changes no digit.
+    """
     design = found.design
+    unit = 2.0 ** np.round(np.log2(values.std() or 1.0))
+    values = values / unit
     decoder = Decoder(design, order, options.soft)
     cells = np.ascontiguousarray(found.cells[:, :, : 1 << design.bits].transpose(2, 0, 1))
     centre = float(values.mean())
@@ -179,25 +212,34 @@ def recover(options: SPEX, found: Found, masks: Masks, values: Values, *, order:
     keys = _candidates(sets, residual, order, len(values))
     pool = _pools(keys, sets)[best // REFITS]
     weights = over_pools(moments_of(keys, masks, centred), [pool])[:, best % REFITS]
-    limit = _NEGLIGIBLE * max(float(np.abs(weights).max()), abs(centre))
+    limit = max(_NEGLIGIBLE * float(np.abs(weights).max()), _ROUNDING * abs(centre))
     coefficients = {key: float(w) for key, w in zip(keys, weights, strict=True) if abs(w) > limit}
     coefficients[()] = coefficients.get((), 0.0) + centre
     spectrum = Spectrum(design.n, dict(sorted(coefficients.items(), key=lambda item: (len(item[0]), item[0]))))
     grid, measured = _grid(cells, values, everything)
     count = len(design.delays) - 1
+    named = "a delay for every feature, which names sets of any size" if decoder.direct else f"t = {design.strength}"
     notes = (
-        f"spex: b = {design.bits}, C = {design.groups} groups, t = {design.strength} (P = {count} delays); "
+        f"spex: b = {design.bits}, C = {design.groups} groups, {named} (P = {count} delays); "
         f"{len(keys)} candidate sets, refit of {_POOLS[best // REFITS]} by {describe(best)}",
         *(() if len(fresh) else (_FLATTERS,)),
+        *((_beyond(order, design.strength),) if order > design.strength and not decoder.direct else ()),
     )
     return Recovery(
-        spectrum,
-        unseen=predicted[chosen, np.arange(len(test))] + centre,
+        spectrum * unit,
+        unseen=unit * (predicted[chosen, np.arange(len(test))] + centre),
         how=how,
         order=order,
         rows=test,
         notes=notes,
         evidence=_evidence(decoder, spectrum, sets, grid, measured),
+    )
+
+
+def _beyond(order: int, strength: int) -> str:
+    return (
+        f"sets of {strength + 1} to {order} features were looked for only beside sets that were found: a design of "
+        f"SPEX(t={min(order, MOST_STRENGTH)}) names larger ones by itself"
     )
 
 
