@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+
+# Started in the background of a shell, Ctrl-C is ignored, and by all that is started from here; some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before NumPy and PyTorch are loaded: the tests are many small problems, on which several threads mostly wait for one
 # another, many times longer where the machine has other work.
