@@ -156,7 +156,7 @@ def _lasso(
     rate = gram.dtype.type(1.0 / (1.05 * max(float(vector @ gram @ vector), 1e-12)))
     solution = np.repeat(start[:, None], penalties.shape[1], axis=1)
     ahead, momentum = solution, 1.0
-    scale = max(float(np.abs(start).max()), 1e-300)
+    still = max(float(np.abs(start).max()), 1e-300) * (1e-6 if gram.dtype == np.float64 else 1e-5)
     for _ in range(_STEPS):
         moved = ahead - rate * (gram @ ahead - moment[:, None])
         new = np.sign(moved) * np.maximum(np.abs(moved) - rate * penalties, 0.0)
@@ -164,6 +164,6 @@ def _lasso(
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = new + gram.dtype.type((momentum - 1) / following) * (new - solution)
         solution, momentum = new, following
-        if change < 1e-6 * scale:
+        if change < still:
             break
     return solution.astype(np.float64)
