@@ -1,7 +1,4 @@
-"""A real server that gives no log-probabilities at all, `transformers serve`: its answers are scored, and only they.
-
-Runs where what that command needs is installed (``pip install fastapi uvicorn accelerate``).
-"""
+"""A real server that gives no log-probabilities at all, `transformers serve`: its answers are scored, and only they."""
 
 from __future__ import annotations
 
