@@ -165,6 +165,11 @@ def cases(
                     yield game, multiple, count, method
 
 
+def underdetermined(method: str, n: int, count: int) -> bool:
+    """Whether shapiq's regression has more coefficients (all pairs) than ablations: what it gives then is no answer."""
+    return method == "peer:shapiq_fbii" and count < 1 + n + n * (n - 1) // 2
+
+
 def run_all(
     todo: Iterable[tuple], python: Path | None, work: Path, redo: Sequence[str] = (), limit: float = 3600
 ) -> list[dict]:
@@ -183,6 +188,8 @@ def run_all(
             continue
         result = {"game": game.name, "n": game.n, "multiple": multiple, "N": count, "by": method}
         try:
+            if underdetermined(method, game.n, count):
+                raise ip.InputError(f"{count} ablations are fewer than its coefficients on {game.name}.")
             if side == "ours":
                 result |= run_ours(name, game, count, live)
             else:

@@ -214,6 +214,9 @@ def plot(results: Results, target: Path) -> None:
 
 def write_report(found: list[dict], out: Path) -> None:
     """Write the Markdown report to ``out`` and the plot beside it."""
+    from compare import underdetermined
+
+    found = [r for r in found if not underdetermined(r["by"], r["n"], r["N"])]
     results = Results(found)
     picture = out.with_suffix(".png")
     plot(results, picture)
@@ -225,6 +228,8 @@ def write_report(found: list[dict], out: Path) -> None:
         "Methods marked * fit the same masks, the others choose their own at the same budget. R² is on 2,000 masks "
         "that no method saw, against noiseless values where the truth is known.\n",
         f"![R² against ablations]({picture.name})\n",
+        "shapiq's regression of all pairs stands only where there are as many ablations as pairs: with fewer its R² is "
+        "far below 0. An empty cell did not run.\n",
         "Which games had a part in choices is said in [gp](gp.md); those named `new_*` were made when every choice had "
         "been made.\n",
         "## Against the authors' ProxySPEX with N masks\n",
