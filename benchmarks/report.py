@@ -31,7 +31,7 @@ class Results:
         self.games = sorted({r["game"] for r in results})
         self.multiples = sorted({r["multiple"] for r in results if r["multiple"]})
         self.fixed = {(r["N"], r["by"], r["game"]): r for r in results if "r2" in r and not r["multiple"]}
-        self.methods = [name for name in NAMES if any(r["by"] == name for r in results)]
+        self.methods = [name for name in NAMES if any(key[2] == name for key in self.by)]
 
     def get(self, game: str, multiple: float, method: str, what: str = "r2") -> float:
         value = self.by.get((game, multiple, method), {}).get(what)
@@ -241,6 +241,7 @@ def write_report(found: list[dict], out: Path) -> None:
         "## Ablations that `auto` needs for the R² that the authors' ProxySPEX has at N\n",
         needed(results),
         "## Seconds, median over games\n",
+        "Of the clock: comparable only where the machine did nothing else. Ratios of a quiet run: [gp](gp.md).\n",
         medians(results, "seconds", 1),
         "## Recall of the true 20 strongest interactions, where the truth is known\n",
         medians(results, "recall", 2),
