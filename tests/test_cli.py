@@ -10,31 +10,16 @@ from pathlib import Path
 import pytest
 
 import interplay as ip
-from interplay import cli
 from interplay._demo import demo_model
 
 REVIEW = "The plot is thin, yet the leads never fail to charm."
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    """Run the command line in this process; returns (status, standard output, standard error)."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
+def run(run: object, tmp_path: Path) -> object:
+    """The command line, beside a review."""
     (tmp_path / "review.txt").write_text(REVIEW)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["interplay", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
+    return run
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pytest
 
 import planted_lm
 from fault_proxy import proxy
-from interplay import cli
 from interplay._demo import demo_model
 
 JOINT = planted_lm.TASKS[0]
@@ -22,29 +21,16 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run the command line in this process; returns (status, standard output, standard error)."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """`interplay prompt`, beside prompts of several kinds."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
     parts = {"context": JOINT.context, "question": JOINT.question}
     (tmp_path / "prompt.json").write_text(json.dumps(parts | {"template": planted_lm.TEMPLATE}))
     (tmp_path / "bare.json").write_text(json.dumps(parts))
     (tmp_path / "context.txt").write_text(JOINT.context)
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "broken.json").write_text("{")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["interplay", "prompt", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
+    return lambda *arguments: run("prompt", *arguments)
 
 
 def strongest(out: str) -> list[str]:

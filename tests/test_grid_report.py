@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 import interplay as ip
-from interplay import cli
 from interplay.report import energy_shares, show
 
 LAYOUT = ip.GridLayout(("L0", "L1"), ("H0", "H1", "H2"), tuple((i // 3, i % 3) for i in range(6)))
@@ -83,25 +82,6 @@ def test_a_grid_is_saved_and_loaded(tmp_path: Path) -> None:
 
 
 # The command line -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["interplay", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import interplay as ip
-from interplay import cli
 from interplay.lenses._training_csv import csv_training
 from interplay.report import influences, show, training_summary, worst_examples
 from interplay.report._pictures import half_blocks
@@ -133,10 +131,8 @@ def test_pictures_keep_every_pixel() -> None:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
+def run(run: object, tmp_path: Path) -> object:
+    """The command line, beside two tables."""
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{b:.3f},{'red' if b > 0 else 'blue'},shop{i % 7},{'yes' if a > 0 else 'no'}"
             for i, (a, b) in enumerate(rng.normal(size=(60, 2)))]  # fmt: skip
@@ -144,18 +140,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / "data.csv").write_text("width,height,colour,shop,answer\n" + "\n".join(rows) + "\n")
     numbers = [f"{a:.3f},{2 * a + b:.3f}" for a, b in rng.normal(size=(30, 2))]
     (tmp_path / "numbers.csv").write_text("a,b\n" + "\n".join(numbers))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["interplay", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
+    return run
 
 
 def test_a_table_is_explained_by_its_rows_or_groups(run: object) -> None:

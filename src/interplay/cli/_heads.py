@@ -9,7 +9,23 @@ from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay._indices import canonical_index
-from interplay.cli._shared import Budget, Index, Json, Method, NoStore, Save, StorePath, Top, read_text, run, say
+from interplay.cli._shared import (
+    Budget,
+    Device,
+    Index,
+    Json,
+    Method,
+    NoStore,
+    Order,
+    Save,
+    Seed,
+    StorePath,
+    Top,
+    Until,
+    read_text,
+    run,
+    say,
+)
 
 
 def heads(
@@ -31,18 +47,16 @@ def heads(
     each: Annotated[bool, Parameter(negative=(), help="Explain each line by itself.")] = False,
     budget: Budget = 1000,
     method: Method = "auto",
-    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
-    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
-    until: Annotated[
-        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
-    ] = None,
+    order: Order = 5,
+    seed: Seed = 0,
+    until: Until = None,
     index: Index = "fbii",
     top: Top = 8,
     store: StorePath = None,
     no_store: NoStore = False,
     save: Save = None,
     json_: Json = False,
-    device: Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Explain a model's behaviour by its attention heads or other parts, alone and together."""
     from interplay.estimators import get_estimator

@@ -12,13 +12,17 @@ from interplay._errors import InputError
 from interplay._indices import canonical_index
 from interplay.cli._shared import (
     Budget,
+    Device,
     Index,
     Json,
     Method,
     NoStore,
+    Order,
     Save,
+    Seed,
     StorePath,
     Top,
+    Until,
     check_run,
     read_text,
     run,
@@ -75,18 +79,16 @@ def prompt(
     name: Annotated[str | None, Parameter(help="The model's name on the server.")] = None,
     budget: Budget = 300,
     method: Method = "auto",
-    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
-    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
-    until: Annotated[
-        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
-    ] = None,
+    order: Order = 5,
+    seed: Seed = 0,
+    until: Until = None,
     index: Index = "fbii",
     top: Top = 10,
     store: StorePath = None,
     no_store: NoStore = False,
     save: Save = None,
     json_: Json = False,
-    device: Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")] = None,
+    device: Device = None,
     dtype: Annotated[str | None, Parameter(help="float32, bfloat16 or float16; as saved if left out.")] = None,
 ) -> None:
     """Explain what a language model says after a prompt by the prompt's sentences, words, ... or passages."""

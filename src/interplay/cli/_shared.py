@@ -29,6 +29,10 @@ StorePath = Annotated[
 NoStore = Annotated[bool, Parameter(negative=(), help="Keep no ablations: a run that stops starts from nothing.")]
 Save = Annotated[Path | None, Parameter(help="Write the explanation to this file, for `interplay show`.")]
 Method = Annotated[str, Parameter(help="auto, exact, lasso, proxyspex, gp or spex.")]
+Order = Annotated[int, Parameter(help="The largest combination to look for.")]
+Seed = Annotated[int, Parameter(help="Of every random choice.")]
+Until = Annotated[float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")]
+Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")]
 
 
 def run(

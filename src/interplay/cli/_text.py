@@ -12,13 +12,17 @@ from interplay._explanation import load
 from interplay._indices import canonical_index
 from interplay.cli._shared import (
     Budget,
+    Device,
     Index,
     Json,
     Method,
     NoStore,
+    Order,
     Save,
+    Seed,
     StorePath,
     Top,
+    Until,
     check_top,
     print_result,
     read_text,
@@ -71,11 +75,9 @@ def text(
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     budget: Budget = 600,
     method: Method = "auto",
-    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 5,
-    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
-    until: Annotated[
-        float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")
-    ] = None,
+    order: Order = 5,
+    seed: Seed = 0,
+    until: Until = None,
     index: Index = "fbii",
     top: Top = 10,
     store: StorePath = None,
@@ -83,7 +85,7 @@ def text(
     save: Save = None,
     json_: Json = False,
     truncate: Annotated[bool, Parameter(negative=(), help="Cut texts longer than the model's window.")] = False,
-    device: Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Explain an encoder's score of a text by its words, sentences, paragraphs or tokens."""
     from interplay.estimators import get_estimator

@@ -9,7 +9,18 @@ from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay._indices import canonical_index
-from interplay.cli._shared import Budget, Json, Method, NoStore, Save, StorePath, Top, run
+from interplay.cli._shared import (
+    Budget,
+    Json,
+    Method,
+    NoStore,
+    Order,
+    Save,
+    Seed,
+    StorePath,
+    Top,
+    run,
+)
 
 
 def training(
@@ -31,8 +42,8 @@ def training(
     workers: Annotated[int, Parameter(help="Processes that train side by side.")] = 1,
     budget: Budget = 600,
     method: Method = "auto",
-    order: Annotated[int, Parameter(help="The largest combination to look for.")] = 3,
-    seed: Annotated[int, Parameter(help="Of every random choice.")] = 0,
+    order: Order = 3,
+    seed: Seed = 0,
     index: Annotated[
         str, Parameter(help="Interaction index of --json; the tables show mean effects at the keep rate.")
     ] = "fbii",
