@@ -230,8 +230,7 @@ def write_report(found: list[dict], out: Path) -> None:
         f"![R² against ablations]({picture.name})\n",
         "shapiq's regression of all pairs stands only where there are as many ablations as pairs: with fewer its R² is "
         "far below 0. An empty cell did not run.\n",
-        "Which games had a part in choices is said in [gp](gp.md); those named `new_*` were made when every choice had "
-        "been made.\n",
+        "Which games had a part in choices is said in [gp](gp.md); none was tuned on those named `new_*`.\n",
         "## Against the authors' ProxySPEX with N masks\n",
         goals(results, results.games),
         *(("The games that no choice was tuned on:\n", goals(results, new)) if new else ()),

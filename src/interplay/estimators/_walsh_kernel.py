@@ -31,7 +31,7 @@ Vector = npt.NDArray[np.float64]
 # The prior of the hyper-parameters, for standardised values. Each line: the centre and the standard deviation.
 _SCALE_PRIOR = (np.log(0.6), 1.0)  # log a
 _NOISE_PRIOR = (np.log(0.1), 2.0)  # log noise variance
-_DEGREE_PRIOR = (np.log(1.5), 0.7)  # log of the mean order of a set drawn in proportion to its prior variance
+_DEGREE_PRIOR = (np.log(0.5), 0.4)  # log of the mean order of a set drawn in proportion to its prior variance
 _LOCAL_PRIOR = (np.log(0.5), 1.5)  # log b_d
 _DISTANCES = 3  # between features that count as neighbours
 _LIGHT = 400  # ablations beyond which gradients, not values, are summed in single precision
@@ -142,7 +142,8 @@ class Evidence:
     """The negative log posterior density of hyper-parameters given values, up to a constant.
 
     The values' Gaussian marginal likelihood times a weak prior: log h_j follow Student's t of scale ``spread``
-    around their own mean, and the mean order of a set is of the order of one or two, whatever n is.
+    around their own mean, and the mean order of a set is about a half (most of the variance is of single features and
+    pairs), whatever n is.
 
     Attributes
     ----------
