@@ -163,6 +163,52 @@ def test_auto_turns_to_coded_masks_where_no_proxy_explains_unseen_ablations() ->
     assert sum(calls) == result.used <= 1200
 
 
+def test_auto_turns_to_coded_masks_where_proxies_explain_a_part_only() -> None:
+    """Single effects hold two fifths of the variance: any proxy finds them, and none the large sets."""
+    sets = [(2, 11, 17, 23, 39), (0, 5, 8, 30), (1, 12, 13, 14, 38)]
+    truth = ip.Spectrum(40, {**dict.fromkeys(sets, 1.0), (4,): 1.0, (9,): -1.0})
+    result = ip.explain(ip.Game(truth.predict, 40), budget=1200)
+    assert result.method == "spex"
+    assert set(result.interactions("fourier", top=5)) == {*sets, (4,), (9,)}
+    unseen = np.random.default_rng(5).random((500, 40)) < 0.5
+    assert np.allclose(result.spectrum.predict(unseen), truth.predict(unseen), atol=1e-3)
+
+
+def test_a_goal_stops_coded_masks_too_as_soon_as_it_is_reached() -> None:
+    result = ip.explain(
+        lambda masks: 1.0 - 2.0 * (masks[:, [3, 7, 11, 20]].sum(axis=1) % 2), labels=30, budget=3000, until=0.9
+    )
+    assert result.method == "spex"
+    assert result.used < 1000
+    assert set(result.interactions("fourier", top=1)) == {(3, 7, 11, 20)}
+    assert any(f"stopped after {result.used} of 3000" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_note_of_auto_and_its_result_tell_the_same_r2(seed: int) -> None:
+    """Also where a blend of one bears the name of a candidate."""
+    truth = sparse_spectrum(4 + seed % 2, 5, 4, seed)
+    result = ip.explain(ip.Game(truth.predict, truth.n), budget=(1 << truth.n) - 1, seed=seed)
+    told = dict(part.split(" ") for part in result.notes[0].split("did not see: ")[1].split(" (")[0].split(", "))
+    assert float(told[result.method]) == pytest.approx(result.faithfulness.r2, abs=6e-4)
+
+
+def test_auto_says_where_intervals_are_missing() -> None:
+    masks = ip.design(30, 300, seed=0)
+    linear = ip.fit(masks, masks @ np.arange(30.0))
+    assert any("lasso knows no intervals: method='gp'" in note for note in linear.notes)
+
+
+def test_auto_says_what_budget_coded_masks_would_need() -> None:
+    truth = ip.Spectrum(40, {(2, 11, 17, 23, 39): 1.0, (0, 5, 8, 30): 1.0})
+    few = ip.explain(ip.Game(truth.predict, 40), budget=150)
+    (note,) = (note for note in few.notes if "would allow the coded masks of spex" in note)
+    enough = int(note.split("a budget of ")[1].split()[0])
+    more = ip.explain(ip.Game(truth.predict, 40), budget=enough)
+    assert any("went to the coded masks of spex" in note for note in more.notes)
+    assert not any("would allow" in note for note in more.notes)
+
+
 def test_auto_spends_nothing_on_coded_masks_where_a_proxy_explains() -> None:
     truth = sparse_spectrum(40, 30, 2, 1)
     result = ip.explain(ip.Game(truth.predict, 40), budget=1000)

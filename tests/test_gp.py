@@ -314,6 +314,12 @@ def test_options_that_make_no_sense_are_refused(option):
             GP(**{option: value})
 
 
+@pytest.mark.parametrize("effort", ["x", None, float("nan"), float("inf"), -1.0, True])
+def test_an_effort_that_is_no_number_is_refused_before_anything_is_measured(effort: object) -> None:
+    with pytest.raises(ip.InputError, match="GP's effort must be a number of operations from 0 up, not"):
+        GP(effort=effort)  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_a_device_that_pytorch_does_not_know_is_an_error_in_one_sentence():
     pytest.importorskip("torch")

@@ -20,7 +20,7 @@ from interplay._goal import Goal
 from interplay.ablate import Measurement, Progress, Store, measure
 from interplay.estimators import Estimator, Rescue, biased_design, get_estimator
 
-_NOTHING = 0.2  # R² on unseen ablations below which a fit explains next to nothing
+_LITTLE = 0.5  # R² on unseen ablations below which coded masks are tried; where those are in vain, they cost about .005
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
 
 
@@ -106,8 +106,12 @@ def explain(
                 explanation = run.explained(estimator, masks, ends)
             if goal.reached(explanation):
                 break
-            if rescue is not None and allowed == rescue.after and _best(explanation) < _NOTHING:
-                explanation = run.rescued(rescue, estimator, explanation, masks, ends, budget)
+            if rescue is not None and allowed == rescue.after and _best(explanation) < _LITTLE:
+                before, left = explanation, budget - len(masks) - len(ends)
+                for rest in goal.rounds(game.n, left, rescue.estimator.fewest(game.n)):
+                    explanation = run.rescued(rescue, estimator, before, masks, ends, rest, whole=rest == left)
+                    if goal.reached(explanation):
+                        break
                 rescue = None
                 break
     if len(explanation.fits) > 1 and run.measured.distinct > 0.8 * budget:
@@ -117,6 +121,8 @@ def explain(
         notes += (f"each feature was kept with probability {game.keep:g}: R² speaks for such ablations",)
     if goal:
         notes += (goal.outcome(explanation, run.measured.distinct, budget),)
+    if game.keep == 0.5 and _best(explanation) < _LITTLE and not goal.reached(explanation):
+        notes += _too_few(estimator, game.n, budget)
     if budget > run.measured.distinct == 1 << game.n:
         notes += (f"the budget of {budget} exceeds the 2^{game.n} = {1 << game.n} ablations there are",)
     return replace(
@@ -157,11 +163,19 @@ class _Run:
         return found
 
     def rescued(
-        self, rescue: Rescue, estimator: Estimator, before: Explanation, masks: Masks, ends: Masks, budget: int
+        self,
+        rescue: Rescue,
+        estimator: Estimator,
+        before: Explanation,
+        masks: Masks,
+        ends: Masks,
+        rest: int,
+        *,
+        whole: bool,
     ) -> Explanation:
-        """Spend the rest of the budget on the masks of another estimator, and keep its explanation if it is better."""
+        """Spend ``rest`` ablations on the masks of another estimator, and keep its explanation if it is better."""
         first = len(masks) + len(ends)
-        coded = rescue.estimator.design(self.game.n, budget - first, self.seed)
+        coded = rescue.estimator.design(self.game.n, rest, self.seed)
         both, _, _ = distinct_masks(np.concatenate([masks, coded]), np.zeros(len(masks) + len(coded)))
         found = self.explained(rescue.estimator, both, ends)
         # More ablations may be all that was missing. Coded masks are no fair test, so the first ones judge.
@@ -181,10 +195,12 @@ class _Run:
             if np.isnan(left):  # a constant output: nothing was looked for
                 fits.append(fit)
                 continue
+            spent = "the rest of the budget" if whole else "what followed"
             note = (
-                f"after {first} ablations no fit explained unseen ones (R² {_best(before):.2f}), so the rest of the "
-                f"budget went to the coded masks of {rescue.estimator.name}, which may find large sets without strong "
-                f"parts; R² then: {rescue.estimator.name} {left:.3f}, {estimator.name} on all of them {right:.3f}"
+                f"after {first} ablations no fit explained half of what varies over unseen ones (R² "
+                f"{_best(before):.2f}), so {spent} went to the coded masks of {rescue.estimator.name}, which may find "
+                f"large sets without strong parts; R² then: {rescue.estimator.name} {left:.3f}, {estimator.name} on "
+                f"all of them {right:.3f}"
             )
             better = coded_fit if left >= right else fit
             fits.append(replace(better, notes=(note, *better.notes)))
@@ -194,14 +210,29 @@ class _Run:
 
 def _left_out(fit: Fit, rescue: Rescue | None) -> Fit:
     """The fit of one output of several; with a note where it alone would have been worth a rescue."""
-    if rescue is None or not fit.faithfulness.r2 < _NOTHING:
+    if rescue is None or not fit.faithfulness.r2 < _LITTLE:
         return fit
     name = rescue.estimator.name
     note = (
-        f"no fit explained unseen ablations of this output (R² {fit.faithfulness.r2:.2f}); the coded masks of {name} "
-        f"were not tried, because other outputs of the same ablations were explained: method={name!r} tries them"
+        f"no fit explained half of what varies over unseen ablations of this output (R² {fit.faithfulness.r2:.2f}); "
+        f"the coded masks of {name} were not tried, because other outputs of the same ablations were explained: "
+        f"method={name!r} tries them"
     )
     return replace(fit, notes=(note, *fit.notes))
+
+
+def _too_few(estimator: Estimator, n: int, budget: int) -> tuple[str, ...]:
+    """A note on the budget from which another estimator would be turned to, where that is within reach."""
+    if estimator.rescue(n, budget) is not None:
+        return ()
+    for enough in (budget << times for times in range(1, 5)):
+        rescue = estimator.rescue(n, enough)
+        if rescue is not None:
+            return (
+                f"no fit explained half of what varies over unseen ablations; a budget of {enough} would allow "
+                f"the coded masks of {rescue.estimator.name}, which may find large sets without strong parts",
+            )
+    return ()
 
 
 def _best(explanation: Explanation) -> float:

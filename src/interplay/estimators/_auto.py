@@ -34,7 +34,7 @@ class Auto(Estimator):
     """Exact where all masks fit the budget, else what predicts unseen ablations best.
 
     The candidates are a lasso of single features, boosted trees (`ProxySPEX`), a Gaussian process (`GP`), and a blend
-    of them, whose errors have little in common. Where even the best explains next to nothing and enough of
+    of them, whose errors have little in common. Where even the best explains less than half and enough of
     the budget is left, `explain` spends it on the coded masks of `SPEX`.
 
     Parameters
@@ -103,11 +103,15 @@ class Auto(Estimator):
             if _error(recovery, values) <= enough:
                 chosen = replace(recovery, method=name)
                 break
+        tried[str(chosen.method)] = chosen  # a blend of one bears the name of that one, but was judged by fold
         compared = ", ".join(f"{name} {_reported(one, values):.3f}" for name, one in tried.items())
         note = f"auto chose {chosen.method} by R² on ablations the fits did not see: {compared}"
         if "gp" not in found:
             note += f" (no gp: {len(masks)} ablations are more than the {self.most} that Auto(most=...) allows it)"
-        return replace(chosen, notes=(note, *chosen.notes), alone=found["lasso"].unseen)
+        notes = (note, *chosen.notes)
+        if chosen.uncertainty is None:
+            notes += (f"{chosen.method} knows no intervals: method='gp' gives one for every value",)
+        return replace(chosen, notes=notes, alone=found["lasso"].unseen)
 
 
 def _reported(recovery: Recovery, values: Values) -> float:

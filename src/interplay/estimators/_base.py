@@ -86,7 +86,7 @@ class Estimator(ABC):
         return 1
 
     def rescue(self, n: int, budget: int) -> Rescue | None:  # noqa: ARG002
-        """Another estimator for the rest of the budget, where a part of it shows that this one explains nothing."""
+        """Another estimator for the rest of the budget, where a part of it shows that this one explains little."""
         return None
 
     @abstractmethod
@@ -103,7 +103,7 @@ class Estimator(ABC):
 
 @dataclass(frozen=True)
 class Rescue:
-    """``estimator``, to turn to where the fit of ``after`` ablations by ``probe`` explains next to nothing."""
+    """``estimator``, to turn to where the fit of ``after`` ablations by ``probe`` explains little."""
 
     after: int
     probe: Estimator

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import check_whole
+from interplay._errors import InputError, check_whole, is_between
 from interplay._faithfulness import folds, is_constant
 from interplay._game import Masks, Values
 from interplay._spectrum import Features, Spectrum
@@ -72,6 +72,8 @@ class GP(Estimator):
         for name in ("subset", "draws", "coefficients", "width", "dense"):
             check_whole(f"GP's {name}", getattr(self, name), 1)
         check_whole("GP's steps", self.steps, 0)
+        if self.effort != 0 and not is_between(self.effort, 0, np.inf):
+            raise InputError(f"GP's effort must be a number of operations from 0 up, not {self.effort!r}.")
 
     def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit hyper-parameters, solve, and read out the strongest coefficients."""
@@ -149,6 +151,7 @@ class GP(Estimator):
             order=order,
             width=self.width,
             most=self.coefficients,
+            device=self.device,
         )
         means = dict(zip(found.sets, (scale * found.means).tolist(), strict=True))
         means[()] += centre

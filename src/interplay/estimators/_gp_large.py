@@ -34,10 +34,19 @@ class Support:
 
 
 def fit_support(
-    masks: Masks, signs: Signs, values: Vector, hyper: Hyper, *, dense: int, order: int, width: int, most: int
+    masks: Masks,
+    signs: Signs,
+    values: Vector,
+    hyper: Hyper,
+    *,
+    dense: int,
+    order: int,
+    width: int,
+    most: int,
+    device: str | None = None,
 ) -> Support:
     """Fit the strongest sets to all ``masks`` (N, n), also given as ``signs``, and standardised ``values`` (N,)."""
-    first = Posterior.of(signs[:dense], values[:dense], [hyper])
+    first = Posterior.of(signs[:dense], values[:dense], [hyper], device)
     alphas, seen = first.alphas, signs[:dense]
     for _ in range(_ROUNDS):
         found = strongest(seen, [hyper], alphas, order=order, width=width, most=most)

@@ -142,8 +142,7 @@ class Evidence:
     """The negative log posterior density of hyper-parameters given values, up to a constant.
 
     The values' Gaussian marginal likelihood times a weak prior: log h_j follow Student's t of scale ``spread``
-    around their own mean, and the mean order of a set is about a half (most of the variance is of single features and
-    pairs), whatever n is.
+    around their own mean, and the mean order of a set, weighted by its prior variance, is about a half whatever n is.
 
     Attributes
     ----------
