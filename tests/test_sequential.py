@@ -95,7 +95,9 @@ def test_an_output_that_never_varies_holds_no_other_one_up() -> None:
     def game(masks: np.ndarray) -> np.ndarray:
         return np.column_stack([mostly_linear(masks), np.ones(len(masks))])
 
-    assert ip.explain(game, labels=30, budget=2000, until=0.9, method="lasso").used < 300
+    result = ip.explain(game, labels=30, budget=2000, until=0.9, method="lasso")
+    assert result.used < 300
+    assert any("an output that never varied has none" in note for note in result.game_notes)
 
 
 @pytest.mark.parametrize(

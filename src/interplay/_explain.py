@@ -331,7 +331,7 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float = 0.5
     complete = n < 60 and budget >= 1 << n
     if not complete and budget < FEWEST:
         raise InputError(
-            f"a budget of {budget} is too small to estimate anything for {n} features: allow at least "
+            f"a budget of {budget} is too small to estimate anything for {n} feature{'s' * (n > 1)}: allow at least "
             f"{min(FEWEST, 1 << min(n, 60))}."
         )
     masks = _draw(estimator, n, budget, seed, keep)

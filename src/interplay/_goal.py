@@ -72,6 +72,8 @@ class Goal:
         goals = [f"R² of at least {self.until:g}"] if self.until is not None else []
         goals += [f"R² known to ±{self.tolerance:g}"] if self.tolerance is not None else []
         words = " and ".join(goals)
+        if any(np.isnan(fit.faithfulness.r2) for fit in explanation.fits) and not _unseen(explanation):
+            words += " (an output that never varied has none and does not count)"
         if self.reached(explanation):
             return f"stopped after {used} of {budget} ablations, as soon as the goal was reached: {words}"
         if _unseen(explanation):
