@@ -131,6 +131,18 @@ def test_masks_at_another_rate_are_refused_before_they_are_paid_for():
         ip.design(40, 2000, method="spex", keep=0.7)
 
 
+@pytest.mark.parametrize("scale", [2.0**-130, 1e-12, 1e9, 2.0**200])
+def test_the_scale_of_the_values_changes_nothing_else(scale):
+    truth = sparse_game(60, 20, 4)
+    masks = SPEX().design(60, 2000, 0)
+    values = noisy(truth, masks, 1)
+    plain, scaled = (ip.fit(masks, factor * values, method="spex") for factor in (1.0, scale))
+    assert scaled.faithfulness.r2 == pytest.approx(plain.faithfulness.r2, abs=1e-6)
+    assert scaled.spectrum.coefficients.keys() == plain.spectrum.coefficients.keys()
+    fresh = np.random.default_rng(0).random((100, 60)) < 0.5
+    np.testing.assert_allclose(scaled.spectrum.predict(fresh) / scale, plain.spectrum.predict(fresh), atol=1e-6)
+
+
 def test_an_offset_far_above_the_effects_hides_none_of_them():
     truth = ip.Spectrum(40, {(): 1e9, (1,): 1.0, (3, 9, 27): -0.05, (5, 6): 0.02})
     masks = SPEX().design(40, 1500, 0)
@@ -207,7 +219,7 @@ def test_recovers_every_coefficient_of_a_noiseless_sparse_game(n, count, seed):
 
 
 @pytest.mark.parametrize("scale", [1e-60, 1e-30, 1e-12, 1e9, 1e60])
-def test_the_scale_of_the_values_changes_nothing(scale):
+def test_the_scale_of_few_values_changes_no_set(scale):
     truth = sparse_game(60, 20, 1)
     masks = SPEX().design(60, 900, 0)
     values = truth.predict(masks) + 0.1 * np.random.default_rng(0).normal(size=len(masks))

@@ -91,6 +91,7 @@ def explain(
     _check_options(budget, order, seed)
     goal = Goal(until, tolerance)
     rescue = estimator.rescue(game.n, budget) if game.keep == 0.5 else None
+    turned = False  # to the rescue
     stops = {*goal.rounds(game.n, budget, estimator.fewest(game.n))} | ({rescue.after} if rescue is not None else set())
     with _opened(store, always=len(stops) > 1) as opened, _watched(progress) as watch:
         ablate = partial(measure, game, store=opened, executor=executor, progress=watch)
@@ -107,21 +108,17 @@ def explain(
             if goal.reached(explanation):
                 break
             if rescue is not None and allowed == rescue.after and _best(explanation) < _LITTLE:
-                before, left = explanation, budget - len(masks) - len(ends)
-                for rest in goal.rounds(game.n, left, rescue.estimator.fewest(game.n)):
-                    explanation = run.rescued(rescue, estimator, before, masks, ends, rest, whole=rest == left)
-                    if goal.reached(explanation):
-                        break
-                rescue = None
+                explanation = run.rescued(rescue, estimator, explanation, masks, ends, budget, goal)
+                turned = True
                 break
-    if len(explanation.fits) > 1 and run.measured.distinct > 0.8 * budget:
+    if not turned and len(explanation.fits) > 1 and run.measured.distinct > 0.8 * budget:
         explanation = replace(explanation, fits=tuple(_left_out(fit, rescue) for fit in explanation.fits))
     notes = game.notes + run.measured.notes
     if game.keep != 0.5 and len(masks) < 1 << min(game.n, 60):
         notes += (f"each feature was kept with probability {game.keep:g}: R² speaks for such ablations",)
     if goal:
         notes += (goal.outcome(explanation, run.measured.distinct, budget),)
-    if game.keep == 0.5 and _best(explanation) < _LITTLE and not goal.reached(explanation):
+    if rescue is None and game.keep == 0.5 and _best(explanation) < _LITTLE and not goal.reached(explanation):
         notes += _too_few(estimator, game.n, budget)
     if budget > run.measured.distinct == 1 << game.n:
         notes += (f"the budget of {budget} exceeds the 2^{game.n} = {1 << game.n} ablations there are",)
@@ -169,43 +166,54 @@ class _Run:
         before: Explanation,
         masks: Masks,
         ends: Masks,
-        rest: int,
-        *,
-        whole: bool,
+        budget: int,
+        goal: Goal,
     ) -> Explanation:
-        """Spend ``rest`` ablations on the masks of another estimator, and keep its explanation if it is better."""
+        """Spend the rest of the budget, in rounds up to the ``goal``, on the masks of another estimator.
+
+        Of its explanation and that by the first one the better is kept, output by output.
+        """
         first = len(masks) + len(ends)
-        coded = rescue.estimator.design(self.game.n, rest, self.seed)
-        both, _, _ = distinct_masks(np.concatenate([masks, coded]), np.zeros(len(masks) + len(coded)))
-        found = self.explained(rescue.estimator, both, ends)
-        # More ablations may be all that was missing. Coded masks are no fair test, so the first ones judge.
-        again = explain_measured(
-            np.concatenate([ends, both]),
-            len(ends),
-            self.measured,
-            estimator,
-            self.game,
-            order=self.order,
-            seed=self.seed,
-            judges=len(masks),
-        )
-        fits = []
-        for coded_fit, fit in zip(found.fits, again.fits, strict=True):
-            left, right = coded_fit.faithfulness.r2, fit.faithfulness.r2
-            if np.isnan(left):  # a constant output: nothing was looked for
-                fits.append(fit)
-                continue
-            spent = "the rest of the budget" if whole else "what followed"
-            note = (
+        for rest in goal.rounds(self.game.n, budget - first, rescue.estimator.fewest(self.game.n)):
+            coded = rescue.estimator.design(self.game.n, rest, self.seed)
+            both, _, _ = distinct_masks(np.concatenate([masks, coded]), np.zeros(len(masks) + len(coded)))
+            found = self.explained(rescue.estimator, both, ends)
+            # More ablations may be all that was missing. Coded masks are no fair test, so the first ones judge.
+            again = explain_measured(
+                np.concatenate([ends, both]),
+                len(ends),
+                self.measured,
+                estimator,
+                self.game,
+                order=self.order,
+                seed=self.seed,
+                judges=len(masks),
+            )
+            spent = "the rest of the budget" if first + rest == budget else "what followed"
+            why = (
                 f"after {first} ablations no fit explained half of what varies over unseen ones (R² "
                 f"{_best(before):.2f}), so {spent} went to the coded masks of {rescue.estimator.name}, which may find "
-                f"large sets without strong parts; R² then: {rescue.estimator.name} {left:.3f}, {estimator.name} on "
-                f"all of them {right:.3f}"
+                "large sets without strong parts"
             )
-            better = coded_fit if left >= right else fit
-            fits.append(replace(better, notes=(note, *better.notes)))
-        self.curve[-1] = Point.of(self.measured.distinct, fits)
-        return replace(found, fits=tuple(fits))
+            fits = tuple(
+                _better(coded_fit, fit, rescue.estimator.name, estimator.name, why)
+                for coded_fit, fit in zip(found.fits, again.fits, strict=True)
+            )
+            self.curve[-1] = Point.of(self.measured.distinct, fits)
+            explanation = replace(found, fits=fits)
+            if goal.reached(explanation):
+                break
+        return explanation
+
+
+def _better(coded: Fit, fit: Fit, coded_name: str, name: str, why: str) -> Fit:
+    """The better of an output's fits by coded masks and by the first estimator; with a note that says ``why``."""
+    left, right = coded.faithfulness.r2, fit.faithfulness.r2
+    if np.isnan(left):  # a constant output: nothing was looked for
+        return fit
+    better = coded if left >= right else fit
+    note = f"{why}; R² then: {coded_name} {left:.3f}, {name} on all of them {right:.3f}"
+    return replace(better, notes=(note, *better.notes))
 
 
 def _left_out(fit: Fit, rescue: Rescue | None) -> Fit:
@@ -223,8 +231,6 @@ def _left_out(fit: Fit, rescue: Rescue | None) -> Fit:
 
 def _too_few(estimator: Estimator, n: int, budget: int) -> tuple[str, ...]:
     """A note on the budget from which another estimator would be turned to, where that is within reach."""
-    if estimator.rescue(n, budget) is not None:
-        return ()
     for enough in (budget << times for times in range(1, 5)):
         rescue = estimator.rescue(n, enough)
         if rescue is not None:

@@ -183,16 +183,13 @@ class Residual:
         n, delays = self.bins.design.n, self.bins.signs.shape[1]
         single = self.bins.signs[:n]
         weighted, total = np.zeros((2, len(bases), n), dtype=np.float32)
-        unit = np.sqrt(max(float(self.energy.mean()), 1e-300))  # scores know no scale, single precision does
-        folded = (self.folded / unit).astype(np.float32)
-        energies = (self.energy / unit**2).astype(np.float32)
-        floor = np.float32(max(self.floor / unit**2, 1e-12))
+        floor = np.float32(max(self.floor, 1e-30))  # where nothing is left at all, nothing is clear
         for c in range(self.bins.design.groups):
-            energy = energies[:, c]
+            energy = self.energy[:, c].astype(np.float32)
             for place in np.unique(index[c]):
                 rows = np.flatnonzero(index[c] == place)
                 places = place ^ self.bins.index[c, :n]
-                shares = signs[rows] @ (folded[places, c] * single * np.float32(1 / delays)).T
+                shares = signs[rows] @ (self._compact[places, c] * single * np.float32(1 / delays)).T
                 precision = shares * shares  # and in place from here on: passes over memory are what this costs
                 np.subtract(energy[places], precision, out=precision)
                 np.maximum(precision, 0.0, out=precision)
