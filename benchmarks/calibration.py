@@ -15,7 +15,7 @@ import numpy as np
 
 import games
 import interplay as ip
-from interplay._indices import compute_index
+from interplay._spectrum.indices import compute_index
 
 WITHIN = 1.6448536  # standard deviations on either side of 90% of a Gaussian
 WHAT = (("fourier", 5, (20, 100)), ("fbii", 2, (20, 100)), ("sv", 1, (10, None)), ("bv", 1, (10, None)))

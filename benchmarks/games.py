@@ -88,7 +88,7 @@ def read(path: Path, *, seed: int = 0, most: int = 10_000) -> Recorded:
 
 
 def words(text: str, reference: str, **options: object) -> ip.Game:
-    from interplay._demo import demo_model
+    from interplay import demo_model
 
     return ip.lenses.text(ip.models.Encoder.load(demo_model()).similarity(reference), text, **options)
 
@@ -97,7 +97,7 @@ def heads(first: str, second: str) -> ip.Game:
     """The 72 attention heads of MiniLM, zeroed before the output projection; the cosine of two sentences."""
     import torch
 
-    from interplay._demo import demo_model
+    from interplay import demo_model
 
     encoder = ip.models.Encoder.load(demo_model())
     config = encoder.model.config

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 import interplay as ip
-from interplay._demo import PAIRS, demo_model
-from interplay._faithfulness import r_squared
+from interplay import demo_model
+from interplay._demo import PAIRS
 from interplay.ablate import measure
+from interplay.estimators._validation import r_squared
 from interplay.report import show
 
 

@@ -26,7 +26,7 @@ import torch
 
 import interplay as ip
 from interplay._units import sentence_spans
-from interplay.models import _likelihood
+from interplay.models._causal import likelihood as _likelihood
 
 PAGES = sorted((Path(__file__).parent.parent / "docs").glob("*.md"))
 TEMPLATE = "Context: {context}\n\nQuery: {query}"

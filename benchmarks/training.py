@@ -27,7 +27,8 @@ from scipy.stats import spearmanr
 
 import interplay as ip
 from interplay.ablate import measure
-from interplay.report import influences, worst_examples
+from interplay.actions import worst_examples
+from interplay.report import influences
 
 RATES = (0.3, 0.5, 0.7, 0.9)
 
@@ -77,7 +78,7 @@ def cancer_trees(keep: float) -> ip.Game:
 def minilm_logistic(keep: float) -> ip.Game:
     from sklearn.linear_model import LogisticRegression
 
-    from interplay._demo import demo_model
+    from interplay import demo_model
     from sentences import labelled
 
     texts, y = labelled()

@@ -18,8 +18,9 @@ import time
 import numpy as np
 
 import interplay as ip
-from interplay.ablate import measure, processes
-from interplay.lenses._training import training
+from interplay.ablate import measure
+from interplay.executors import processes
+from interplay.lenses._training.training import training
 
 
 class Spend:

@@ -1,23 +1,18 @@
 """Find which combinations of inputs, training examples or components drive a model's output, from few ablations."""
 
-from interplay import estimators, lenses, models
-from interplay._errors import (
-    AblationError,
-    InputError,
-    InterplayError,
-    Interrupted,
-    MissingExtraError,
-    StoreError,
-)
-from interplay._explain import design, explain, fit
-from interplay._explanation import Explanation, load
-from interplay._faithfulness import Faithfulness
-from interplay._game import Game
-from interplay._indices import INDICES
-from interplay._interactions import Interactions
-from interplay._layout import GridLayout, ImageLayout, TableLayout, TextLayout
-from interplay._spectrum import Spectrum
-from interplay.ablate import Progress, Store
+from interplay import actions, estimators, executors, lenses, models, report
+from interplay._demo import demo_model
+from interplay._errors import AblationError, InputError, InterplayError, MissingExtraError, StoreError
+from interplay._explain.explain import design, explain, fit
+from interplay._explain.explanation import Explanation, Fit, Point, load
+from interplay._explain.faithfulness import Faithfulness
+from interplay._game.game import Game, Partial
+from interplay._game.layout import Gallery, GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
+from interplay._spectrum.indices import INDICES
+from interplay._spectrum.interactions import Interactions
+from interplay._spectrum.spectrum import Spectrum
+from interplay._spectrum.uncertainty import Uncertainty
+from interplay.ablate import Interrupted, Progress, Store
 
 __version__ = "0.1.0.dev0"
 
@@ -26,6 +21,8 @@ __all__ = [
     "AblationError",
     "Explanation",
     "Faithfulness",
+    "Fit",
+    "Gallery",
     "Game",
     "GridLayout",
     "ImageLayout",
@@ -34,17 +31,25 @@ __all__ = [
     "InterplayError",
     "Interrupted",
     "MissingExtraError",
+    "Partial",
+    "Point",
     "Progress",
     "Spectrum",
     "Store",
     "StoreError",
     "TableLayout",
     "TextLayout",
+    "TrainingLayout",
+    "Uncertainty",
+    "actions",
+    "demo_model",
     "design",
     "estimators",
+    "executors",
     "explain",
     "fit",
     "lenses",
     "load",
     "models",
+    "report",
 ]

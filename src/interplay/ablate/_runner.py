@@ -12,10 +12,12 @@ from itertools import chain, repeat
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import AblationError, InputError, InterplayError, Interrupted, StoreError
-from interplay._game import Game, Masks, Partial, Values, as_array, check_masks, check_values
+from interplay._errors import AblationError, InputError, InterplayError, StoreError
+from interplay._game.game import Game, Partial
+from interplay._game.masks import Masks, Values, as_array, check_masks, check_values
+from interplay.ablate._interrupted import Interrupted
+from interplay.ablate._sending import Sent, sent
 from interplay.ablate._store import Shelf, Store
-from interplay.ablate._workers import Sent, sent
 
 _FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3

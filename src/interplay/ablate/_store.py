@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError, StoreError
-from interplay._game import Game, Masks, Values
+from interplay._game.game import Game
+from interplay._game.masks import Masks, Values
 
 _APPLICATION = 0x1B7E_4F1A  # marks the file as ours; an unmarked, non-empty database is somebody else's
 _FORMAT = 1

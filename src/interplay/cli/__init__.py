@@ -8,7 +8,8 @@ import sys
 from cyclopts import App
 
 from interplay import __version__
-from interplay._errors import InterplayError, Interrupted
+from interplay._errors import InterplayError
+from interplay.ablate import Interrupted
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
 from interplay.cli._shared import say

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._indices import canonical_index
+from interplay._spectrum.indices import canonical_index
 from interplay.cli._shared import (
     Budget,
     Device,
@@ -60,10 +60,8 @@ def heads(
 ) -> None:
     """Explain a model's behaviour by its attention heads or other parts, alone and together."""
     from interplay.estimators import get_estimator
-    from interplay.lenses import Select, components, metrics
-    from interplay.lenses._selection import KINDS
-    from interplay.models import Encoder
-    from interplay.models._network import load_network
+    from interplay.lenses import KINDS, Select, components, metrics
+    from interplay.models import Encoder, load_network
 
     index = canonical_index(index)
     get_estimator(method)

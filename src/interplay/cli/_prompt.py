@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._indices import canonical_index
+from interplay._spectrum.indices import canonical_index
 from interplay.cli._shared import (
     Budget,
     Device,
@@ -136,8 +136,8 @@ def _cost(
     scorer: Scorer, content: str | Mapping[str, str], template: str | None, region: list[str] | None
 ) -> Callable[[int], str] | None:
     """What so many ablations cost on a server, where each may be several calls; None for a model here."""
-    from interplay.lenses._regions import compose
-    from interplay.models._server_scoring import ServerScorer
+    from interplay.lenses import compose
+    from interplay.models import ServerScorer
 
     if not isinstance(scorer, ServerScorer):
         return None

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._explanation import Explanation
-from interplay._layout import GridLayout
+from interplay._explain.explanation import Explanation
+from interplay._game.layout import GridLayout
 
 if TYPE_CHECKING:
-    from interplay._game import Game
+    from interplay._game.game import Game
 
 Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
 Index = Annotated[str, Parameter(help="Interaction index: fbii, fsii, sii, stii, k-sii, bii, mobius, fourier, sv, bv.")]
@@ -49,9 +49,9 @@ def run(
     **options: Any,
 ) -> None:
     """Explain a game and print it; ``cost`` says in words what so many ablations will cost."""
-    from interplay._explain import explain
+    from interplay._explain.explain import explain
     from interplay.ablate import Store
-    from interplay.report._announce import announced
+    from interplay.cli._announce import announced
 
     check_run(budget, top, store, no_store, save)
     path = ":memory:" if no_store else str(store or _default_store())

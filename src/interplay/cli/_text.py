@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._explanation import load
-from interplay._indices import canonical_index
+from interplay._explain.explanation import load
+from interplay._spectrum.indices import canonical_index
 from interplay.cli._shared import (
     Budget,
     Device,

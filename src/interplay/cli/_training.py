@@ -8,19 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._indices import canonical_index
-from interplay.cli._shared import (
-    Budget,
-    Json,
-    Method,
-    NoStore,
-    Order,
-    Save,
-    Seed,
-    StorePath,
-    Top,
-    run,
-)
+from interplay._spectrum.indices import canonical_index
+from interplay.cli._shared import Budget, Json, Method, NoStore, Order, Save, Seed, StorePath, Top, run
 
 
 def training(
@@ -54,10 +43,10 @@ def training(
     json_: Json = False,
 ) -> None:
     """Find which training examples act together: help, harm, repeat or need one another."""
-    from interplay.ablate import processes
+    from interplay.cli.csv_table import csv_training
+    from interplay.cli.digits import digits_training
     from interplay.estimators import get_estimator
-    from interplay.lenses._training_csv import csv_training
-    from interplay.lenses._training_digits import digits_training
+    from interplay.executors import processes
 
     index = canonical_index(index)
     get_estimator(method)

@@ -5,23 +5,27 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from interplay._errors import InputError, unknown
-from interplay.estimators._base import Estimator, Recovery, Rescue, all_masks, biased_design, uniform_design
+from interplay._checks import unknown
+from interplay._errors import InputError
+from interplay.estimators._base import Estimator, Recovery, Rescue
+from interplay.estimators._design import all_masks, biased_design, uniform_design
+from interplay.estimators._lasso.first_order import first_order_r2
+from interplay.estimators._validation import choose, folds, is_constant, r_squared
 
 if TYPE_CHECKING:
     from interplay.estimators._auto import Auto
     from interplay.estimators._exact import Exact
-    from interplay.estimators._gp import GP
-    from interplay.estimators._lasso import Lasso
-    from interplay.estimators._proxyspex import ProxySPEX
+    from interplay.estimators._gp.gp import GP
+    from interplay.estimators._lasso.lasso import Lasso
+    from interplay.estimators._proxyspex.proxyspex import ProxySPEX
     from interplay.estimators.spex import SPEX
 
 _METHODS = {
     "auto": ("_auto", "Auto"),
     "exact": ("_exact", "Exact"),
-    "gp": ("_gp", "GP"),
-    "lasso": ("_lasso", "Lasso"),
-    "proxyspex": ("_proxyspex", "ProxySPEX"),
+    "gp": ("_gp.gp", "GP"),
+    "lasso": ("_lasso.lasso", "Lasso"),
+    "proxyspex": ("_proxyspex.proxyspex", "ProxySPEX"),
     "spex": ("spex", "SPEX"),
 }
 
@@ -41,7 +45,12 @@ __all__ = [
     "Rescue",
     "all_masks",
     "biased_design",
+    "choose",
+    "first_order_r2",
+    "folds",
     "get_estimator",
+    "is_constant",
+    "r_squared",
     "uniform_design",
 ]
 

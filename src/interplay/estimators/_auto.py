@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
-from interplay._faithfulness import folds, is_constant, r_squared
-from interplay._game import Masks, Values
-from interplay._spectrum import Spectrum
+from interplay._game.masks import Masks, Values
+from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._exact import _MOST_FEATURES, Exact
-from interplay.estimators._gp import GP
-from interplay.estimators._lasso import Lasso
-from interplay.estimators._proxyspex import ProxySPEX
-from interplay.estimators._wide import LARGE, Wide
+from interplay.estimators._gp.gp import GP
+from interplay.estimators._lasso.lasso import Lasso
+from interplay.estimators._lasso.wide import LARGE, Wide
+from interplay.estimators._proxyspex.proxyspex import ProxySPEX
+from interplay.estimators._validation import folds, is_constant, r_squared
 from interplay.estimators.spex import SPEX
 
 _WIDE = 8  # features per ablation, beyond which there is no hope of interactions, and trees take minutes

@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from interplay._errors import InputError
-from interplay._game import Masks, Values
-from interplay._spectrum import Spectrum, walsh_hadamard
-from interplay.estimators._base import Estimator, Recovery, all_masks
+from interplay._game.masks import Masks, Values
+from interplay._spectrum.characters import walsh_hadamard
+from interplay._spectrum.spectrum import Spectrum
+from interplay.estimators._base import Estimator, Recovery
+from interplay.estimators._design import all_masks
 
 _MOST_FEATURES = 20  # 2^20 coefficients: 200 MB as a dictionary
 

@@ -1,21 +1,25 @@
 """What can be ablated: each lens turns something of the user's into a `Game`."""
 
-from interplay._layout import Gallery
-from interplay.lenses import _metrics as metrics
-from interplay.lenses._components import components, heads
-from interplay.lenses._image import image
-from interplay.lenses._selection import Select
-from interplay.lenses._sklearn_training import sklearn_training
-from interplay.lenses._tabular import tabular
-from interplay.lenses._text import text
-from interplay.lenses._torch_training import torch_training
-from interplay.lenses._training import training
-from interplay.lenses._training_groups import groups_of, near_duplicates
+from interplay._game.layout import Gallery
+from interplay.lenses._components import metrics
+from interplay.lenses._components.components import components, heads
+from interplay.lenses._components.select import KINDS, Select
+from interplay.lenses._features.image import image
+from interplay.lenses._features.regions import compose
+from interplay.lenses._features.tabular import tabular
+from interplay.lenses._features.text import text
+from interplay.lenses._training.groups import groups_of, near_duplicates
+from interplay.lenses._training.sklearn import SklearnScore, sklearn_training
+from interplay.lenses._training.torch import torch_training
+from interplay.lenses._training.training import training
 
 __all__ = [
+    "KINDS",
     "Gallery",
     "Select",
+    "SklearnScore",
     "components",
+    "compose",
     "groups_of",
     "heads",
     "image",

@@ -1,9 +1,11 @@
 """What scores an input: each model makes scorers, functions from texts to floats."""
 
-from interplay.models._causal import CausalLM
+from interplay.models._causal.causal import CausalLM
 from interplay.models._encoder import Encoder
+from interplay.models._network import Network, load_network
 from interplay.models._scorer import Scorer, TextScorer
-from interplay.models._server import Server
-from interplay.models._server_limits import Spent
+from interplay.models._server.connection import Spent
+from interplay.models._server.scoring import ServerScorer
+from interplay.models._server.server import Server
 
-__all__ = ["CausalLM", "Encoder", "Scorer", "Server", "Spent", "TextScorer"]
+__all__ = ["CausalLM", "Encoder", "Network", "Scorer", "Server", "ServerScorer", "Spent", "TextScorer", "load_network"]

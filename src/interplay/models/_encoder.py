@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from interplay._errors import InputError, unknown
-from interplay._game import Values
-from interplay.models._hub import find_model, load_placed, load_pretrained, model_identity, require_torch
+from interplay._checks import unknown
+from interplay._errors import InputError
+from interplay._game.masks import Values
+from interplay._networks.hub import find_model, load_placed, load_pretrained, model_identity, require_torch
 from interplay.models._scorer import Scorer
 
 

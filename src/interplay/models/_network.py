@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from interplay._networks.hub import find_model, load_placed, load_pretrained, require_torch
 from interplay.models._encoder import Encoder
-from interplay.models._hub import find_model, load_placed, load_pretrained, require_torch
 
 SPEAKS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForSeq2SeqLM")
 """How the names of architectures with a language-modelling head end."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from interplay._game import Values
+from interplay._game.masks import Values
 
 TextScorer: TypeAlias = Callable[[Sequence[str]], Values]
 """Any function from N texts to N floats, or to (N, T) floats."""

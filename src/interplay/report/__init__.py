@@ -1,8 +1,8 @@
-"""How an explanation is shown."""
+"""How an explanation is shown, and what is read out of it."""
 
-from interplay.report._grid import EnergyShares, energy_shares
-from interplay.report._influences import Influences, Pair, TrainingSummary, influences, training_summary, worst_examples
-from interplay.report._terminal import show
+from interplay._findings.grid import EnergyShares, energy_shares
+from interplay._findings.influences import Influences, Pair, TrainingSummary, influences, training_summary
+from interplay.report._terminal.terminal import show
 
 __all__ = [
     "EnergyShares",
@@ -13,5 +13,4 @@ __all__ = [
     "influences",
     "show",
     "training_summary",
-    "worst_examples",
 ]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._spectrum import walsh_hadamard
+from interplay._spectrum.characters import walsh_hadamard
 from interplay.estimators.spex._design import Design
 
 Sets: TypeAlias = npt.NDArray[np.intp]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._spectrum import Features, walsh_hadamard
+from interplay._spectrum.characters import Features, walsh_hadamard
 from interplay.estimators.spex._bins import Bins, Grid, Residual, Sets
 from interplay.estimators.spex._design import Design
 from interplay.estimators.spex._galois import Bits, Elements

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._game import Masks
+from interplay._game.masks import Masks
 from interplay.estimators.spex._bch import Code
 from interplay.estimators.spex._galois import Bits
 

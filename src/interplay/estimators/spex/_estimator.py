@@ -10,12 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import InputError, check_whole, is_between
-from interplay._faithfulness import choose, folds
-from interplay._game import Masks, Values
-from interplay._spectrum import Features, Spectrum, walsh_hadamard
-from interplay.estimators._base import Estimator, Recovery, all_masks
+from interplay._checks import check_whole, is_between
+from interplay._errors import InputError
+from interplay._game.masks import Masks, Values
+from interplay._spectrum.characters import Features, walsh_hadamard
+from interplay._spectrum.spectrum import Spectrum
+from interplay.estimators._base import Estimator, Recovery
+from interplay.estimators._design import all_masks
 from interplay.estimators._exact import Exact
+from interplay.estimators._validation import choose, folds
 from interplay.estimators.spex._bins import Bins, Grid, Residual
 from interplay.estimators.spex._decode import NEAR, Decoder, Support, neighbours, pad, peel
 from interplay.estimators.spex._design import (

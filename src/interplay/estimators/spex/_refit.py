@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interplay._game import Masks, Values
-from interplay._spectrum import Features, characters, signs_of
-from interplay.estimators._lasso import solve_normal_equations
+from interplay._game.masks import Masks, Values
+from interplay._spectrum.characters import Features, characters, signs_of
+from interplay.estimators._lasso.lasso import solve_normal_equations
 
 _LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 7.0)
 """Penalties, in standard errors of one coefficient."""

@@ -1,0 +1,322 @@
+"""What an explanation found, how far to trust it, and what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interplay._checks import check_whole, unknown
+from interplay._errors import InputError
+from interplay._explain.faithfulness import Faithfulness
+from interplay._game.layout import Layout, layout_from_dict
+from interplay._spectrum.characters import Features
+from interplay._spectrum.indices import canonical_index, compute_index
+from interplay._spectrum.interactions import Interactions
+from interplay._spectrum.spectrum import Spectrum
+from interplay._spectrum.uncertainty import Uncertainty
+
+FORMAT = 1
+"""Version of the saved file; raised when an older reader could no longer read it."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What an estimator recovered for one output.
+
+    ``order`` is the largest set it looked for; ``notes`` are what its reader should know; ``evidence`` says of sets
+    how they were found, and ``uncertainty`` how far coefficients can be trusted, where the estimator can say.
+    """
+
+    spectrum: Spectrum
+    faithfulness: Faithfulness
+    order: int
+    method: str
+    notes: tuple[str, ...] = ()
+    evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    uncertainty: Uncertainty | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts, read back by `from_dict`."""
+        return {
+            "spectrum": self.spectrum.to_dict(),
+            "faithfulness": self.faithfulness.to_dict(),
+            "order": self.order,
+            "method": self.method,
+            "notes": list(self.notes),
+            "evidence": [[list(key), dict(facts)] for key, facts in self.evidence.items()],
+            "uncertainty": None if self.uncertainty is None else self.uncertainty.to_list(self.spectrum),
+        }
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> Fit:
+        """The fit that `to_dict` wrote."""
+        spectrum, doubt = Spectrum.from_dict(parts["spectrum"]), parts["uncertainty"]
+        return cls(
+            spectrum,
+            Faithfulness.from_dict(parts["faithfulness"]),
+            int(parts["order"]),
+            str(parts["method"]),
+            tuple(parts["notes"]),
+            {tuple(key): facts for key, facts in parts["evidence"]},
+            None if doubt is None else Uncertainty.from_list(doubt, spectrum),
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """One round of a sequential measurement: R² and its interval after so many ablations, one of each per output."""
+
+    ablations: int
+    r2: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, ablations: int, fits: Sequence[Fit]) -> Point:
+        """The point that ``fits`` make after ``ablations``."""
+        found = [fit.faithfulness for fit in fits]
+        return cls(ablations, *(tuple(getattr(one, name) for one in found) for name in ("r2", "low", "high")))
+
+    def to_list(self) -> list[Any]:
+        """JSON-able parts; NaN is written as null."""
+        parts = (self.r2, self.low, self.high)
+        return [self.ablations, *([None if np.isnan(x) else x for x in part] for part in parts)]
+
+    @classmethod
+    def from_list(cls, parts: Sequence[Any]) -> Point:
+        """The point that `to_list` wrote."""
+        return cls(int(parts[0]), *(tuple(np.nan if x is None else float(x) for x in part) for part in parts[1:]))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The interactions that explain a game, their faithfulness on unseen ablations, and their cost.
+
+    Attributes
+    ----------
+    labels
+        One name per feature.
+    fits
+        One `Fit` per output.
+    outputs
+        Names of the outputs, where the game has several.
+    budget, used, from_store
+        Ablations allowed, ablations used, and how many of those were read from the store instead of measured.
+    seconds
+        Wall-clock time of the measurement.
+    seed
+        The seed of every random choice.
+    full, empty
+        The game's own values with everything kept and everything ablated, one per output, where measured.
+    game_notes
+        Notes of the game and the run, before those of the fit.
+    layout
+        Where the features lie in what the user gave.
+    keep
+        The probability with which each feature was kept in the ablations.
+    curve
+        R² after each round of measurement: one point, or several where a goal was set.
+    """
+
+    labels: tuple[str, ...]
+    fits: tuple[Fit, ...]
+    outputs: tuple[str, ...] | None = None
+    budget: int = 0
+    used: int = 0
+    from_store: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+    full: tuple[float, ...] | None = None
+    empty: tuple[float, ...] | None = None
+    game_notes: tuple[str, ...] = ()
+    layout: Layout | None = field(default=None, repr=False)
+    keep: float = 0.5
+    curve: tuple[Point, ...] = field(default=(), repr=False)
+
+    @property
+    def n(self) -> int:
+        """The number of features."""
+        return len(self.labels)
+
+    @property
+    def fit(self) -> Fit:
+        """The only output's fit; with several outputs an error that names them."""
+        if len(self.fits) > 1:
+            names = ", ".join(repr(name) for name in (self.outputs or range(len(self.fits))))
+            raise InputError(f"this explanation has {len(self.fits)} outputs: choose one with for_output({names}).")
+        return self.fits[0]
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """The recovered Walsh-Fourier spectrum."""
+        return self.fit.spectrum
+
+    @property
+    def faithfulness(self) -> Faithfulness:
+        """R² on ablations that the fit did not see, its interval, and how it was measured."""
+        return self.fit.faithfulness
+
+    @property
+    def method(self) -> str:
+        """The estimator that made it."""
+        return self.fit.method
+
+    @property
+    def order(self) -> int:
+        """The largest set the estimator looked for."""
+        return self.fit.order
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided automatically and why, and every warning."""
+        return self.game_notes + self.fit.notes
+
+    def for_output(self, output: str | int) -> Explanation:
+        """The explanation of one output, by name or position."""
+        names = self.outputs or ()
+        if isinstance(output, str):
+            if output not in names:
+                raise unknown("output", output, names or [str(i) for i in range(len(self.fits))])
+            position = names.index(output)
+        else:
+            position = int(output)
+            if not -len(self.fits) <= position < len(self.fits):
+                raise InputError(f"there is no output {output}: there are {len(self.fits)}, counted from 0.")
+            position %= len(self.fits)
+        return replace(
+            self,
+            fits=(self.fits[position],),
+            outputs=(names[position],) if names else None,
+            full=None if self.full is None else (self.full[position],),
+            empty=None if self.empty is None else (self.empty[position],),
+            curve=tuple(
+                Point(point.ablations, *(part[position : position + 1] for part in (point.r2, point.low, point.high)))
+                for point in self.curve
+            ),
+        )
+
+    def interactions(self, index: str = "fbii", order: int | None = None, top: int | None = None) -> Interactions:
+        """An interaction index of every set of at most ``order`` features.
+
+        Parameters
+        ----------
+        index
+            "fourier", "mobius", "sv", "bv", "sii", "bii", "k-sii", "stii", "fsii" or "fbii" (`interplay.INDICES`).
+        order
+            The largest set, and the order of the index where it has one; the estimator's order when left out.
+        top
+            Keep only so many, the strongest.
+
+        Raises
+        ------
+        InputError
+            For an unknown index, an order below 1, or one that needs too many subsets of the spectrum.
+        """
+        name = canonical_index(index)
+        highest = self.order if order is None else order
+        check_whole("order", highest, 1)
+        if top is not None:
+            check_whole("top", top, 0)
+        highest = 1 if name in ("sv", "bv") else min(highest, self.n)
+        values, baseline = compute_index(self.spectrum, name, highest)
+        doubt = self.fit.uncertainty
+        deviations = None if doubt is None else doubt.of(name, highest)
+        found = Interactions(name, highest, values, labels=self.labels, baseline=baseline, deviations=deviations)
+        return found if top is None else found.top(top)
+
+    def __repr__(self) -> str:
+        cost = f"{self.used} ablations" + (f" ({self.from_store} from the store)" if self.from_store else "")
+        if len(self.fits) > 1:
+            return f"Explanation({self.n} features, {len(self.fits)} outputs, {cost})"
+        strongest = self.interactions(top=3).named()
+        words = "; ".join(f"{' + '.join(names)} {value:+.3g}" for names, value in strongest)
+        return f"Explanation({self.n} features, {self.method}, {cost}, {self.faithfulness}: {words or 'no effect'})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts, read back by `from_dict`."""
+        return {
+            "interplay": FORMAT,
+            "labels": list(self.labels),
+            "outputs": None if self.outputs is None else list(self.outputs),
+            "fits": [fit.to_dict() for fit in self.fits],
+            **{name: getattr(self, name) for name in ("budget", "used", "from_store", "seconds", "seed")},
+            **{name: None if getattr(self, name) is None else list(getattr(self, name)) for name in ("full", "empty")},
+            "notes": list(self.game_notes),
+            "keep": self.keep,
+            "layout": None if self.layout is None else self.layout.to_dict(),
+            "curve": [point.to_list() for point in self.curve],
+        }
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> Explanation:
+        """The explanation that `to_dict` wrote; an error for a later format or anything else."""
+        version = parts.get("interplay") if isinstance(parts, Mapping) else None
+        if isinstance(version, bool) or not isinstance(version, int):
+            raise InputError("this is not a saved explanation: it lacks the field 'interplay'.")
+        if version > FORMAT:
+            raise InputError(
+                f"this explanation was saved in format {version}, but this version of interplay reads up to {FORMAT}: "
+                "upgrade interplay to open it."
+            )
+        try:
+            read = cls(
+                labels=tuple(parts["labels"]),
+                outputs=_tuple(parts["outputs"]),
+                fits=tuple(Fit.from_dict(fit) for fit in parts["fits"]),
+                **{name: parts[name] for name in ("budget", "used", "from_store", "seconds", "seed")},
+                full=_tuple(parts["full"]),
+                empty=_tuple(parts["empty"]),
+                game_notes=tuple(parts["notes"]),
+                keep=float(parts.get("keep", 0.5)),
+                layout=layout_from_dict(parts["layout"]),
+                curve=tuple(Point.from_list(point) for point in parts["curve"]),
+            )
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"this saved explanation is damaged: {error!r} while reading it.") from error
+        if not read.fits or any(fit.spectrum.n != read.n for fit in read.fits):
+            raise InputError(
+                f"this saved explanation is damaged: its {read.n} labels belong to spectra of "
+                f"{sorted({fit.spectrum.n for fit in read.fits}) or 'no'} features."
+            )
+        return read
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to ``path`` as JSON; the file is replaced only when it is complete."""
+        target = Path(path).expanduser()
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise InputError(f"cannot write {target}: {error.strerror or error}.") from error
+
+
+def load(path: str | os.PathLike[str]) -> Explanation:
+    """The explanation that `Explanation.save` wrote to ``path``.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, is not a saved explanation, or was saved by a later version.
+    """
+    try:
+        parts = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not a saved explanation: it is not JSON ({error}).") from error
+    try:
+        return Explanation.from_dict(parts)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _tuple(items: Sequence[Any] | None) -> tuple[Any, ...] | None:
+    return None if items is None else tuple(items)

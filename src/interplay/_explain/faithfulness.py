@@ -1,0 +1,87 @@
+"""How well a spectrum predicts ablations that its fit never saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from interplay._game.masks import Values
+from interplay.estimators import is_constant
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """R² on unseen ablations, with an interval, beside the first-order R² of the same ablations.
+
+    Attributes
+    ----------
+    r2
+        1 - (squared error) / (squared deviation from the mean); 1 is perfect, 0 is no better than a constant,
+        NaN where the game is constant and R² is undefined.
+    low, high
+        An interval of confidence ``level`` for ``r2``, from the spread of the squared errors over ablations.
+    first_order
+        The R² that a lasso of the single features, no interactions, reaches on the same unseen ablations.
+    how
+        How the ablations were kept unseen, in words.
+    masks
+        On how many ablations it was measured.
+    """
+
+    r2: float
+    low: float
+    high: float
+    first_order: float | None
+    how: str
+    masks: int
+    level: float = LEVEL
+
+    def __str__(self) -> str:
+        if np.isnan(self.r2):
+            return f"R² undefined ({self.how})"
+        gain = "" if self.first_order is None else f"; first order alone {self.first_order:.3f}"
+        return f"R² {self.r2:.3f} [{self.low:.3f}, {self.high:.3f}]{gain} ({self.how})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts: NaN is written as null."""
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in parts.items()}
+
+    @classmethod
+    def from_dict(cls, parts: dict[str, Any]) -> Faithfulness:
+        """The faithfulness that `to_dict` wrote."""
+        numbers = {name: np.nan if parts[name] is None else float(parts[name]) for name in ("r2", "low", "high")}
+        return cls(**{**parts, **numbers})
+
+
+def measure_faithfulness(
+    truth: Values, unseen: Values, *, how: str, first_order: float | None, level: float = LEVEL
+) -> Faithfulness:
+    """R² of the ``unseen`` predictions (N,) of ``truth`` (N,), with an interval.
+
+    The interval is the delta method on log(1 - R²), the log of a ratio of two means over ablations, with
+    Student's t for few ablations: it never leaves (-inf, 1). It reflects which ablations were drawn for
+    scoring, not the randomness of the fit itself.
+    """
+    from scipy.stats import t as student
+
+    count = len(truth)
+    if is_constant(truth):
+        nan = float("nan")
+        how = "every ablation gave the same value, so there is no variance to explain"
+        return Faithfulness(nan, nan, nan, None, how, count, level)
+    error = (truth - unseen) ** 2
+    spread = (truth - truth.mean()) ** 2
+    ratio = float(error.mean() / spread.mean())
+    if ratio <= 0:
+        return Faithfulness(1.0, 1.0, 1.0, first_order, how, count, level)
+    influence = error / error.mean() - spread / spread.mean()
+    if count < 3:  # no spread can be estimated
+        return Faithfulness(1 - ratio, float("nan"), float("nan"), first_order, how, count, level)
+    reach = float(student.ppf(0.5 + level / 2, count - 1) * influence.std(ddof=1) / np.sqrt(count))
+    low, high = 1 - ratio * np.exp(reach), 1 - ratio * np.exp(-reach)
+    return Faithfulness(1 - ratio, float(low), float(high), first_order, how, count, level)

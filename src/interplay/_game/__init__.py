@@ -1,0 +1,1 @@
+"""What every part agrees on: masks, values, games, and where features lie."""

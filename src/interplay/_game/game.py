@@ -1,0 +1,182 @@
+"""A game: labelled features that can be kept or ablated, and the output that results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from interplay._errors import AblationError, InputError
+from interplay._game.identity import Identity, digest
+from interplay._game.layout import Layout
+from interplay._game.masks import Masks, Values, averaged, check_masks, check_values
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What a game may return for a batch in which some ablations failed.
+
+    ``values`` (K,) or (K, T) are those of the masks that did not fail, in their order; ``failures`` says by row of
+    the batch why the others did.
+    """
+
+    values: Any
+    failures: Mapping[int, str]
+
+
+def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
+    """One name per feature, from names or from how many there are."""
+    if isinstance(labels, str):
+        raise InputError(f"labels must be a list of names or a number of features, not the text {labels!r}.")
+    if isinstance(labels, (int, np.integer)) and not isinstance(labels, bool):
+        names = tuple(f"x{i}" for i in range(int(labels)))
+    else:
+        try:
+            names = tuple(str(label) for label in labels)  # type: ignore[union-attr]
+        except TypeError:
+            raise InputError(f"labels must be names or a number of features, not {labels!r}.") from None
+    if not names:
+        raise InputError("a game needs at least one feature, but there are 0 labels.")
+    return names
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Game:
+    """Labelled features that can be kept or ablated, and the function that measures each ablation.
+
+    >>> import numpy as np, interplay as ip
+    >>> game = ip.Game(lambda masks: 2.0 * (masks[:, 0] & masks[:, 1]), labels=["never", "fails", "."])
+    >>> game(np.array([[True, True, False], [True, False, True]]))
+    array([2., 0.])
+
+    Parameters
+    ----------
+    value
+        Takes boolean masks (N, n), True = kept, and returns N floats, or (N, T) for T outputs of one ablation.
+    labels
+        One name per feature, or their number.
+    outputs
+        Names of the T outputs, where there are several.
+    name
+        The game's identity in a store. Change it whenever the game would return other values.
+    identity
+        What a lens knows of the game's identity: JSON-able parts from which `fingerprint` is made, or a
+        function that returns them or None (called only when a store needs it). ``name`` goes before it.
+    layout
+        Where the features lie in what the user gave, for reports.
+    batch_size
+        Masks per call of ``value``: also the most that a killed run loses.
+    notes
+        What a reader of the result should know about how the game was made.
+    keep
+        The probability with which a design keeps each feature. The game and its spectrum are the same whatever it
+        is; only which ablations are measured, and for which the faithfulness speaks, depends on it.
+    repeats
+        How often ``value`` measures each output, for games that are noisy: with R repeats it returns (N, T * R),
+        the repeats of an output side by side. They are stored one by one, averaged for the fit, and their spread is
+        reported as noise.
+    failures
+        The share of ablations that may fail (``value`` returns a `Partial`) before a run stops; those that failed
+        are recorded, left out of the fit, and reported.
+    """
+
+    value: Callable[[Masks], Any] = field(repr=False)
+    labels: tuple[str, ...]
+    outputs: tuple[str, ...] | None
+    name: str | None
+    identity: Identity = field(repr=False)
+    layout: Layout | None = field(repr=False)
+    batch_size: int = field(repr=False)
+    notes: tuple[str, ...] = field(repr=False)
+    keep: float = field(repr=False)
+    repeats: int = field(repr=False)
+    failures: float = field(repr=False)
+
+    def __init__(
+        self,
+        value: Callable[[Masks], Any],
+        labels: Sequence[str] | int,
+        *,
+        outputs: Sequence[str] | None = None,
+        name: str | None = None,
+        identity: Identity = None,
+        layout: Layout | None = None,
+        batch_size: int = 64,
+        notes: Sequence[str] = (),
+        keep: float = 0.5,
+        repeats: int = 1,
+        failures: float = 0.0,
+    ) -> None:
+        if not callable(value):
+            raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, not {batch_size}.")
+        if name is not None and not name.strip():
+            raise InputError("a game's name is empty: give it one that no other game has.")
+        if not 0 < keep < 1:
+            raise InputError(f"keep must lie strictly between 0 and 1, not {keep}: it is a probability of keeping.")
+        if repeats < 1:
+            raise InputError(f"repeats must be at least 1, not {repeats}.")
+        if not 0 <= failures < 1:
+            raise InputError(f"failures must be a share from 0 up to 1, not {failures}.")
+        for attribute, given in {
+            "value": value,
+            "labels": check_labels(labels),
+            "outputs": None if outputs is None else tuple(str(output) for output in outputs),
+            "name": name,
+            "identity": identity,
+            "layout": layout,
+            "batch_size": int(batch_size),
+            "notes": tuple(notes),
+            "keep": float(keep),
+            "repeats": int(repeats),
+            "failures": float(failures),
+        }.items():
+            object.__setattr__(self, attribute, given)
+
+    @property
+    def n(self) -> int:
+        """The number of features."""
+        return len(self.labels)
+
+    def __call__(self, masks: object) -> Values:
+        """Measure ``masks`` (N, n); every value is checked to be a finite real number, repeats are averaged.
+
+        Raises
+        ------
+        InputError
+            Masks of another width or dtype.
+        AblationError
+            Values of another length, complex, text, NaN or infinite; an ablation that failed.
+        """
+        checked = check_masks(masks, self.n)
+        values = self.value(checked)
+        if isinstance(values, Partial):
+            if values.failures:
+                row, reason = next(iter(values.failures.items()))
+                raise AblationError(f"{len(values.failures)} of {len(checked)} ablations failed, row {row}: {reason}")
+            values = values.values
+        return averaged(check_values(values, checked), self.repeats)
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """What identifies this game in a store; None where only the user can name it."""
+        if self.name is not None:
+            return digest(name=self.name)
+        parts = self.identity() if callable(self.identity) else self.identity
+        return None if parts is None else digest(**parts)
+
+    def named(self, name: str) -> Game:
+        """The same game under a name of the user's choosing, which identifies it in a store."""
+        return self._with(name=name)
+
+    def relabelled(self, labels: Sequence[str]) -> Game:
+        """The same game with other names for its features."""
+        return self._with(labels=labels)
+
+    def _with(self, **changes: Any) -> Game:
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Game(**{**parts, **changes})

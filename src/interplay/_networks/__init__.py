@@ -1,0 +1,1 @@
+"""The PyTorch machinery that models and lenses share."""

@@ -1,0 +1,1 @@
+"""The sparse Walsh-Fourier polynomial, and every index read out of it."""

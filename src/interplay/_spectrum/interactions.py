@@ -1,0 +1,219 @@
+"""The values of one interaction index, ranked, in the user's words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor, log10
+from statistics import NormalDist
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interplay._errors import InputError, MissingExtraError
+from interplay._spectrum.characters import Features
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import shapiq
+
+
+def distinct_labels(labels: Sequence[str], width: int = 40) -> tuple[str, ...]:
+    """Labels as a reader can tell them apart: white space folded, long ones cut, repeated ones numbered ("the#2")."""
+    short = []
+    for label in labels:
+        flat = " ".join(label.split()) or repr(label)
+        short.append(flat if len(flat) <= width else flat[: width - 1].rstrip() + "…")
+    repeated = {label for label, count in Counter(short).items() if count > 1}
+    seen: Counter[str] = Counter()
+    distinct = []
+    for label in short:
+        seen[label] += 1
+        distinct.append(f"{label}#{seen[label]}" if label in repeated else label)
+    return tuple(distinct)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions(Mapping[Features, float]):
+    """A mapping from ascending tuples of feature ids to the values of one index, strongest first.
+
+    Sets that do not occur have the value 0; the empty set's value is ``baseline``, not an item. ``deviations`` are
+    posterior standard deviations, where the estimator gives them.
+
+    >>> import interplay as ip
+    >>> found = ip.Interactions("fbii", 2, {(1,): 0.5, (0, 1): -2.0}, labels=["never", "fails"], baseline=0.1)
+    >>> found
+    Interactions fbii, order <= 2, 2 of 2:
+        -2  never + fails
+      +0.5  fails
+    >>> found[0, 1], list(found)
+    (-2.0, [(0, 1), (1,)])
+    """
+
+    index: str
+    order: int
+    values_: Mapping[Features, float]
+    labels: tuple[str, ...]
+    baseline: float
+    deviations: Mapping[Features, float] | None
+
+    def __init__(
+        self,
+        index: str,
+        order: int,
+        values: Mapping[Features, float],
+        *,
+        labels: Sequence[str],
+        baseline: float,
+        deviations: Mapping[Features, float] | None = None,
+    ) -> None:
+        ranked = sorted(values.items(), key=lambda item: (-abs(item[1]), len(item[0]), item[0]))
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "values_", MappingProxyType(dict(ranked)))
+        object.__setattr__(self, "labels", tuple(labels))
+        object.__setattr__(self, "baseline", float(baseline))
+        kept = None if deviations is None else {key: deviations[key] for key in self.values_ if key in deviations}
+        object.__setattr__(self, "deviations", None if kept is None else MappingProxyType(kept))
+
+    def __getitem__(self, features: Features) -> float:
+        return self.values_[features]
+
+    def __iter__(self) -> Iterator[Features]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        deviations = None if self.deviations is None else dict(self.deviations)
+        return (_rebuild, (self.index, self.order, dict(self.values_), self.labels, self.baseline, deviations))
+
+    def __repr__(self) -> str:
+        shown = self.top(10)
+        head = f"Interactions {self.index}, order <= {self.order}, {len(shown)} of {len(self)}:"
+        rows = [(shown.format(key), " + ".join(words)) for key, (words, _) in zip(shown, shown.named(), strict=True)]
+        width = max((len(value) for value, _ in rows), default=0)
+        return "\n".join([head, *(f"  {value:>{width}}  {words}" for value, words in rows)])
+
+    def top(self, k: int) -> Interactions:
+        """The k strongest."""
+        if k < 0:
+            raise InputError(f"top needs k >= 0, not {k}.")
+        return self.only(dict(list(self.values_.items())[:k]))
+
+    def of_order(self, low: int, high: int | None = None) -> Interactions:
+        """Only the sets of ``low`` to ``high`` features (``high`` is ``low`` when left out)."""
+        last = low if high is None else high
+        return self.only({key: value for key, value in self.values_.items() if low <= len(key) <= last})
+
+    def only(self, kept: Mapping[Features, float]) -> Interactions:
+        """Only the sets in ``kept``, with the values there."""
+        return Interactions(
+            self.index, self.order, kept, labels=self.labels, baseline=self.baseline, deviations=self.deviations
+        )
+
+    def interval(self, features: Features, level: float = 0.9) -> tuple[float, float] | None:
+        """The credible interval of a value, None where the estimator does not say how far it can be trusted.
+
+        Normal around the value, ``level`` of the probability inside.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"level must be a probability between 0 and 1, not {level!r}.")
+        if self.deviations is None or features not in self.deviations:
+            return None
+        reach = NormalDist().inv_cdf(0.5 + level / 2) * self.deviations[features]
+        return self.values_[features] - reach, self.values_[features] + reach
+
+    def format(self, features: Features) -> str:
+        """A value as a reader sees it: "+0.31 ± 0.04", half of the 90% interval, where there is one, else "+0.3125"."""
+        value = self.values_[features]
+        interval = self.interval(features)
+        if interval is None:
+            return f"{value:+.4g}"
+        reach = interval[1] - value
+        if reach < 1e-9 * abs(value):
+            return f"{value:+.4g}"
+        digits = max(0, 1 - floor(log10(reach)))  # two digits of the uncertainty, and the value to the same place
+        return f"{value:+.{digits}f} ± {reach:.{digits}f}"
+
+    def named(self) -> list[tuple[tuple[str, ...], float]]:
+        """``[(labels of the set, value), ...]``, strongest first; repeated labels are numbered."""
+        names = distinct_labels(self.labels)
+        return [(tuple(names[i] for i in key), value) for key, value in self.values_.items()]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas table with the columns ``features`` (ids), ``labels``, ``order`` and ``value``.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError.of("pandas", "frame") from error
+        return pd.DataFrame(
+            {
+                "features": list(self.values_),
+                "labels": [words for words, _ in self.named()],
+                "order": [len(key) for key in self.values_],
+                "value": list(self.values_.values()),
+            }
+            | (
+                {}
+                if self.deviations is None
+                else {"deviation": [self.deviations.get(key, np.nan) for key in self.values_]}
+            )
+        )
+
+    def to_shapiq(self) -> shapiq.InteractionValues:
+        """The same values as shapiq's ``InteractionValues``, for its plots and tools.
+
+        Raises
+        ------
+        MissingExtraError
+            Without shapiq.
+        """
+        try:
+            import shapiq
+        except ImportError as error:
+            raise MissingExtraError("this needs shapiq, which is not installed: pip install shapiq") from error
+        keys = [(), *self.values_]
+        return shapiq.InteractionValues(
+            values=np.array([self.baseline, *self.values_.values()]),
+            index=_SHAPIQ_NAMES.get(self.index, self.index),
+            min_order=0,
+            max_order=self.order,
+            n_players=len(self.labels),
+            interaction_lookup={key: position for position, key in enumerate(keys)},
+            baseline_value=self.baseline,
+            estimated=True,
+        )
+
+
+_SHAPIQ_NAMES = {
+    "mobius": "Moebius",
+    "sv": "SV",
+    "bv": "BV",
+    "sii": "SII",
+    "bii": "BII",
+    "k-sii": "k-SII",
+    "stii": "STII",
+    "fsii": "FSII",
+    "fbii": "FBII",
+}
+
+
+def _rebuild(
+    index: str,
+    order: int,
+    values: Mapping[Features, float],
+    labels: Sequence[str],
+    baseline: float,
+    deviations: Mapping[Features, float] | None,
+) -> Interactions:
+    return Interactions(index, order, values, labels=labels, baseline=baseline, deviations=deviations)

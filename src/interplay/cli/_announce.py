@@ -1,0 +1,49 @@
+"""On standard error: what a measurement will cost, before most of it is spent, then one progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+from interplay.ablate import Progress, format_seconds, progress_bar
+
+
+@contextlib.contextmanager
+def announced(cost: Callable[[int], str] | None = None) -> Iterator[Callable[[Progress], None]]:
+    """Yield a function for ``progress=`` that says calls and time once they are known, then draws a bar.
+
+    Where an ablation is not one call, ``cost`` says in words what so many of them take.
+    """
+    with contextlib.ExitStack() as stack:
+        announcer = _Announcer(stack, cost)
+        yield announcer
+
+
+class _Announcer:
+    def __init__(self, stack: contextlib.ExitStack, cost: Callable[[int], str] | None) -> None:
+        self.stack, self.cost = stack, cost
+        self.told_calls = self.told_time = False
+        self.bar: Callable[[Progress], None] | None = None
+
+    def __call__(self, state: Progress) -> None:
+        if not self.told_calls:
+            self.told_calls = True
+            stored = f" ({state.from_store} more are in the store)" if state.from_store else ""
+            left = state.total - state.from_store
+            _say(
+                f"calls      {left} to the model{stored}"
+                if self.cost is None
+                else f"cost       {self.cost(left)}{stored}"
+            )
+        elif not self.told_time and state.eta is not None:
+            # The first, small batch has been timed; its values count, nothing was spent for the estimate alone.
+            self.told_time = True
+            _say(f"time       about {format_seconds(state.seconds + state.eta)}")
+            self.bar = self.stack.enter_context(progress_bar(None))
+        if self.bar is not None:
+            self.bar(state)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""The Walsh-kernel Gaussian process."""

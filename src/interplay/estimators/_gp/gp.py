@@ -1,0 +1,246 @@
+"""A Gaussian process whose kernel is a prior over sparse, hierarchical Walsh-Fourier spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._checks import check_whole, is_between
+from interplay._errors import InputError
+from interplay._game.masks import Masks, Values
+from interplay._spectrum.characters import Features
+from interplay._spectrum.spectrum import Spectrum
+from interplay._spectrum.uncertainty import Uncertainty
+from interplay.estimators._base import Estimator, Recovery
+from interplay.estimators._gp.beam import strongest
+from interplay.estimators._gp.hmc import sample
+from interplay.estimators._gp.hyper import Hyper, Signs, Vector
+from interplay.estimators._gp.kernel import Evidence, maximise
+from interplay.estimators._gp.large import fit_support
+from interplay.estimators._gp.posterior import Posterior, characters_of
+from interplay.estimators._gp.prior import prior_variances
+from interplay.estimators._lasso.lasso import Lasso
+from interplay.estimators._validation import folds, is_constant
+
+_SMALL = 600  # ablations up to which the evidence is cheap
+_FEWEST = 30  # proposals; a shorter chain has not left the neighbourhood of its start and gains nothing
+_PURE = 0.98  # a share of the blend above which the other part is not worth its coefficients
+_DOUBT = 2e10  # multiplications spent on standard deviations
+_TWICE = 500  # ablations up to which two fifths are refitted without, to see how far leave-one-out flatters; else one
+_FRESH = 2000  # fresh masks on which the kept coefficients are compared with the whole posterior mean
+
+
+@dataclass(frozen=True)
+class GP(Estimator):
+    """The Walsh-kernel Gaussian process: few ablations, every order, and an error bar on everything.
+
+    Parameters
+    ----------
+    subset
+        The hyper-parameters are fitted to at most so many ablations; the final solve uses all.
+    steps
+        L-BFGS steps.
+    effort
+        Floating-point operations spent on drawing plausible hyper-parameters: about 1e11 a few seconds on one core.
+    draws
+        At most so many draws are averaged.
+    coefficients
+        At most so many are kept.
+    width
+        Of the beam search.
+    dense
+        Up to so many ablations are solved exactly, in memory that grows with their square (5,000: 1 GiB); beyond,
+        the strongest coefficients of that many are fitted to all.
+    device
+        "cuda" or "cpu" solves with PyTorch there, in double precision; None with NumPy.
+    blind
+        Take the leave-one-out error for what it says, without refits that check it.
+    """
+
+    name: ClassVar[str] = "gp"
+    subset: int = 2000
+    steps: int = 40
+    effort: float = 6e10
+    draws: int = 16
+    coefficients: int = 3000
+    width: int = 400
+    dense: int = 5000
+    device: str | None = None
+    blind: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("subset", "draws", "coefficients", "width", "dense"):
+            check_whole(f"GP's {name}", getattr(self, name), 1)
+        check_whole("GP's steps", self.steps, 0)
+        if self.effort != 0 and not is_between(self.effort, 0, np.inf):
+            raise InputError(f"GP's effort must be a number of operations from 0 up, not {self.effort!r}.")
+
+    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
+        """Fit hyper-parameters, solve, and read out the strongest coefficients."""
+        n = masks.shape[1]
+        centre, scale = float(values.mean()), float(values.std())
+        if is_constant(values):
+            return Recovery(Spectrum(n, {(): centre}), np.full(len(values), centre), "constant values", order=1)
+        signs = np.where(masks, -1.0, 1.0)
+        target = (values - centre) / scale
+        hypers, how = self.hypers(signs, target, seed)
+        if len(values) > self.dense:
+            return self._fit_large(masks, signs, values, hypers[0], order=order, seed=seed)
+        posterior = Posterior.of(signs, target, hypers, self.device)
+        found = strongest(signs, hypers, posterior.alphas, order=order, width=self.width, most=self.coefficients)
+        constant = sum(
+            prior_variances(h, [()])[0] * a.sum() for h, a in zip(posterior.hypers, posterior.alphas, strict=True)
+        )
+        kept: dict[Features, float] = {(): float(constant) / len(hypers), **found}
+        sets = list(kept)
+        rows = characters_of(masks, sets)
+        unseen = centre + scale * posterior.left_out_of(rows, sets)
+        spectrum = Spectrum(n, {key: scale * value + (0.0 if key else centre) for key, value in kept.items()})
+        captured = self._captured(posterior, spectrum, centre, scale, seed)
+        notes: tuple[str, ...] = (
+            f"the {len(found)} coefficients kept carry {captured:.1%} of the variance of the posterior mean",
+        )
+        flatters = self._flattery(masks, values, float(((unseen - values) ** 2).mean()), len(hypers), order, seed)
+        return self._blended(
+            masks,
+            values,
+            Recovery(
+                spectrum,
+                unseen=unseen,
+                how=f"leave-one-out on {len(values)} ablations, {how}, corrected by refits to 4 in 5",
+                flatters=flatters,
+                order=min(order, n),
+                notes=notes,
+                uncertainty=self._uncertainty(posterior, rows, sets, n, scale),
+            ),
+            seed,
+        )
+
+    def _flattery(self, masks: Masks, values: Values, claimed: float, draws: int, order: int, seed: int) -> float:
+        """By how much the ``claimed`` mean squared error, leave-one-out, is too small.
+
+        The hyper-parameters saw the value that is left out. Where the most probable ones stand alone, the error on a
+        fifth of the ablations that everything was blind to is what counts. Averaged over draws leave-one-out flatters
+        far less, and refits without draws are worse than the fit: there it is the geometric mean of both.
+        """
+        if self.blind:
+            return 1.0
+        fold = folds(len(values), seed)
+        refit = replace(self, effort=0.0, blind=True)
+        errors = []
+        for part in range(2 if len(values) <= _TWICE else 1):
+            out = fold == part
+            if is_constant(values[~out]):
+                return 1.0
+            found = refit.fit(masks[~out], values[~out], order=order, seed=seed)
+            errors.append((found.spectrum.predict(masks[out]) - values[out]) ** 2)
+        ratio = float(np.concatenate(errors).mean()) / max(claimed, 1e-300)
+        return max(1.0, float(np.sqrt(ratio)) if draws > 1 else ratio)
+
+    def _fit_large(
+        self, masks: Masks, signs: Signs, values: Values, hyper: Hyper, *, order: int, seed: int
+    ) -> Recovery:
+        n = masks.shape[1]
+        centre, scale = float(values.mean()), float(values.std())
+        found = fit_support(
+            masks,
+            signs,
+            (values - centre) / scale,
+            hyper,
+            dense=self.dense,
+            order=order,
+            width=self.width,
+            most=self.coefficients,
+            device=self.device,
+        )
+        means = dict(zip(found.sets, (scale * found.means).tolist(), strict=True))
+        means[()] += centre
+        deviations = dict(zip(found.sets, (scale * found.deviations).tolist(), strict=True))
+        recovery = Recovery(
+            Spectrum(n, means),
+            unseen=centre + scale * found.left_out,
+            how=f"leave-one-out on {len(values)} ablations, hyper-parameters and sets fixed",
+            order=min(order, n),
+            notes=(
+                f"hyper-parameters from {self.subset} of {len(values)} ablations; the {len(found.sets) - 1} strongest "
+                "sets fitted to all",
+            ),
+            uncertainty=Uncertainty(n, deviations),
+        )
+        return self._blended(masks, values, recovery, seed)
+
+    def _blended(self, masks: Masks, values: Values, recovery: Recovery, seed: int) -> Recovery:
+        """The recovery, or its blend with a lasso where that predicts unseen ablations better."""
+        (linear,) = Lasso().fit_outputs(masks, values[:, None], order=1, seed=seed)  # memory stays bounded
+        if recovery.unseen is None or linear.unseen is None:
+            return recovery
+        judged = slice(None) if linear.rows is None else linear.rows
+        share, unseen = _blend(values[judged], recovery.unseen[judged], linear.unseen, seed)
+        recovery = replace(recovery, rows=linear.rows)
+        if share == 1:
+            return replace(recovery, unseen=unseen)
+        note = f"blended with {1 - share:.0%} of a lasso of the single features, by held-out error"
+        spectrum = recovery.spectrum * share + linear.spectrum * (1 - share)
+        return replace(recovery, spectrum=spectrum, unseen=unseen, notes=(*recovery.notes, note))
+
+    def hypers(self, signs: Signs, target: Vector, seed: int) -> tuple[list[Hyper], str]:
+        """Plausible hyper-parameters of standardised values, and how they were found, in words."""
+        count, n = signs.shape
+        rng = np.random.default_rng([seed, 0x6A])
+        mixed = rng.permutation(count)
+        chosen = np.sort(mixed[: self.subset])
+        evidence = Evidence(signs[chosen], target[chosen], self.device)
+        if len(chosen) <= _SMALL:
+            best = maximise(evidence, steps=self.steps)
+        else:  # most of the way on few ablations, where a step is cheap
+            few = np.sort(mixed[:_SMALL])
+            best = maximise(Evidence(signs[few], target[few], self.device), steps=self.steps)
+            best = maximise(evidence, start=best, steps=self.steps // 4)
+        flops = len(chosen) ** 3 + 4.0 * len(chosen) ** 2 * n + 2e6
+        proposals = min(150, int(self.effort / flops / 8))
+        if proposals < _FEWEST:
+            return [Hyper.unpacked(best, n)], "hyper-parameters fixed"
+        drawn = sample(evidence, best, proposals=proposals, rng=rng)
+        spaced = np.linspace(0, len(drawn) - 1, min(self.draws, len(drawn))).round().astype(int)
+        hypers = [Hyper.unpacked(drawn[k], n) for k in np.unique(spaced)]
+        return hypers, f"averaged over {len(hypers)} draws of the hyper-parameters"
+
+    def _uncertainty(
+        self, posterior: Posterior, rows: npt.NDArray[np.int8], sets: list[Features], n: int, scale: float
+    ) -> Uncertainty:
+        """Standard deviations of the strongest sets, widened where leave-one-out errors exceed what was expected."""
+        most = max(300, int(_DOUBT / len(posterior.hypers) / len(posterior.values) ** 2))
+        sure = slice(0, most)
+        widened = scale * max(1.0, posterior.surprise())
+        deviations = widened * posterior.deviations(rows[sure], sets[sure])
+        return Uncertainty(n, dict(zip(sets[sure], deviations.tolist(), strict=True)))
+
+    def _captured(self, posterior: Posterior, spectrum: Spectrum, centre: float, scale: float, seed: int) -> float:
+        """The share of the posterior mean's variance that the kept coefficients carry, on fresh masks."""
+        n = spectrum.n
+        masks = np.random.default_rng([seed, 0xF5]).random((_FRESH, n)) < 0.5
+        full = centre + scale * posterior.predict(np.where(masks, -1.0, 1.0))
+        rest = full - spectrum.predict(masks)
+        return 1.0 - float(rest.var() / full.var()) if full.var() > 0 else 1.0
+
+
+def _blend(values: Values, first: Values, second: Values, seed: int) -> tuple[float, Values]:
+    """The share of ``first`` in the blend of two unseen predictions (N,) with the least squared error; that blend.
+
+    Each fold of the ablations is predicted with the share that the others choose, so that the blend stays unseen.
+    """
+    away, rest = first - second, values - second
+    fold = folds(len(values), seed)
+    parts = int(fold.max()) + 1
+    sums = np.array([[away[fold == k] @ rest[fold == k], away[fold == k] @ away[fold == k]] for k in range(parts)])
+    whole = sums.sum(axis=0)
+
+    def share(top: float, bottom: float) -> float:
+        found = float(np.clip(top / bottom, 0.0, 1.0)) if bottom > 0 else 1.0
+        return 1.0 if found > _PURE else found
+
+    shares = np.array([share(*(whole - part)) for part in sums])
+    return share(*whole), second + shares[fold] * away

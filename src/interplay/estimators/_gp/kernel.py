@@ -1,0 +1,244 @@
+"""The Walsh product kernel, and the evidence of its hyper-parameters with an analytic gradient.
+
+With signs ``z = 1 - 2m`` in {+1, -1}, the kernel
+
+    k(m, m') = a exp(sum_j h_j z_j z'_j - sum_j h_j),    h_j = atanh(w_j) > 0,
+
+is a prior over games under which the Walsh-Fourier coefficients are independent and ``Var F(S) = c prod_{j in S} w_j``
+with ``c = a prod_j 1/(1 + w_j)``: sparse in features, decaying in order, every order allowed. Expanding
+``exp(h zz') = cosh h (1 + w zz')`` gives the one from the other.
+
+Features come in an order, and neighbours (words side by side) interact more often than strangers. So k is multiplied
+by ``1 + sum_d b_d sum_i w_i w_{i+d} z_i z_{i+d} z'_i z'_{i+d}`` over distances d of 1 to 3: a set that holds neighbours
+gains prior variance, by factors b_d that the evidence finds and that fall to nothing where order means nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from interplay._errors import InterplayError
+from interplay.estimators._gp.hyper import Hyper, Signs, Vector, gradient_of
+
+# The prior of the hyper-parameters, for standardised values. Each line: the centre and the standard deviation.
+_SCALE_PRIOR = (np.log(0.6), 1.0)  # log a
+_NOISE_PRIOR = (np.log(0.1), 2.0)  # log noise variance
+_DEGREE_PRIOR = (np.log(0.5), 0.4)  # log of the mean order of a set drawn in proportion to its prior variance
+_LOCAL_PRIOR = (np.log(0.5), 1.5)  # log b_d
+_DISTANCES = 3  # between features that count as neighbours
+_LIGHT = 400  # ablations beyond which gradients, not values, are summed in single precision
+_FREEDOM = 3.0  # of Student's t for log h_j around their mean: most features alike, a few far off
+_BOUNDS = ((-17.0, 0.8), (-7.0, 7.0), (-14.0, 3.5), (-7.0, 7.0))  # of log h_j, log a, log noise, log b_d
+
+
+def kernel(left: Signs, right: Signs, hyper: Hyper) -> Signs:
+    """k between signs (A, n) and (B, n), shape (A, B)."""
+    return product_kernel(left, right, hyper) * nearness(left, right, hyper)
+
+
+def product_kernel(left: Signs, right: Signs, hyper: Hyper) -> Signs:
+    """The kernel without what neighbours add."""
+    h = np.exp(hyper.log_h)
+    out = (left * h) @ right.T
+    out -= h.sum() - hyper.log_scale
+    return np.exp(out, out=out)
+
+
+def nearness(left: Signs, right: Signs, hyper: Hyper) -> Signs:
+    """What neighbours multiply the kernel by: the matrix (A, B), or the number 1 (as an array) without them."""
+    out = np.ones(())
+    w = hyper.w
+    for d, b in hyper.local:
+        out = out + (neighbours(left, d) * (b * w[:-d] * w[d:])) @ neighbours(right, d).T
+    return out
+
+
+def neighbours(signs: Signs, d: int) -> Signs:
+    """The products z_i z_{i+d} of signs (N, n), shape (N, n - d)."""
+    return np.asarray(signs[:, :-d] * signs[:, d:])
+
+
+def inverse_covariance(signs: Signs, hyper: Hyper, device: str | None = None) -> Signs:
+    """The inverse (N, N) of the covariance of noisy values at ``signs`` (N, n); by PyTorch on a ``device``."""
+    if device is not None:
+        from interplay.estimators._gp.kernel_torch import torch_inverse_covariance
+
+        return torch_inverse_covariance(signs, hyper, device)
+    covariance = kernel(signs, signs, hyper)
+    covariance.flat[:: len(signs) + 1] += hyper.noise
+    # The transposed view of a symmetric C-ordered matrix is the matrix in Fortran order: LAPACK works in place.
+    lower, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
+    if failed:
+        raise InterplayError(
+            f"the covariance of {len(signs)} ablations is numerically singular at noise {hyper.noise:.1e}: "
+            "this is a fault of interplay; fit with method='lasso' and report it."
+        )
+    inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
+    # dpotrf has cleared the other triangle, so the sum with the transpose counts only the diagonal twice.
+    symmetric: Signs = inverse + inverse.T
+    symmetric.flat[:: len(symmetric) + 1] *= 0.5
+    return symmetric
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The negative log posterior density of hyper-parameters given values, up to a constant.
+
+    The values' Gaussian marginal likelihood times a weak prior: log h_j follow Student's t of scale ``spread``
+    around their own mean, and the mean order of a set, weighted by its prior variance, is about a half whatever n is.
+
+    Attributes
+    ----------
+    signs
+        (N, n), +1 where ablated.
+    values
+        (N,), standardised.
+    device
+        Where PyTorch does the linear algebra; None for NumPy.
+    """
+
+    signs: Signs
+    values: Vector
+    device: str | None = None
+
+    @property
+    def n(self) -> int:
+        """The number of features."""
+        return int(self.signs.shape[1])
+
+    def start(self) -> Vector:
+        """Where a search starts: all features alike, (n + 2 + D,)."""
+        log_h = np.full(self.n, np.log(min(0.5, 1.5 / self.n)))
+        local = np.full(min(_DISTANCES, self.n - 1), _LOCAL_PRIOR[0])
+        return np.concatenate([log_h, [_SCALE_PRIOR[0], _NOISE_PRIOR[0]], local])
+
+    def __call__(self, theta: Vector, spread: float = 1.0) -> tuple[float, Vector]:
+        """The negative log density at ``theta`` (n + 2 + D,) and its gradient; infinite outside the bounds."""
+        n = self.n
+        if not _inside(theta, n):
+            return float("inf"), np.zeros_like(theta)
+        likelihood = self._likelihood(theta)
+        if likelihood is None:
+            return float("inf"), np.zeros_like(theta)
+        value, gradient = likelihood
+        prior, slope = spread_prior(theta[:n], spread)
+        value += prior
+        gradient[:n] += slope
+        degree, slope = _degree(theta[:n])
+        value += _gaussian(float(np.log(degree)), _DEGREE_PRIOR)
+        gradient[:n] += (np.log(degree) - _DEGREE_PRIOR[0]) / _DEGREE_PRIOR[1] ** 2 * slope / degree
+        local = [(place, _LOCAL_PRIOR) for place in range(n + 2, len(theta))]
+        for place, prior_of in ((n, _SCALE_PRIOR), (n + 1, _NOISE_PRIOR), *local):
+            value += _gaussian(float(theta[place]), prior_of)
+            gradient[place] += (theta[place] - prior_of[0]) / prior_of[1] ** 2
+        return value, gradient
+
+    def _likelihood(self, theta: Vector) -> tuple[float, Vector] | None:
+        # d/dtheta of 1/2 y'K^-1 y + 1/2 log|K| is 1/2 sum(M * dK/dtheta) with M = K^-1 - alpha alpha'.
+        hyper = Hyper.unpacked(theta, self.n)
+        if self.device is not None:
+            from interplay.estimators._gp.kernel_torch import torch_likelihood
+
+            return torch_likelihood(self.signs, self.values, hyper, self.device)
+        # Everything is symmetric, so only lower triangles are computed, in Fortran order as BLAS has them; what lies
+        # above is zero in the weights, and so never counts.
+        h = np.exp(hyper.log_h)
+        product = _triangle(self.signs, h)
+        product -= h.sum() - hyper.log_scale
+        np.exp(product, out=product)
+        ends = np.cumsum([self.n - d for d, _ in hyper.local])
+        pairs = self._neighbours[:, : ends[-1]] if len(ends) else self.signs[:, :0]
+        near = _triangle(pairs, np.concatenate([h[:0], *(b * hyper.w[:-d] * hyper.w[d:] for d, b in hyper.local)]))
+        near += 1.0
+        covariance = product * near
+        covariance[np.diag_indices(len(covariance))] += hyper.noise
+        lower, failed = lapack.dpotrf(covariance, lower=1, overwrite_a=1)
+        if failed:
+            return None
+        alpha, _ = lapack.dpotrs(lower, self.values, lower=1)
+        value = 0.5 * float(self.values @ alpha) + float(np.log(np.diagonal(lower)).sum())
+        weight, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
+        trace = float(np.trace(weight) - alpha @ alpha)
+        weight = blas.dsyr(-1.0, alpha, lower=1, a=weight, overwrite_a=1)
+        weight[np.diag_indices(len(weight))] *= 0.5  # z' (L + L') z is 2 z' L z
+        weight *= product  # what a change of the second factor weighs
+        light = np.float32 if len(weight) > _LIGHT else np.float64
+        by_pair = 2.0 * _quadratic(weight, pairs, light)
+        weight *= near  # what a change of the first weighs
+        by_feature = 2.0 * _quadratic(weight, self.signs, light)
+        by_distance = np.split(by_pair, ends)[: len(ends)]
+        return value, gradient_of(hyper, by_feature, by_distance, 2.0 * float(weight.sum()), trace)
+
+    @cached_property
+    def _neighbours(self) -> Signs:
+        """The neighbours at all distances side by side."""
+        return np.hstack(
+            [self.signs[:, :0], *(neighbours(self.signs, d) for d in range(1, min(_DISTANCES, self.n - 1) + 1))]
+        )
+
+
+def _triangle(columns: Signs, weights: Vector) -> Signs:
+    """The lower triangle of ``(columns * weights) @ columns.T`` for nonnegative weights, zeros above; Fortran order."""
+    if not columns.shape[1]:
+        return np.zeros((len(columns), len(columns)), order="F")
+    scaled = columns * np.sqrt(weights)
+    return np.asarray(blas.dsyrk(1.0, scaled.T, trans=1, lower=1))
+
+
+def _quadratic(weight: Signs, columns: Signs, precision: type[np.floating[Any]]) -> Vector:
+    """z' W z for every column z of ``columns`` (N, K), shape (K,)."""
+    light = columns.astype(precision, copy=False)
+    return np.asarray(np.einsum("ij,ij->j", light, weight.astype(precision, copy=False) @ light), dtype=np.float64)
+
+
+def maximise(
+    evidence: Evidence, *, start: Vector | None = None, spread: float = 1.0, steps: int = 40, tolerance: float = 1e-3
+) -> Vector:
+    """The most probable hyper-parameters (n + 2 + D,), by L-BFGS."""
+    from scipy.optimize import minimize
+
+    first = evidence.start() if start is None else start
+    bounds = [_BOUNDS[0]] * evidence.n + [_BOUNDS[1], _BOUNDS[2]] + [_BOUNDS[3]] * (len(first) - evidence.n - 2)
+
+    def finite(theta: Vector) -> tuple[float, Vector]:
+        value, gradient = evidence(theta, spread)
+        return (value, gradient) if np.isfinite(value) else (1e10, gradient)
+
+    found = minimize(
+        finite,
+        first,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": steps, "gtol": tolerance, "ftol": 1e-7},
+    )
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def spread_prior(log_h: Vector, spread: float) -> tuple[float, Vector]:
+    """Minus the log density of Student's t of scale ``spread`` around the mean of log h (n,), and its gradient."""
+    away = log_h - log_h.mean()
+    value = (_FREEDOM + 1) / 2 * float(np.log1p(away**2 / (_FREEDOM * spread**2)).sum())
+    slope = (_FREEDOM + 1) * away / (_FREEDOM * spread**2 + away**2)
+    return value, slope - slope.mean()
+
+
+def _degree(log_h: Vector) -> tuple[float, Vector]:
+    """The mean order of a set drawn in proportion to its prior variance, and its gradient by log h."""
+    h = np.exp(log_h)
+    w = np.tanh(h)
+    return float((w / (1 + w)).sum()), (1 - w) / (1 + w) * h
+
+
+def _gaussian(value: float, prior: tuple[float, float]) -> float:
+    return 0.5 * ((value - prior[0]) / prior[1]) ** 2
+
+
+def _inside(theta: Vector, n: int) -> bool:
+    parts = (theta[:n], theta[n : n + 1], theta[n + 1 : n + 2], theta[n + 2 :])
+    return all(low <= value <= high for part, (low, high) in zip(parts, _BOUNDS, strict=True) for value in part)

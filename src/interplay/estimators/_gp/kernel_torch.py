@@ -1,0 +1,75 @@
+"""The heavy linear algebra of the Walsh kernel by PyTorch, on any of its devices, in double precision."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from interplay._errors import InputError, InterplayError
+from interplay.estimators._gp.hyper import Hyper, Signs, Vector, gradient_of
+
+
+def torch_likelihood(signs: Signs, values: Vector, hyper: Hyper, device: str) -> tuple[float, Vector] | None:
+    """As `Evidence` with NumPy: the negative log likelihood and its gradient (n + 2,); None where not positive."""
+    torch = _torch(device)
+    z = _moved(signs.tobytes(), signs.shape, device)
+    y = torch.as_tensor(values, device=device)
+    product, near, covariance = _covariance(torch, z, hyper, device)
+    lower, failed = torch.linalg.cholesky_ex(covariance)
+    if int(failed):
+        return None
+    weight = torch.cholesky_inverse(lower)
+    alpha = weight @ y
+    value = 0.5 * float(y @ alpha) + float(torch.log(torch.diagonal(lower)).sum())
+    trace = float(torch.diagonal(weight).sum() - alpha @ alpha)
+    weight = (weight - torch.outer(alpha, alpha)) * product
+    pairs = [_summed(weight, z[:, :-d] * z[:, d:]) for d, _ in hyper.local]
+    weight = weight * near
+    return value, gradient_of(hyper, _summed(weight, z), pairs, float(weight.sum()), trace)
+
+
+def _summed(weight: Any, columns: Any) -> Vector:
+    sums: Vector = ((weight @ columns) * columns).sum(dim=0).cpu().numpy()
+    return sums
+
+
+def torch_inverse_covariance(signs: Signs, hyper: Hyper, device: str) -> Signs:
+    """As `inverse_covariance` with NumPy."""
+    torch = _torch(device)
+    *_, covariance = _covariance(torch, _moved(signs.tobytes(), signs.shape, device), hyper, device)
+    lower, failed = torch.linalg.cholesky_ex(covariance)
+    if int(failed):
+        raise InterplayError(f"the covariance of {len(signs)} ablations is numerically singular on {device}.")
+    inverse: Signs = torch.cholesky_inverse(lower).cpu().numpy()
+    return inverse
+
+
+def _covariance(torch: Any, z: Any, hyper: Hyper, device: str) -> tuple[Any, Any, Any]:
+    h = torch.as_tensor(np.exp(hyper.log_h), device=device)
+    product = torch.exp((z * h) @ z.T - (h.sum() - hyper.log_scale))
+    near = torch.ones((), dtype=z.dtype, device=device)
+    w = torch.tanh(h)
+    for d, b in hyper.local:
+        pairs = z[:, :-d] * z[:, d:]
+        near = near + (pairs * (b * w[:-d] * w[d:])) @ pairs.T
+    return product, near, product * near + hyper.noise * torch.eye(len(z), dtype=z.dtype, device=device)
+
+
+@lru_cache(maxsize=2)
+def _moved(data: bytes, shape: tuple[int, ...], device: str) -> Any:
+    """The signs on the device, moved once for a whole search."""
+    return _torch(device).as_tensor(np.frombuffer(data).reshape(shape).copy(), device=device)
+
+
+def _torch(device: str) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(f"device={device!r} needs PyTorch: pip install 'interplay[hf]' or leave it out.") from error
+    try:
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # PyTorch has one for every way to lack a device
+        raise InputError(f"device={device!r} is not available to PyTorch here: leave device out.") from error
+    return torch

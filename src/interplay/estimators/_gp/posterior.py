@@ -1,0 +1,141 @@
+"""What a Gaussian process with the Walsh kernel says once its hyper-parameters are known, all in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._game.masks import Masks
+from interplay._spectrum.characters import Features, characters, signs_of
+from interplay.estimators._gp.hyper import Hyper, Signs, Vector
+from interplay.estimators._gp.kernel import inverse_covariance, kernel
+from interplay.estimators._gp.prior import prior_variances
+
+_BLOCK = 1 << 22  # entries of a block of predictions: 32 MiB
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The game given its values, averaged over D plausible draws of the hyper-parameters.
+
+    Attributes
+    ----------
+    signs
+        (N, n), +1 where ablated.
+    values
+        (N,), standardised.
+    hypers
+        The D draws.
+    alphas
+        K^-1 y for every draw, (D, N).
+    inverses
+        K^-1 for every draw, D arrays (N, N).
+    """
+
+    signs: Signs
+    values: Vector
+    hypers: tuple[Hyper, ...]
+    alphas: Signs
+    inverses: tuple[Signs, ...]
+
+    @classmethod
+    def of(cls, signs: Signs, values: Vector, hypers: list[Hyper], device: str | None = None) -> Posterior:
+        """The posterior given values (N,) at ``signs`` (N, n)."""
+        inverses = tuple(inverse_covariance(signs, hyper, device) for hyper in hypers)
+        return cls(signs, values, tuple(hypers), np.stack([inverse @ values for inverse in inverses]), inverses)
+
+    @property
+    def leave_one_out_variance(self) -> Signs:
+        """The variance of every value given all others, by draw, (D, N)."""
+        return 1.0 / np.stack([np.diagonal(inverse) for inverse in self.inverses])
+
+    def weights(self) -> Signs:
+        """What each draw counts where value i is left out, (D, N), columns summing to 1.
+
+        The draws saw value i. Draws that are plausible without it are those weighted by 1 / p(y_i | the others),
+        importance weights that are truncated as in Ionides (2008).
+        """
+        variance = self.leave_one_out_variance
+        residual = self.alphas * variance
+        log_weight = 0.5 * np.log(variance) + 0.5 * residual**2 / variance
+        weight = np.exp(log_weight - log_weight.max(axis=0))
+        weight = np.minimum(weight, np.sqrt(len(weight)) * weight.mean(axis=0))
+        return np.asarray(weight / weight.sum(axis=0))
+
+    def left_out(self) -> Vector:
+        """The prediction of every value from all others, (N,), hyper-parameters included."""
+        predictions = self.values - self.alphas * self.leave_one_out_variance
+        return np.asarray((self.weights() * predictions).sum(axis=0))
+
+    def surprise(self) -> float:
+        """The root mean square of the standardised leave-one-out errors: above 1 where the posterior is too sure."""
+        variance = self.leave_one_out_variance
+        return float(np.sqrt((self.weights() * self.alphas**2 * variance).sum(axis=0).mean()))
+
+    def left_out_of(self, rows: npt.NDArray[np.int8], sets: list[Features]) -> Vector:
+        """As `left_out`, predicted by the K coefficients of ``sets`` alone; ``rows`` (K, N) are their chi_S(m_i).
+
+        Without value i, alpha becomes ``alpha - K^-1[:, i] alpha_i / K^-1[i, i]``.
+        """
+        total = np.zeros(len(self.values))
+        for hyper, alpha, inverse, weight in zip(self.hypers, self.alphas, self.inverses, self.weights(), strict=True):
+            variances = prior_variances(hyper, sets)
+            fitted = (variances * (rows @ alpha)) @ rows
+            exact = _precision(hyper)
+            own_rows = rows.astype(exact)
+            part = (own_rows.T * variances.astype(exact)) @ own_rows
+            own = np.einsum("ij,ij->i", part, inverse.astype(exact, copy=False))
+            total += weight * (fitted - own * alpha / np.diagonal(inverse))
+        return total
+
+    def predict(self, signs: Signs) -> Vector:
+        """The posterior mean at ``signs`` (M, n), shape (M,)."""
+        step = max(1, _BLOCK // len(self.values))
+        parts = [
+            sum(
+                kernel(signs[first : first + step], self.signs, hyper) @ alpha
+                for hyper, alpha in zip(self.hypers, self.alphas, strict=True)
+            )
+            for first in range(0, len(signs), step)
+        ]
+        return np.concatenate(parts) / len(self.hypers)
+
+    def deviations(self, rows: npt.NDArray[np.int8], sets: list[Features]) -> Vector:
+        """The posterior standard deviations of the K coefficients of ``sets``, (K,).
+
+        Within a draw ``lam - lam^2 chi' K^-1 chi``; over draws the variance of the means is added.
+        """
+        within = np.zeros(len(sets))
+        means = np.empty((len(self.hypers), len(sets)))
+        for draw, (hyper, alpha, inverse) in enumerate(zip(self.hypers, self.alphas, self.inverses, strict=True)):
+            variances = prior_variances(hyper, sets)
+            step = max(1, _BLOCK // len(alpha))
+            exact = _precision(hyper)
+            light = inverse.astype(exact, copy=False)
+            for first in range(0, len(sets), step):
+                block = rows[first : first + step].astype(exact)
+                known = np.einsum("ij,ij->i", block @ light, block).astype(np.float64)
+                lam = variances[first : first + step]
+                within[first : first + step] += np.maximum(lam - lam**2 * known, 0.0)
+            means[draw] = variances * (rows @ alpha)
+        return np.asarray(np.sqrt(within / len(self.hypers) + means.var(axis=0)))
+
+
+def characters_of(masks: Masks, sets: list[Features]) -> npt.NDArray[np.int8]:
+    """chi_S(m) of K sets of any sizes at masks (N, n), (K, N)."""
+    signs = signs_of(masks)
+    out = np.empty((len(sets), len(masks)), dtype=np.int8)
+    sizes = np.array([len(features) for features in sets])
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        ids = np.array([sets[k] for k in rows], dtype=np.intp).reshape(len(rows), size)
+        out[rows] = characters(signs, ids)
+    return out
+
+
+def _precision(hyper: Hyper) -> type[np.floating[Any]]:
+    """Single precision is twice as fast; its rounding, times 1 / noise, must stay far below 1."""
+    return np.float32 if hyper.noise > 1e-3 else np.float64

@@ -1,0 +1,1 @@
+"""Sparse regression on singles and pairs."""

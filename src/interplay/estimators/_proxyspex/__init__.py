@@ -1,0 +1,1 @@
+"""ProxySPEX: boosted trees whose Fourier transform is read out exactly."""

@@ -1,0 +1,41 @@
+"""Held-out judgement: folds, R², and a choice among candidates that does not flatter."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._game.masks import Values
+
+
+def r_squared(truth: Values, predicted: Values) -> float:
+    """R² of ``predicted`` (N,) against ``truth`` (N,); NaN where the truth is constant."""
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    if is_constant(truth):
+        return float("nan")
+    return 1.0 - float(((truth - predicted) ** 2).sum()) / spread
+
+
+def is_constant(values: Values) -> bool:
+    """Whether values (N,) differ by no more than rounding."""
+    return bool(np.ptp(values) <= 1e-12 * max(1e-300, float(np.abs(values).max())))
+
+
+def folds(count: int, seed: int, parts: int = 5) -> npt.NDArray[np.intp]:
+    """Which of ``parts`` folds each of ``count`` ablations belongs to: random, as even as can be, (count,)."""
+    assigned = np.arange(count) % max(2, min(parts, count))
+    np.random.default_rng([seed, 0xF01D]).shuffle(assigned)
+    return assigned
+
+
+def choose(errors: npt.NDArray[np.float64], fold: npt.NDArray[np.intp]) -> tuple[int, npt.NDArray[np.intp]]:
+    """The best of C candidates by squared error, and the one to *score* each ablation with.
+
+    ``errors`` (C, N) are squared errors on ablations that each candidate's fit did not see. Reporting the error of
+    the candidate that happened to have the smallest one would flatter; so the ablations of each fold are scored
+    with the candidate that the *other* folds choose. Returns ``(best, chosen)``, chosen (N,).
+    """
+    by_fold = np.stack([errors[:, fold == k].sum(axis=1) for k in range(int(fold.max()) + 1)])  # (folds, C)
+    total = by_fold.sum(axis=0)
+    others = np.argmin(total - by_fold, axis=1)
+    return int(np.argmin(total)), others[fold].astype(np.intp)

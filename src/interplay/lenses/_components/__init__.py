@@ -1,0 +1,1 @@
+"""Parts of a network, ablated in its forward pass."""

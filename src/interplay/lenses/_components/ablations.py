@@ -1,0 +1,152 @@
+"""The value of a components game: masks to forward passes to metrics."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from interplay._errors import InputError, InterplayError
+from interplay._game.masks import Masks, Values
+from interplay._networks.batching import BatchSize, is_out_of_memory
+from interplay._networks.head import only
+from interplay.lenses._components.answers import logits_of
+from interplay.lenses._components.hooks import Hooks, sole_use
+from interplay.lenses._components.inputs import Bound
+from interplay.lenses._components.reuse import Reuse
+from interplay.lenses._components.sites import Pass, Suppression
+
+FEW_ROWS = 8  # logits of fewer positions than this are computed with all others
+
+
+@dataclass(frozen=True, eq=False)
+class Ablations:
+    """Masks (N, n) to values: (N,) or (N, T), the mean over the inputs, or (N, inputs) with ``each``."""
+
+    suppression: Suppression
+    bound: Bound
+    rescale: bool
+    each: bool
+    batch: BatchSize = field(repr=False)
+    versions: tuple[int, ...] = field(repr=False)
+    reuse: Reuse | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs each ablation is measured on."""
+        return len(self.bound.rows) // self.bound.rows.per_input
+
+    def __call__(self, masks: Masks) -> Values:
+        with sole_use(self.suppression.model):
+            if versions_of(self.suppression.model) != self.versions:
+                # What early layers returned and what replaces parts were those of the weights as they were.
+                raise InputError("the model's weights have changed since this game was made: make the game anew.")
+            values = self.by_input(masks)
+        return values if self.each else np.asarray(values.mean(axis=1))
+
+    def by_input(self, masks: Masks) -> Values:
+        """The metric of every input under every mask, (N, inputs) or (N, inputs, T)."""
+        import torch
+
+        rows, per_input = self.bound.rows, self.bound.rows.per_input
+        device = next(iter(rows.tensors.values())).device
+        # A unit is one ablation of one input: per_input rows, scored together.
+        units = len(masks) * self.inputs
+        keep = torch.from_numpy(np.array(masks)).to(device)
+        found: list[Values] = []
+        begin = 0
+        while begin < units:
+            count = min(units - begin, max(1, self.batch.rows // per_input))
+            unit = torch.arange(begin, begin + count, device=device).repeat_interleave(per_input)
+            within = torch.arange(per_input, device=device).repeat(count)
+            sources = unit % self.inputs * per_input + within
+            kept = keep[unit // self.inputs]
+            values = self.batch.run(len(unit), partial(self.scores, kept, sources), per_input)
+            if values is not None:  # else it did not fit, and the same units are tried again in smaller batches
+                found.append(values)
+                begin += count
+        together = np.concatenate(found)
+        return together.reshape(len(masks), self.inputs, *together.shape[1:])
+
+    def scores(self, keep: Any, sources: Any) -> Values:
+        """The metric of the rows ``sources`` (B,), each under its row of ``keep`` (B, n), in one forward pass."""
+        scale = None
+        if self.rescale:
+            scale = keep.shape[1] / keep.sum(1).clamp(min=1)  # where nothing is kept, there is nothing to scale
+        hooks = self.suppression.hooks(Pass(keep, sources, scale))
+        if self.reuse is not None:
+            self.reuse.add_to(hooks, sources)
+        return run(self.bound, hooks, sources)
+
+
+def run(bound: Bound, hooks: Hooks, sources: Any, *, first: bool = False) -> Values:
+    """The metric of the rows ``sources`` (B,) in one forward pass under ``hooks``.
+
+    What goes wrong in the model the ``first`` time is the inputs' fault, and said so.
+    """
+    batch = bound.rows.take(sources)
+    narrowed = _narrowed(bound, sources)
+    with hooks.on(), narrowed or nullcontext():
+        try:
+            output = batch.feed(bound.entry, **_options(bound.entry))
+        except InterplayError:
+            raise
+        except Exception as error:
+            if not first or is_out_of_memory(error):
+                raise
+            words = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"{type(bound.entry).__name__} cannot take these inputs ({type(error).__name__}: {words}): check their "
+                "names and types, and that token ids lie in the vocabulary and inputs in the model's window."
+            ) from error
+    if narrowed is None or bound.read is None:
+        values = bound.score(output, sources)
+    else:
+        logits = narrowed.of(logits_of(output))
+        values = bound.read(logits.reshape(len(sources), -1, logits.shape[-1]), sources)
+    return _checked(values, len(sources) // bound.rows.per_input)
+
+
+def _narrowed(bound: Bound, sources: Any) -> only | None:
+    """The model's head, kept to the positions that are looked at; None where all are computed.
+
+    A few rows are multiplied in another way than many, and round differently: they are computed in full.
+    """
+    if not bound.narrow or bound.places[sources].numel() < FEW_ROWS:
+        return None
+    import torch
+
+    places = bound.places[sources]
+    rows = torch.arange(len(sources), device=places.device).repeat_interleave(places.shape[1])
+    return only(bound.entry, rows, places.reshape(-1))
+
+
+def _checked(values: Any, inputs: int) -> Values:
+    import torch
+
+    if not isinstance(values, torch.Tensor) or values.ndim not in (1, 2) or len(values) != inputs:
+        shown = f"shape {tuple(values.shape)}" if isinstance(values, torch.Tensor) else type(values).__name__
+        raise InputError(
+            f"the metric gave {shown} for {inputs} inputs: return a tensor of shape ({inputs},), one number for each, "
+            f"or ({inputs}, T)."
+        )
+    return np.asarray(values.detach().double().cpu().numpy(), dtype=np.float64)
+
+
+def _options(entry: Any) -> dict[str, Any]:
+    """No cache of keys and values: one ablation's would be read by another's pass."""
+    forward = type(entry).forward
+    takes = inspect.signature(forward).parameters
+    speaks = getattr(entry, "can_generate", bool)()
+    passes_on = speaks and any(one.kind is one.VAR_KEYWORD for one in takes.values())  # to the model inside
+    return {"use_cache": False} if "use_cache" in takes or passes_on else {}
+
+
+def versions_of(model: Any) -> tuple[int, ...]:
+    """How often each weight was written to: a training step or loaded weights change it."""
+    return tuple(-1 if weight.is_inference() else weight._version for weight in model.parameters())

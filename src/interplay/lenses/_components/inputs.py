@@ -1,0 +1,262 @@
+"""What a network is fed while its parts are ablated: texts or tensors, as rows of one batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from interplay._errors import InputError
+from interplay._networks.hub import model_identity
+
+Inputs: TypeAlias = Any
+"""Texts, pairs of texts, a mapping of tensors as a tokenizer returns them, or one tensor; rows come first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The network to ablate, with its tokenizer where it has one.
+
+    Parameters
+    ----------
+    model
+        A PyTorch module.
+    tokenizer
+        What turns texts into tokens; None where only tensors are fed.
+    window
+        How many tokens fit; None where it is not known.
+    pooling
+        "mean" or "cls", for embeddings.
+    """
+
+    model: Any
+    tokenizer: Any = None
+    window: int | None = None
+    pooling: str = "mean"
+
+    @classmethod
+    def of(cls, given: Any) -> Subject:
+        """The network in ``given``: a PyTorch module, or one of interplay's models with its tokenizer."""
+        import torch
+
+        model = getattr(given, "model", None) if hasattr(given, "tokenizer") else given
+        if not isinstance(model, torch.nn.Module):
+            raise InputError(
+                f"the model must be a PyTorch module or a model with a tokenizer such as ip.models.Encoder, not "
+                f"{type(given).__name__}."
+            )
+        if model is given:
+            return cls(model)
+        return cls(model, given.tokenizer, getattr(given, "window", None), getattr(given, "pooling", "mean"))
+
+    @property
+    def seq2seq(self) -> bool:
+        """Whether the model has an encoder and a decoder."""
+        return bool(getattr(getattr(self.model, "config", None), "is_encoder_decoder", False))
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the model's logits are those of labels, not of tokens."""
+        return type(self.model).__name__.endswith("Classification")
+
+    @property
+    def device(self) -> Any:
+        """Where the model's first weights are."""
+        import torch
+
+        first = next(self.model.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def identity(self) -> dict[str, Any] | None:
+        """What makes the model this one; None where it has no configuration that says so."""
+        if not hasattr(getattr(self.model, "config", None), "to_dict"):
+            return None
+        return model_identity(self.model, self.tokenizer)
+
+    @property
+    def fills_masks(self) -> bool:
+        """Whether the model's logits say what stands at a mask token, not what comes next."""
+        return type(self.model).__name__.endswith("ForMaskedLM")
+
+    def prompt(self, text: str) -> list[int]:
+        """The token ids after which an answer goes: without the special tokens that a tokenizer puts at the end."""
+        ids, plain = self.tokens(text), self.tokens(text, special=False)
+        for start in range(len(ids) - len(plain) + 1 if plain else 0):
+            if ids[start : start + len(plain)] == plain:
+                return ids[: start + len(plain)]
+        return ids
+
+    def continuation(self, prompt: str, answer: str | int, alone: list[int]) -> list[int]:
+        """The token ids of an answer behind a prompt; ``alone`` where it has none of its own there.
+
+        Some tokenizers put a space before every text that they are given, also before an answer by itself.
+        """
+        if not isinstance(answer, str):
+            return alone
+        before, together = self.tokens(prompt, special=False), self.tokens(prompt + answer, special=False)
+        return together[len(before) :] if together[: len(before)] == before != together else alone
+
+    def tokens(self, text: str, *, special: bool = True) -> list[int]:
+        """The token ids of a text."""
+        if not isinstance(text, str):
+            raise InputError(
+                f"this metric reads single texts, not pairs such as {tuple(text)!r}: only similarity compares the two "
+                "texts of a pair; to feed each pair as one input, pass what a tokenizer makes of them."
+            )
+        if self.tokenizer is None:
+            raise InputError(
+                f"{text[:40]!r} is a text, but there is no tokenizer: pass a model that has one "
+                "(ip.models.Encoder.load), or tensors and token ids."
+            )
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        return ids
+
+    def rows(self, sequences: Sequence[Sequence[int]], per_input: int = 1, **more: Sequence[Sequence[int]]) -> Rows:
+        """Rows of token ids, padded on the right; ``more`` are decoder inputs, padded alike."""
+        longest = max(map(len, sequences), default=0)
+        if self.window is not None and longest > self.window:
+            raise InputError(f"an input has {longest} tokens, but the model's window is {self.window}: shorten it.")
+        tensors: dict[str, Any] = {}
+        for name, given in {"input_ids": sequences, **more}.items():
+            ids, mask = self.padded(given)
+            tensors[name] = ids
+            tensors["attention_mask" if name == "input_ids" else name.replace("input_ids", "attention_mask")] = mask
+        return Rows(tensors, per_input)
+
+    def padded(self, sequences: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """Ids and a mask (R, L) of sequences, padded on the right."""
+        import torch
+
+        if not sequences or not all(sequences):
+            raise InputError("there is an input without any token: leave it out.")
+        width = max(map(len, sequences))
+        pad = getattr(self.tokenizer, "pad_token_id", None) or 0
+        ids = torch.full((len(sequences), width), pad)
+        mask = torch.zeros((len(sequences), width), dtype=torch.long)
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)] = torch.tensor(list(sequence))
+            mask[row, : len(sequence)] = 1
+        return ids.to(self.device), mask.to(self.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Tensors whose first dimension are R rows, ``per_input`` consecutive ones for each input.
+
+    The tensors are keyword arguments of the model; one under the name "" is its only positional argument.
+    """
+
+    tensors: Mapping[str, Any] = field(repr=False)
+    per_input: int = 1
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def take(self, rows: Any) -> Rows:
+        """The rows of those numbers, in their order, again and again where they repeat."""
+        return Rows({name: tensor[rows] for name, tensor in self.tensors.items()}, self.per_input)
+
+    def single(self) -> Rows:
+        """The same rows, each an input of its own."""
+        return Rows(self.tensors)
+
+    def feed(self, model: Any, **options: Any) -> Any:
+        """The model's output for these rows."""
+        if "" in self.tensors:
+            return model(self.tensors[""], **options)
+        return model(**self.tensors, **options)
+
+    def valid(self, shape: Sequence[int], *, decoder: bool = False) -> Any:
+        """Which rows and positions of a tensor of ``shape`` are no padding, (R, L) booleans; None if not known."""
+        mask = self.tensors.get("decoder_attention_mask" if decoder else "attention_mask")
+        return mask.bool() if mask is not None and tuple(mask.shape) == tuple(shape[:2]) else None
+
+    def digest(self) -> str:
+        """A hash of the content."""
+        content = hashlib.sha256()
+        for name, tensor in sorted(self.tensors.items()):
+            content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            content.update(str(tensor.detach().cpu().tolist()).encode())
+        return content.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A metric bound to a model and inputs.
+
+    Parameters
+    ----------
+    rows
+        What the model is fed.
+    score
+        Takes the output of a batch and the numbers (B,) of its rows, returns one value per input of the batch,
+        (B / per_input,), or T of them.
+    entry
+        The module to call: the model, or the part of it whose output is measured.
+    places, read
+        Where only a few positions' logits are looked at: which of each row, (R, K), and ``score`` of those logits
+        (B, K, V) and the numbers (B,) of their rows.
+    narrow
+        Whether the model's head computes those logits alone.
+    """
+
+    rows: Rows
+    score: Callable[[Any, Any], Any]
+    entry: Any
+    places: Any = None
+    read: Callable[[Any, Any], Any] | None = None
+    narrow: bool = False
+
+    def then(self, change: Callable[[Any], Any]) -> Bound:
+        """The same, with every batch of values changed."""
+        score, read = self.score, self.read
+        changed = None if read is None else lambda logits, rows: change(read(logits, rows))
+        return replace(self, score=lambda output, rows: change(score(output, rows)), read=changed)
+
+
+def is_texts(inputs: Inputs) -> bool:
+    """Whether the inputs are texts or tuples of texts; a single text is refused, as it would be read as letters."""
+    if isinstance(inputs, str):
+        raise InputError(f"the inputs must be a list, not the single text {inputs[:40]!r}: pass [text].")
+    if isinstance(inputs, Mapping) or hasattr(inputs, "shape"):
+        return False
+    if not isinstance(inputs, Sequence):
+        raise InputError(
+            f"the inputs must be a list of texts, or tensors with rows first, not {type(inputs).__name__}."
+        )
+    if not inputs:
+        raise InputError("there are no inputs: pass at least one text, or a batch of tensors.")
+    texts = [text for item in inputs for text in (item if isinstance(item, (tuple, list)) else [item])]
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError("the inputs must be texts, pairs of texts, or a mapping of tensors with rows first.")
+    return True
+
+
+def tensor_rows(inputs: Inputs, subject: Subject, per_input: int = 1) -> Rows:
+    """Rows of the tensors that the user made.
+
+    Raises
+    ------
+    InputError
+        For tensors of different numbers of rows, or a cache among them.
+    """
+    import torch
+
+    # A Hugging Face model says what its one input is called, which metrics need to know.
+    given = dict(inputs) if isinstance(inputs, Mapping) else {getattr(subject.model, "main_input_name", ""): inputs}
+    given = {name: tensor for name, tensor in given.items() if tensor is not None}
+    for name, tensor in given.items():
+        if "past_key_values" in name or "cache" in name:
+            raise InputError(f"the inputs hold a cache ({name}), made by the unablated model: leave it out.")
+        if not isinstance(tensor, torch.Tensor) or not tensor.ndim:
+            called = f" {name!r}" if name else ""
+            raise InputError(f"the input{called} must be a tensor with rows first, not {type(tensor).__name__}.")
+    counts = {name: len(tensor) for name, tensor in given.items()}
+    if not counts or 0 in counts.values():
+        raise InputError("there are no inputs: pass at least one row.")
+    if len(set(counts.values())) > 1:
+        raise InputError(f"the inputs have different numbers of rows: {counts}.")
+    if len(next(iter(given.values()))) % per_input:
+        raise InputError(f"this metric needs {per_input} rows for each input, but there are {counts} rows.")
+    return Rows({name: tensor.to(subject.device) for name, tensor in given.items()}, per_input)

@@ -1,0 +1,1 @@
+"""Language models run here, by PyTorch."""

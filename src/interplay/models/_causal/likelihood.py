@@ -1,0 +1,266 @@
+"""Log-probabilities of given tokens, exactly as one text at a time would give them, at the speed of a full batch."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from interplay._errors import AblationError, InputError
+from interplay._game.masks import Values
+from interplay._networks.batching import BatchSize, is_out_of_memory
+from interplay._networks.head import only
+from interplay.models._causal.continuation import Ask
+from interplay.models._causal.prefix import Prefix
+from interplay.models._causal.rows import Row, groups_of, rows_of, turning_length
+
+_TOKENS = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 18)}  # in the first batch, and in the largest
+_WORTH = {"cpu": 128, "cuda": 4096}  # tokens that a cached prefix must save to pay for a pass of its own
+_LOGITS = 1 << 28  # bytes of a batch's logits in float32
+
+
+class Likelihood:
+    """What a language model says of asks, many at once.
+
+    Equal asks are computed once, and so are asks whose tokens another one reads anyway; the prefix that all rows
+    share is computed once and its key-value cache reused, where the model has one; rows are padded on the right,
+    which nothing in a causal model can see; batches hold a number of tokens, found while running and halved when
+    memory runs out; logits are computed only where they are asked for. Threads take turns.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face model with a language-modelling head, in evaluation mode.
+    batch_tokens
+        The most tokens of a batch, padding included; found while running when left out.
+    """
+
+    def __init__(self, model: Any, batch_tokens: int | None = None) -> None:
+        self.model = model
+        self.reuses: bool | None = None if _may_reuse(model) else False
+        """Whether shared prefixes are computed once; None until the first one was tried and compared."""
+        first, largest = _TOKENS.get(model.device.type, _TOKENS["cuda"])
+        self._size = BatchSize(batch_tokens, first=first, largest=largest)
+        self._prefix = Prefix(model)
+        self._compared = 0  # the length of the longest row for which reuse was compared with the plain way
+        self._turning = turning_length(model)
+        self._turn = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": self.model, "batch_tokens": self._size.rows if self._size.settled else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Likelihood.__init__(self, **state)
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Values]:
+        """The log-probabilities (nats) of each ask's tokens, each (K,) in float64.
+
+        Raises
+        ------
+        AblationError
+            Where the model's logits are NaN or infinite, or not even one row fits into memory.
+        InputError
+            For a token that the model does not know.
+        """
+        import torch
+
+        self._check_tokens(asks)
+        distinct = {ask: number for number, ask in enumerate(dict.fromkeys(asks))}
+        found = [np.full(len(ask.ids) - ask.start, np.nan) for ask in distinct]
+        with self._turn, torch.inference_mode():
+            self._run(rows_of(list(distinct), self._turning), list(distinct), found)
+        return [found[distinct[ask]] for ask in asks]
+
+    def _check_tokens(self, asks: Sequence[Ask]) -> None:
+        """Refuse a token that the model does not have: on a GPU, looking it up would end the process."""
+        known = min(
+            self.model.get_input_embeddings().weight.shape[0], self.model.get_output_embeddings().weight.shape[0]
+        )
+        highest = max((max((*ask.ids, *(ask.source or ()))) for ask in asks), default=0)
+        if highest >= known:
+            raise InputError(f"the token {highest} is beyond the model's {known}: is this tokenizer the model's own?")
+
+    def _groups(self, rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
+        """Groups of rows that may stand in one batch, and how many first tokens each shares.
+
+        Where a model reads short rows otherwise than long ones, no batch holds both, and none of the long ones takes
+        its beginning from the cache, which was computed when it was short.
+        """
+        long = [row for row in rows if self._turning is not None and len(row.ids) > self._turning]
+        if long:
+            yield 0, long
+            rows = [row for row in rows if self._turning is None or len(row.ids) <= self._turning]
+        if rows:
+            yield from groups_of(rows, self._worth() if self.reuses is not False else None)
+
+    def _run(self, rows: list[Row], asks: list[Ask], found: list[Values]) -> None:
+        for length, group in self._groups(rows):
+            cached = self._cached(length, group)
+            queue = sorted(group, key=lambda row: (row.length, row.ids), reverse=True)
+            while queue:
+                count, full = self._fitting(queue, cached)
+                batch = queue[:count]
+                width = batch[0].length - cached
+                counted = max(count * width, self._size.rows) if full else count * width
+                values = self._size.run(counted, partial(self._forward, batch, cached), width)
+                if values is None:  # out of memory: the same rows again, fewer at once
+                    if count == 1:
+                        raise AblationError(
+                            f"not even one prompt of {batch[0].length} tokens fits into memory: shorten it, load the "
+                            "model in half precision, or use a larger device."
+                        )
+                    continue
+                wanted = (ask_place for row in batch for ask_place in row.wanted)
+                for (ask, place, _), value in zip(wanted, values, strict=True):
+                    found[ask][place + 1 - asks[ask].start] = value
+                queue = queue[count:]
+
+    def _worth(self) -> int:
+        return _WORTH.get(self.model.device.type, _WORTH["cuda"])
+
+    def _fitting(self, queue: list[Row], cached: int) -> tuple[int, bool]:
+        """How many of the first rows make a batch, and whether another one would not have fitted."""
+        count = max(1, self._size.rows // (queue[0].length - cached))
+        if cached:
+            count = min(count, max(1, _free_bytes(self.model.device) // max(1, self._prefix.row_bytes(cached))))
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        room = max(1, _LOGITS // (4 * vocabulary))
+        wanted = 0
+        for number, row in enumerate(queue[:count]):
+            wanted += len(row.wanted)
+            if wanted > room:
+                return max(1, number), True
+        return min(count, len(queue)), count < len(queue)
+
+    def _cached(self, length: int, rows: list[Row]) -> int:
+        """How many first tokens of the rows are in the cache: ``length``, or 0 where they cannot be reused."""
+        if not length or self.reuses is False:
+            return 0
+        try:
+            self._prefix.cover(rows[0].ids[:length])
+            longest = max(rows, key=lambda row: len(row.ids))
+            if self.reuses is None or len(longest.ids) > self._compared:
+                self.reuses = self._agrees(longest, length)
+                self._compared = len(longest.ids)
+        except (TypeError, ValueError, AttributeError, IndexError, KeyError, NotImplementedError):
+            self.reuses = False  # a cache of another kind: the plain way is as right
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                self._prefix = Prefix(self.model)
+                return 0
+            self.reuses = False
+        if not self.reuses:
+            self._prefix = Prefix(self.model)
+            return 0
+        return length
+
+    def _agrees(self, row: Row, cached: int) -> bool:
+        """Whether reuse changes nothing, measured on one row: not so where positions depend on the row's length."""
+        import torch
+
+        plain, reused = np.array(self._forward([row], 0)), np.array(self._forward([row], cached))
+        epsilon = torch.finfo(next(self.model.parameters()).dtype).eps
+        return bool((np.abs(plain - reused) <= 3 * np.sqrt(epsilon) * np.maximum(1, np.abs(plain))).all())
+
+    def _forward(self, batch: list[Row], cached: int) -> list[float]:
+        """The log-probabilities that the rows want, row by row."""
+        import torch
+
+        spots = dict.fromkeys((number, place) for number, row in enumerate(batch) for _, place, _ in row.wanted)
+        at = {spot: index for index, spot in enumerate(spots)}
+        with only(self.model, [row for row, _ in spots], [place - cached for _, place in spots]) as head:
+            logits = head.of(self.model(**self._inputs(batch, cached)).logits)
+        index = [at[number, place] for number, row in enumerate(batch) for _, place, _ in row.wanted]
+        tokens = [token for row in batch for _, _, token in row.wanted]
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        total = logits.logsumexp(-1)
+        if not bool(torch.isfinite(total).all()):
+            self._refuse(total)
+        places = torch.tensor(index, device=logits.device)
+        chosen = logits[places, torch.tensor(tokens, device=logits.device)] - total[places]
+        values: list[float] = chosen.double().cpu().tolist()
+        return values
+
+    def _inputs(self, batch: list[Row], cached: int) -> dict[str, Any]:
+        import torch
+
+        place = self.model.device
+        ids = torch.tensor(_padded([row.ids[cached:] for row in batch]), device=place)
+        if batch[0].source is None:
+            if not cached:
+                return {"input_ids": ids, "use_cache": False}
+            return {"input_ids": ids, "past_key_values": self._prefix.rows(cached, len(batch)), "use_cache": True}
+        from transformers.modeling_outputs import BaseModelOutput
+
+        sources = {source: number for number, source in enumerate(dict.fromkeys(row.source for row in batch))}
+        read = torch.tensor(_padded([list(source or ()) for source in sources]), device=place)
+        lengths = torch.tensor([len(source or ()) for source in sources], device=place)
+        mask = (torch.arange(read.shape[1], device=place) < lengths[:, None]).long()
+        states = self.model.get_encoder()(input_ids=read, attention_mask=mask).last_hidden_state
+        which = torch.tensor([sources[row.source] for row in batch], device=place)
+        return {
+            "encoder_outputs": BaseModelOutput(last_hidden_state=states[which]),
+            "attention_mask": mask[which],
+            "decoder_input_ids": ids,
+            "use_cache": False,
+        }
+
+    def _refuse(self, total: Any) -> None:
+        dtype = str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        what = "NaN" if bool(total.isnan().any()) else "infinite"
+        if dtype == "float16":
+            raise AblationError(
+                f"the model's logits are {what} in float16, whose numbers end at 65504: load it with dtype='bfloat16' "
+                "or dtype='float32'."
+            )
+        raise AblationError(
+            f"the model's logits are {what} in {dtype}: its weights are damaged, or it cannot read such a prompt."
+        )
+
+
+def _padded(sequences: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Rows of equal length: the last token again and again, as a tokenizer need not have one for padding."""
+    width = max(map(len, sequences))
+    return [[*sequence, *[sequence[-1]] * (width - len(sequence))] for sequence in sequences]
+
+
+def _free_bytes(device: Any) -> int:
+    """How much memory the copies of a cache may take together."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0] // 4)
+    return 2 << 30
+
+
+def _may_reuse(model: Any) -> bool:
+    """Not where an encoder reads the prompt, nor where the model carries a state instead of keys and values."""
+    return not (model.config.is_encoder_decoder or getattr(model, "_is_stateful", False))
+
+
+class Copies:
+    """As many askers as there are copies are answered side by side, others wait; values are those of any copy."""
+
+    def __init__(self, each: Sequence[Likelihood]) -> None:
+        self.each = tuple(each)
+        self._free: queue.SimpleQueue[Likelihood] = queue.SimpleQueue()
+        for likelihood in self.each:
+            self._free.put(likelihood)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"each": self.each}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Copies.__init__(self, **state)
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Values]:
+        """As `Likelihood`."""
+        likelihood = self._free.get()
+        try:
+            return likelihood(asks)
+        finally:
+            self._free.put(likelihood)

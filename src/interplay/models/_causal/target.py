@@ -1,0 +1,90 @@
+"""What a language model's log-probabilities of targets come to: one number per prompt, or one per part of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from interplay._errors import AblationError, InputError
+from interplay._game.masks import Values
+from interplay._units import sentence_spans
+from interplay.models._causal.continuation import Reader, Target
+from interplay.models._causal.likelihood import Copies, Likelihood
+
+Per: TypeAlias = Literal["token", "sentence"]
+
+
+@dataclass(frozen=True, eq=False)
+class TargetScore:
+    """Prompts to the signed sum of the log-probabilities of targets, or to each token's or sentence's."""
+
+    reader: Reader
+    likelihood: Likelihood | Copies
+    targets: tuple[Target, ...]
+    signs: tuple[float, ...]
+    per: Per | None = None
+
+    def __call__(self, texts: Sequence[str]) -> Values:
+        texts = list(texts)
+        asks = self.reader.asks(texts, self.targets)
+        found = self.likelihood([ask for row in asks for ask in row])
+        if self.per is None:
+            totals = np.array([part.sum() for part in found]).reshape(len(texts), len(self.targets))
+            return np.asarray(totals @ np.array(self.signs))
+        if not texts:
+            return np.empty((0, 0))
+        rows = [self.signs[0] * part for part in found]
+        if self.per == "sentence":
+            rows = [self._by_sentence(row, ask[0].ids[ask[0].start :]) for row, ask in zip(rows, asks, strict=True)]
+        sizes = sorted({len(row) for row in rows})
+        if len(sizes) > 1:
+            raise AblationError(
+                f"the target has {sizes[0]} tokens after one prompt and {sizes[-1]} after another: use per='sentence', "
+                "or its total."
+            )
+        return np.stack(rows)
+
+    def outputs(self, ids: Sequence[int]) -> list[str]:
+        """The target's tokens or sentences."""
+        if self.per == "token":
+            return self.reader.pieces(ids)
+        text = self._text()
+        return [text[start:end] for start, end in self._spans(text)]
+
+    def _text(self) -> str:
+        target = self.targets[0]
+        return target if isinstance(target, str) else self.reader.decoded(target)
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        return sentence_spans(text) or [(0, len(text))]
+
+    def _by_sentence(self, values: Values, ids: Sequence[int]) -> Values:
+        text = self._text()
+        ends = [end for _, end in self._spans(text)]
+        sums = np.bincount(self.reader.groups(ids, text, ends), weights=values, minlength=len(ends))
+        return sums.astype(np.float64)
+
+
+def checked(target: Target) -> Target:
+    """The target as given, or an `InputError` where there is nothing in it."""
+    if isinstance(target, str):
+        if not target:
+            raise InputError("the target is empty: pass what the model could say.")
+        return target
+    ids = tuple(int(token) for token in target)
+    if not ids:
+        raise InputError("the target is empty: pass at least one token id, or a text.")
+    return ids
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names with repeated ones numbered: the, the#2, ..."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found

@@ -1,0 +1,335 @@
+"""Requests to an OpenAI-style server: bounded, retried, counted, and every failure in one sentence without the key."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from interplay._errors import AblationError, InputError, MissingExtraError
+from interplay.models._server.answers import used_tokens
+
+_FIRST_PAUSE = 0.5  # seconds before the first retry; doubles each time, up to the longest
+_LONGEST_PAUSE = 30.0
+_PATIENCE = 600.0  # a server that asks to wait longer than this is not waited for
+_PASSING = frozenset({408, 409, 425, 429})  # and from 500 on: worth another try
+_NOT_IMPLEMENTED = 501
+
+KEY_VARIABLE = "INTERPLAY_API_KEY"
+_OPENAI = "api.openai.com"
+
+
+class Refusal(InputError):
+    """The server understood a request and will not answer it (HTTP ``status``), or its answer is no JSON object."""
+
+    def __init__(self, words: str, status: int | None = None) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Unreachable(AblationError):
+    """The server did not answer, however often it was asked; ``status`` where it did answer with an error."""
+
+    def __init__(self, words: str, status: int | None = None) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Exhausted(AblationError):
+    """The limit of calls or tokens is reached."""
+
+
+class Connection:
+    """A server's address and key, and the tally of what was sent there. Safe to use from several threads.
+
+    No dataclass: nothing that lists, copies or prints fields may find the key.
+
+    Parameters
+    ----------
+    base_url
+        Where the OpenAI API begins, usually ending in ``/v1``; without user name, password or query.
+    key
+        Sent as the bearer token; never shown. None sends a placeholder, as local servers need none.
+    limits
+        See `Limits`.
+    """
+
+    def __init__(self, base_url: str, key: str | None = None, limits: Limits | None = None) -> None:
+        self.base_url = check_url(base_url)
+        self.limits = limits or Limits()
+        self.spent = Spent()
+        self._key = _checked_key(key or _key_of_environment(self.base_url))
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(self.limits.concurrency)
+        self._next = 0.0  # when the next request may leave, by the monotonic clock
+
+    def __repr__(self) -> str:
+        return f"Connection({self.base_url!r}, {self.spent} spent)"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Server holds a key and an open connection, neither of which is ever written down")
+
+    @property
+    def root(self) -> str:
+        """The address without ``/v1``, where servers keep what OpenAI's API does not have."""
+        return self.base_url.removesuffix("/v1")
+
+    @cached_property
+    def client(self) -> Any:
+        openai = _require_openai()
+        # Retries are made here, not by the client: it neither counts them nor tries broken JSON again.
+        client = openai.OpenAI(
+            base_url=self.base_url, api_key=self._key or "none", max_retries=0, timeout=self.limits.timeout
+        )
+        if not _is_openai(self.base_url):  # read from the environment, and nobody else's business
+            client.organization = client.project = None
+        return client
+
+    def call(self, path: str, body: dict[str, Any], *, retries: int | None = None) -> tuple[dict[str, Any], Spent]:
+        """The model's answer to ``body``, and what it cost.
+
+        Raises
+        ------
+        Refusal
+            For a bad key, an unknown model, a text too long, an answer of another shape.
+        Unreachable
+            When every attempt failed.
+        Exhausted
+            When the limit of calls or tokens is reached; nothing is sent then.
+        InputError
+            For a limit of tokens that the server does not count.
+        """
+        answer, attempts = self._persist("POST", path, body, retries, paid=True)
+        tokens = used_tokens(answer)
+        if tokens is None and self.limits.max_tokens is not None:
+            raise InputError(
+                f"the server at {self.base_url} does not say how many tokens an answer took, so max_tokens="
+                f"{self.limits.max_tokens:,} cannot be kept: leave it out, and pass max_calls= instead."
+            )
+        spent = Spent(0, tokens or 0)
+        with self._lock:
+            self.spent += spent
+        return answer, spent + Spent(attempts)
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, retries: int | None = None) -> Any:
+        """The answer of an endpoint that runs no model, such as ``/models`` or ``/tokenize``: not counted as spent."""
+        return self._persist(method, path, body, retries, paid=False)[0]
+
+    def _persist(
+        self, method: str, path: str, body: dict[str, Any] | None, retries: int | None, *, paid: bool
+    ) -> tuple[dict[str, Any], int]:
+        allowed = self.limits.retries if retries is None else retries
+        for attempt in range(allowed + 1):
+            try:
+                return self._send(method, path, body, paid=paid), attempt + 1
+            except _Passing as failure:
+                if attempt == allowed or failure.wait > _PATIENCE:
+                    again = f", asked {attempt + 1} times" if attempt else ""
+                    again += f", and asks to wait {failure.wait:g} seconds" if failure.wait > _PATIENCE else ""
+                    words = f"the server at {self.base_url} {failure}{again}{failure.advice or '.'}"
+                    raise Unreachable(words, failure.status) from None
+                self._pause(attempt, failure.wait)
+        raise AssertionError("unreachable")
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None, *, paid: bool) -> dict[str, Any]:
+        openai = _require_openai()
+        with self._slots:
+            self._take_turn()
+            if paid:
+                self._count_call()
+            try:
+                answer = (
+                    self.client.get(path, cast_to=object)
+                    if method == "GET"
+                    else self.client.post(path, body=body, cast_to=object)
+                )
+            # The causes are dropped: they carry the request with its headers, and servers may repeat the key.
+            except openai.APITimeoutError:
+                raise _Passing(f"gave no answer within {self.limits.timeout:g} seconds") from None
+            except openai.APIConnectionError as error:
+                reason = self._clean(str(error.__cause__ or error)) or "no reason given"
+                raise _Passing(f"cannot be reached ({reason})", advice=": is it running?") from None
+            except openai.APIStatusError as error:
+                words = _words_of(error.body) or str(error)
+                raise self._refused(error.status_code, words, _retry_after(error)) from None
+            except (ValueError, RecursionError):
+                raise _Passing("answered with broken JSON") from None
+        if not isinstance(answer, dict):
+            raise Refusal(
+                f"{self.base_url}{path} answered in another shape than OpenAI's API: is the base_url right? "
+                f"It usually ends in /v1. It said {self._clean(str(answer))[:80]!r}."
+            )
+        if answer.get("error") and "choices" not in answer:  # some send a failure with the status of a success
+            code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
+            raise self._refused(code if isinstance(code, int) else 200, _words_of(answer))
+        return answer
+
+    def _refused(self, status: int, words: str, wait: float = 0.0) -> Exception:
+        """What an error of the server's means: a refusal, or a failure that may pass."""
+        words = self._clean(words)
+        if status in (401, 403):
+            way = "check api_key" if self._key else f"pass api_key= or set {KEY_VARIABLE}"
+            return Refusal(f"the server at {self.base_url} refuses the key ({status}: {words}): {way}.", status)
+        if status in _PASSING or (status >= 500 and status != _NOT_IMPLEMENTED):
+            return _Passing(f"keeps failing ({status}: {words})", wait, status)
+        return Refusal(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
+
+    def _clean(self, words: str) -> str:
+        """A server's words on one line, short, and without the key."""
+        if self._key:
+            words = words.replace(self._key, "***")
+        words = " ".join(words.split())
+        return words if len(words) <= 200 else words[:199] + "…"
+
+    def _count_call(self) -> None:
+        with self._lock:
+            limits, spent = self.limits, self.spent
+            if limits.max_calls is not None and spent.calls >= limits.max_calls:
+                raise Exhausted(f"max_calls={limits.max_calls:,} is reached ({spent} spent): allow more to go on.")
+            if limits.max_tokens is not None and spent.tokens >= limits.max_tokens:
+                raise Exhausted(f"max_tokens={limits.max_tokens:,} is reached ({spent} spent): allow more to go on.")
+            self.spent += Spent(1)
+
+    def _take_turn(self) -> None:
+        """Wait until the rate allows another request."""
+        with self._lock:
+            now = time.monotonic()
+            leave = max(now, self._next)
+            self._next = leave + (60 / self.limits.rate if self.limits.rate else 0.0)
+        if leave > now:
+            time.sleep(leave - now)
+
+    def _pause(self, attempt: int, wait: float) -> None:
+        """Wait as long as the server asked, all threads with it; else with growing, scattered pauses."""
+        if wait:
+            with self._lock:
+                self._next = max(self._next, time.monotonic() + wait)
+            return
+        # Scattered, so that requests refused together do not return together; no result depends on it.
+        time.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0))
+
+
+class _Passing(Exception):
+    """A failure that may pass; ``wait`` is how many seconds the server asks for, 0 where it does not say."""
+
+    def __init__(self, words: str, wait: float = 0.0, status: int | None = None, advice: str = "") -> None:
+        super().__init__(words)
+        self.wait, self.status, self.advice = wait, status, advice
+
+
+def _checked_key(key: str | None) -> str | None:
+    """The key without the line break that a file ends in; refused, and not shown, where no header could carry it."""
+    key = key.strip() if key else None
+    if key and not (key.isascii() and key.isprintable()):
+        raise InputError("the API key holds a line break or a character that no key has: check where it was read from.")
+    return key or None
+
+
+def check_url(url: str) -> str:
+    """``url`` without a closing slash, or an `InputError` that does not repeat what may be secret."""
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InputError(
+            "the base_url holds a user name, password or query, which would be shown and stored: "
+            "pass the bare address, and the key as api_key=."
+        )
+    try:
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_fine:
+        raise InputError(f"base_url must be an address like 'http://localhost:8080/v1', not {url!r}.")
+    return url.rstrip("/")
+
+
+def _key_of_environment(base_url: str) -> str | None:
+    """The key meant for any server; OpenAI's own only where the server is OpenAI's."""
+    key = os.environ.get(KEY_VARIABLE)
+    if not key and _is_openai(base_url):
+        key = os.environ.get("OPENAI_API_KEY")
+    return key or None
+
+
+def _is_openai(base_url: str) -> bool:
+    return urlsplit(base_url).hostname == _OPENAI
+
+
+def _require_openai() -> Any:
+    try:
+        import openai
+    except ImportError as error:
+        raise MissingExtraError.of("openai", "api") from error
+    return openai
+
+
+def _words_of(body: Any) -> str:
+    """What a server says went wrong, wherever in its answer it says it; nothing where it says nothing."""
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        words = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
+        if words:
+            return str(words)
+    return str(body or "")
+
+
+def _retry_after(error: Any) -> float:
+    """The seconds that a Retry-After header asks for, as a number or as a date; 0 where there is none."""
+    said = error.response.headers.get("retry-after", "0")
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return max(0.0, seconds)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was sent to a server: calls of the model, failed attempts included, and tokens read and written by it.
+
+    Tokens are 0 where the server does not count them.
+    """
+
+    calls: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.calls + other.calls, self.tokens + other.tokens)
+
+    def __str__(self) -> str:
+        tokens = f" and {self.tokens:,} tokens" if self.tokens or not self.calls else ""
+        return f"{self.calls:,} call{'' if self.calls == 1 else 's'}{tokens}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard a server may be worked.
+
+    ``concurrency`` requests at a time and at most ``rate`` a minute; a request is tried again up to ``retries`` times
+    and takes at most ``timeout`` seconds; ``max_calls`` and ``max_tokens`` bound what is spent in all.
+    """
+
+    concurrency: int = 8
+    retries: int = 5
+    timeout: float = 60.0
+    rate: float | None = None
+    max_calls: int | None = None
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        least = {"concurrency": 1, "retries": 0}
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if value is not None and (value < least[name] if name in least else value <= 0):
+                raise InputError(
+                    f"{name} must be {'at least' if name in least else 'more than'} "
+                    f"{least.get(name, 0)}, not {value!r}."
+                )

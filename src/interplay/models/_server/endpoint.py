@@ -1,0 +1,120 @@
+"""One model on one server: the few requests that scoring is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from interplay._checks import unknown
+from interplay._errors import InputError
+from interplay.models._server.answers import Shape, pieces
+from interplay.models._server.connection import Connection, Refusal, Spent, Unreachable
+
+FORCE = 100  # the largest bias that OpenAI's API allows, and larger than any gap between logits
+ENDPOINT_MISSING = (404, 405, 501)
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """A model behind a connection, spoken to in plain text or, with ``chat``, as a user in a conversation.
+
+    ``system`` is the system message of that conversation.
+    """
+
+    connection: Connection
+    model: str
+    chat: bool = False
+    system: str | None = field(default=None)
+
+    def answer(self, text: str, max_tokens: int, top: int = 0) -> tuple[dict[str, Any], Spent]:
+        """The model's likeliest answer to ``text``, of at most so many tokens, and the ``top`` tokens at each place."""
+        if not self.chat:
+            return self.proceed(text, max_tokens, **({"logprobs": top} if top else {}))
+        body: dict[str, Any] = {"model": self.model, "messages": self._messages(text), "max_tokens": max_tokens}
+        if top:
+            body |= {"logprobs": True, "top_logprobs": top}
+        return self.connection.call("/chat/completions", body | {"temperature": 0})
+
+    def proceed(self, prompt: str | list[int], max_tokens: int, **options: Any) -> tuple[dict[str, Any], Spent]:
+        """The likeliest continuation of a text or of token ids."""
+        body = {"model": self.model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
+        return self.connection.call("/completions", body | options)
+
+    def force(self, ids: list[int], token: int, top: int = 1) -> tuple[dict[str, Any], Spent]:
+        """The continuation of ``ids`` by one ``token``, whatever the model would have said."""
+        return self.proceed(ids, 1, logprobs=top, logit_bias={str(token): FORCE})
+
+    def tokens(self, text: str) -> tuple[list[int], list[bytes]]:
+        """The ids and bytes of the tokens that the server makes of ``text`` (llama.cpp)."""
+        # As the server itself reads a prompt: with a beginning token where the model has one.
+        body = {"content": text, "add_special": True, "parse_special": True, "with_pieces": True}
+        return pieces(self.connection.ask("POST", f"{self.connection.root}/tokenize", body))
+
+    def prompt(self, text: str) -> str:
+        """What the model reads when the user says ``text``: the server's chat template around it (llama.cpp)."""
+        if not self.chat:
+            return text
+        url = f"{self.connection.root}/apply-template"
+        found = self.connection.ask("POST", url, {"messages": self._messages(text)}).get("prompt")
+        if not isinstance(found, str):
+            raise Shape("the server's /apply-template has another shape than llama.cpp's.")
+        return found
+
+    @cached_property
+    def reported(self) -> dict[str, Any]:
+        """What the server says of the model, nothing where it lists no models.
+
+        Raises
+        ------
+        InputError
+            For a model that the server neither lists nor answers as: some servers answer whatever the name.
+        """
+        names = self._listed()
+        found = names.get(self.model) or names.get(f"{self.model}:latest")
+        if found is None and names:
+            # Some list only part of what they serve; the answer says which model gave it, for some with a revision.
+            speaker = self.answer("Hello", 1)[0].get("model")
+            if not isinstance(speaker, str) or speaker.split("@")[0] != self.model:
+                raise unknown("model", self.model, names)
+        return _lasting(found or {})
+
+    def _listed(self) -> dict[str, dict[str, Any]]:
+        """The server's models by name and alias; empty where it has no list, or fails to make one."""
+        try:
+            listed = self.connection.ask("GET", "/models", retries=1).get("data")
+        except (Refusal, Unreachable) as error:
+            if error.status is None or (error.status < 500 and error.status not in ENDPOINT_MISSING):
+                raise
+            return {}
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+            raise Refusal(
+                f"{self.connection.base_url}/models answered in another shape than OpenAI's API: is the base_url "
+                "right? It usually ends in /v1."
+            )
+        names: dict[str, dict[str, Any]] = {}
+        for entry in listed:
+            aliases = entry.get("aliases")
+            for name in (entry.get("id"), *(aliases if isinstance(aliases, list) else ())):
+                names[str(name)] = entry
+        return names
+
+    def _messages(self, text: str) -> list[dict[str, str]]:
+        first = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return [*first, {"role": "user", "content": text}]
+
+
+def _lasting(entry: dict[str, Any]) -> dict[str, Any]:
+    """What of a model's entry says which weights it has, without what changes when a server starts anew."""
+    kept = {name: entry[name] for name in ("id", "root", "owned_by") if isinstance(entry.get(name), str)}
+    meta = entry.get("meta")
+    if isinstance(meta, dict):
+        kept |= {name: meta[name] for name in ("n_params", "size", "n_vocab", "ftype") if name in meta}
+    return kept
+
+
+def check_model(model: str) -> str:
+    """A model's name that is not empty."""
+    if not isinstance(model, str) or not model.strip():
+        raise InputError(f"the model must be the name that the server knows it by, not {model!r}.")
+    return model

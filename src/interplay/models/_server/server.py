@@ -1,0 +1,275 @@
+"""Score texts with a model behind an OpenAI-style API server, local or remote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+
+from interplay._errors import InputError
+from interplay._game.masks import Values
+from interplay.models._encoder import Encoder
+from interplay.models._scorer import TextScorer
+from interplay.models._server.answers import said
+from interplay.models._server.capabilities import Capabilities, probe
+from interplay.models._server.connection import Connection, Limits, Spent
+from interplay.models._server.endpoint import Endpoint, check_model
+from interplay.models._server.scoring import WAYS, ServerScorer, SideBySide, by_echo, by_force, by_top
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Server:
+    """A model behind any server that speaks OpenAI's API: llama.cpp, vLLM, Ollama, OpenAI, ...
+
+    >>> import interplay as ip
+    >>> server = ip.models.Server("http://localhost:8080/v1", "my-model")
+    >>> server
+    Server(base_url='http://localhost:8080/v1', model='my-model', chat=False, system=None)
+
+    Nothing is sent before a scorer is asked for. What the server can do is then tried once (`capabilities`).
+
+    Parameters
+    ----------
+    base_url
+        Where the API begins, usually ending in ``/v1``; without user name, password or query.
+    model
+        The name that the server knows the model by.
+    api_key
+        The key, where the server asks for one; else that in the environment variable INTERPLAY_API_KEY (for
+        api.openai.com also OPENAI_API_KEY). It is sent to this server only, and never shown, stored or saved.
+    chat
+        Send texts as a user's message of a chat, and score the beginning of the assistant's reply; otherwise the
+        model goes on with the text as it stands.
+    system
+        The chat's system message.
+    concurrency
+        The most requests under way at a time.
+    retries
+        How often a request is tried again that met a rate limit, a server error, a cut connection, broken JSON or a
+        time-out; pauses grow, and the server's Retry-After is honoured.
+    timeout
+        Seconds that a request may take.
+    rate
+        The most requests a minute; None for no limit.
+    max_calls, max_tokens
+        The most model calls, failed ones included, and tokens to spend in all: what would exceed them is not sent.
+        Answers under way when ``max_tokens`` is reached still count.
+
+    Raises
+    ------
+    InputError
+        For an address that is none or holds credentials, an empty model name, or limits that make no sense.
+    """
+
+    base_url: str
+    model: str
+    chat: bool
+    system: str | None
+    endpoint: Endpoint = field(repr=False)
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        *,
+        chat: bool = False,
+        system: str | None = None,
+        concurrency: int = 8,
+        retries: int = 5,
+        timeout: float = 60.0,
+        rate: float | None = None,
+        max_calls: int | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
+        if system is not None and not chat:
+            raise InputError("a system message needs a chat: pass chat=True with it.")
+        limits = Limits(concurrency, retries, timeout, rate, max_calls, max_tokens)
+        connection = Connection(base_url, api_key, limits)
+        endpoint = Endpoint(connection, check_model(model), chat, system)
+        for name, value in {
+            "base_url": connection.base_url,
+            "model": model,
+            "chat": chat,
+            "system": system,
+            "endpoint": endpoint,
+        }.items():
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the server can do for scoring, found by trying it in a few calls of one token.
+
+        Raises
+        ------
+        InputError
+            Where it refuses the key, does not have the model, or does not speak OpenAI's API.
+        AblationError
+            Where it does not answer.
+        """
+        return probe(self.endpoint)
+
+    @property
+    def spent(self) -> Spent:
+        """The model calls and tokens spent so far, probing included."""
+        return self.endpoint.connection.spent
+
+    def logprob(self, target: str) -> ServerScorer:
+        """A scorer of texts by the log-probability (natural) that the model goes on with ``target``.
+
+        Raises
+        ------
+        InputError
+            For an empty target, or a server that returns no log-probabilities.
+        """
+        how = self._way(target)
+        return self._scorer(
+            lambda text: _first(self._logprobs(how, text, [target])),
+            f"log-probability of {target!r} by {WAYS[how]}",
+            {"score": "logprob", "target": target, "capability": how},
+        )
+
+    def margin(self, a: str, b: str) -> ServerScorer:
+        """A scorer of texts by how much likelier ``a`` is than ``b``, as a difference of log-probabilities.
+
+        Raises
+        ------
+        InputError
+            For an empty or repeated answer, or a server that returns no log-probabilities.
+        """
+        if a == b:
+            raise InputError(f"both answers are {a!r}: a margin needs two different ones.")
+        _check_target(b)
+        how = self._way(a)
+
+        def one(text: str) -> tuple[float, Spent]:
+            (of_a, of_b), spent = self._logprobs(how, text, [a, b])
+            return of_a - of_b, spent
+
+        return self._scorer(
+            one,
+            f"margin of {a!r} over {b!r} by {WAYS[how]}",
+            {"score": "margin", "targets": [a, b], "capability": how},
+        )
+
+    def similarity(self, target: str, *, encoder: Encoder, max_tokens: int = 64) -> ServerScorer:
+        """A scorer of texts by the cosine of the model's answer with ``target``, both embedded by ``encoder``.
+
+        Needs no log-probabilities. The answer is the likeliest one, of at most ``max_tokens`` tokens.
+        """
+        _check_target(target)
+        similar = encoder.similarity(target)
+        return self._judged(similar, f"similarity of the answer to {target!r}", similar.identity, max_tokens)
+
+    def exact(self, target: str, *, max_tokens: int = 64) -> ServerScorer:
+        """A scorer of texts by whether the model's answer is ``target``, white space around it aside: 1 or 0."""
+        _check_target(target)
+
+        def score(answers: Sequence[str]) -> Values:
+            return np.array([float(answer.strip() == target.strip()) for answer in answers])
+
+        return self._judged(
+            score,
+            f"exact match of the answer with {target!r}",
+            lambda: {"score": "exact", "target": target},
+            max_tokens,
+        )
+
+    def judge(self, judge: TextScorer, *, name: str | None = None, max_tokens: int = 64) -> ServerScorer:
+        """A scorer of texts by what ``judge`` says of the model's answers: N answers to N floats, or to (N, T).
+
+        A judge with an ``identity``, such as any scorer of this package, identifies itself in a store; a plain
+        function needs a ``name``, to be changed whenever it would judge otherwise.
+        """
+        if not callable(judge):
+            raise InputError(f"a judge must be callable on a list of answers, but {type(judge).__name__} is not.")
+        identity = getattr(judge, "identity", lambda: None)
+        known = (lambda: {"judge": name}) if name is not None else identity
+        words = name or getattr(judge, "name", None) or getattr(judge, "__name__", "a judge")
+        return self._judged(judge, f"{words}, of the answer", known, max_tokens, getattr(judge, "outputs", None))
+
+    def _way(self, target: str) -> str:
+        """How the log-probability of ``target`` will be found."""
+        _check_target(target)
+        how = self.capabilities.how
+        if how == "none":
+            reason = self.capabilities.reasons.get("top", "")
+            raise InputError(
+                f"the server at {self.base_url} returns no log-probabilities ({reason}): use similarity(target, "
+                "encoder=...), exact(target) or judge(function), which score the answer it writes."
+            )
+        return how
+
+    def _logprobs(self, how: str, text: str, targets: list[str]) -> tuple[list[float], Spent]:
+        if how == "echo":
+            found = [by_echo(self.endpoint, text, target) for target in targets]
+            return [value for value, _ in found], sum((cost for _, cost in found), Spent())
+        way = by_top if how == "top" else by_force
+        return way(self.endpoint, text, targets, self.capabilities.top)
+
+    def _judged(
+        self,
+        judge: TextScorer,
+        name: str,
+        identity: Callable[[], dict[str, Any] | None],
+        max_tokens: int,
+        outputs: tuple[str, ...] | None = None,
+    ) -> ServerScorer:
+        if max_tokens < 1:
+            raise InputError(f"max_tokens must be at least 1, not {max_tokens}.")
+        _ = self.endpoint.reported  # an unknown model is an error now, not another model's answers later
+
+        def one(text: str) -> tuple[str, Spent]:
+            answer, spent = self.endpoint.answer(text, max_tokens)
+            return said(answer), spent
+
+        def known() -> dict[str, Any] | None:
+            parts = identity()
+            return None if parts is None else {"score": "answer", "judged": parts, "max_tokens": max_tokens}
+
+        return self._scorer(one, name, known, judge, outputs)
+
+    def _scorer(
+        self,
+        one: Callable[[str], tuple[Any, Spent]],
+        name: str,
+        target: dict[str, Any] | Callable[[], dict[str, Any] | None],
+        finish: Callable[[list[Any]], Values] = np.array,
+        outputs: tuple[str, ...] | None = None,
+    ) -> ServerScorer:
+        limits = self.endpoint.connection.limits
+        measured = SideBySide(self.endpoint.connection, one, finish)
+
+        def identity() -> dict[str, Any] | None:
+            parts = target() if callable(target) else target
+            if parts is None:
+                return None
+            spoken = {"chat": self.chat, "system": self.system}
+            server = {"base_url": self.base_url, "model": self.model, "reported": self.endpoint.reported}
+            return parts | {"server": server | spoken}
+
+        def check(text: str) -> tuple[str, ...]:
+            each = measured.price(text)
+            return (f"each ablation is about {each} on {self.model}: {name}",)
+
+        return ServerScorer(
+            cast(TextScorer, measured),  # a Partial passes through a lens as it is
+            name,
+            identity=identity,
+            outputs=outputs,
+            check=check,
+            batch_size=4 * limits.concurrency,
+            measured=measured,
+        )
+
+
+def _first(found: tuple[list[float], Spent]) -> tuple[float, Spent]:
+    return found[0][0], found[1]
+
+
+def _check_target(target: str) -> None:
+    if not isinstance(target, str) or not target.strip():
+        raise InputError(f"the target is {target!r}: pass the answer whose score is wanted.")

@@ -1,0 +1,100 @@
+"""A text with its features shaded by their values, or marked where there is no colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._game.layout import TextLayout
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_LONGEST = 2_500  # characters shown whole; of a longer text, the surroundings of its strongest features
+_AROUND = 80
+_EXCERPTS = 12
+_MARKED = 0.25  # without colour, features of at least this share of the strongest are marked
+
+_CONTROLS: dict[int, int | str] = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},  # their pictures, such as ␛
+    ord("\t"): " ",
+    0x7F: "␡",
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),  # bidirectional
+}
+
+
+def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: bool) -> Text:
+    """The text, features on green or red by their values (n,), or as ``[+word+]``, ``[-word-]`` without colour."""
+    from rich.text import Text
+
+    scale = float(np.abs(values).max(initial=0.0)) or 1.0
+    text = visible(layout.text)
+    shown = Text()
+    position = 0
+    for start, end in _windows(layout, values):
+        if start > position:
+            shown.append(" … ", "dim")
+            position = start
+        for (left, right), value in zip(layout.spans, values, strict=True):
+            if left < start or right > end:
+                continue
+            shown.append(text[position:left])
+            strength = float(value) / scale
+            word = text[left:right]
+            if colour:
+                shown.append(word, background(strength))
+            elif abs(strength) >= _MARKED:
+                sign = "+" if strength > 0 else "-"
+                shown.append(f"[{sign}{word}{sign}]")
+            else:
+                shown.append(word)
+            position = right
+        shown.append(text[position:end])
+        position = end
+    if position < len(layout.text):
+        shown.append(" …", "dim")
+    return shown
+
+
+def visible(text: str) -> str:
+    """``text`` of the same length, its control characters shown instead of sent to the terminal."""
+    return text.replace("\r\n", " \n").translate(_CONTROLS)  # a line break of Windows is one like any other
+
+
+def background(strength: float) -> str:
+    """A background from white (0) to green (+1) or red (-1), black on it, whatever the terminal's own colours."""
+    fade = round(235 - 150 * min(1.0, abs(strength)))
+    if abs(strength) < 0.05:
+        return ""
+    red, green, blue = (fade, 235, fade) if strength > 0 else (235, fade, fade)
+    return f"black on rgb({red},{green},{blue})"
+
+
+def _windows(layout: TextLayout, values: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """The character ranges to show: all of a short text, what surrounds the strongest features of a long one."""
+    length = len(layout.text)
+    if length <= _LONGEST:
+        return [(0, length)]
+    windows: list[tuple[int, int]] = []
+    for feature in sorted(np.argsort(-np.abs(values), kind="stable")[:_EXCERPTS].tolist()):
+        left, right = layout.spans[feature]
+        start, end = max(0, left - _AROUND), min(length, right + _AROUND)
+        start, end = _whole_features(layout, start, end)
+        if windows and start <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], max(end, windows[-1][1]))
+        else:
+            windows.append((start, end))
+    return windows
+
+
+def _whole_features(layout: TextLayout, start: int, end: int) -> tuple[int, int]:
+    """The range widened so that it cuts no feature."""
+    for left, right in layout.spans:
+        if left < start < right:
+            start = left
+        if left < end < right:
+            end = right
+    return start, end
