@@ -48,7 +48,7 @@ def run(
 
 @pytest.fixture(scope="session")
 def minilm() -> ip.models.Encoder:
-    from interplay._demo import demo_model
+    from interplay import demo_model
 
     return ip.models.Encoder.load(demo_model(), device="cpu")
 

@@ -19,21 +19,61 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "interplay"
 MODULES = sorted(name for _, name, _ in pkgutil.walk_packages([str(SOURCE)], "interplay.") if "__main__" not in name)
 
-# Imports run downwards along the path of the data; a room may import those before it and its own.
-ROOMS = ["nouns", "ablate", "estimators", "models", "lenses", "explain", "report", "cli"]
-_NOUNS = {"_errors", "_game", "_layout", "_spectrum", "_indices", "_interactions", "_faithfulness"}
-_NOUNS |= {"_uncertainty", "_explanation", "_repeats", "_keep", "_units"}
+# Imports run one way, the way the data flows: a room may import those before it and its own files.
+ROOMS = [
+    "_errors",
+    "_checks",
+    "_units",
+    "_demo",
+    "_game",
+    "_spectrum",
+    "ablate",
+    "executors",
+    "_networks",
+    "estimators",
+    "models",
+    "lenses._features",
+    "lenses._components",
+    "lenses._training",
+    "lenses",
+    "_explain",
+    "_findings",
+    "actions",
+    "report",
+    "plots",
+    "cli",
+]
+STRANGERS = {"lenses._features", "lenses._components", "lenses._training"}  # rooms that never meet
 
 
 def room(module: str) -> str:
-    first = module.removeprefix("interplay.").split(".")[0]
-    if first in _NOUNS:
-        return "nouns"
-    return {"_explain": "explain", "_fitting": "explain", "_goal": "explain", "_demo": "models"}.get(first, first)
+    """The room of `interplay.MODULE`: its first part, or its first two where a lens is a room of its own."""
+    parts = module.removeprefix("interplay.").split(".")
+    two = ".".join(parts[:2])
+    return two if two in ROOMS else parts[0]
+
+
+def file_of(name: str) -> Path:
+    path = SOURCE.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imports_of(name: str) -> set[str]:
+    """The modules of the package that a module imports, anywhere in it, for type checking alone included."""
+    found = set()
+    for node in ast.walk(ast.parse(file_of(name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}: imports are absolute"
+            module = node.module or ""
+            within = {f"{module}.{alias.name}" for alias in node.names}
+            found |= {one if one in MODULES else module for one in within}
+    return {target for target in found if target.startswith("interplay.")}
 
 
 def test_all_is_what_is_exported() -> None:
-    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "report", "annotations"}
+    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "annotations"}
     assert set(ip.__all__) == public
     for package in (ip.estimators, ip.lenses, ip.models):
         for name in package.__all__:
@@ -64,24 +104,41 @@ print(spent, sorted(heavy & set(sys.modules)))
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_imports_run_downwards(name: str) -> None:
-    path = SOURCE.joinpath(*name.split(".")[1:])
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+def test_imports_run_one_way(name: str) -> None:
     here = ROOMS.index(room(name))
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        targets = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        targets += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        for target in targets:
-            if target.startswith("interplay."):
-                assert ROOMS.index(room(target)) <= here, f"{name} imports {target}, which lies above it"
+    for target in imports_of(name):
+        assert ROOMS.index(room(target)) <= here, f"{name} imports {target}, which lies above it"
+        if room(name) in STRANGERS:
+            assert room(target) not in STRANGERS - {room(name)}, f"{name} and {target} are rooms that never meet"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_room_reaches_into_anothers_private_files(name: str) -> None:
+    for target in imports_of(name):
+        inner = target.removeprefix("interplay.").removeprefix(room(target)).strip(".")
+        if room(target) != room(name) and not (name == f"interplay.{room(name)}" and target.startswith(name + ".")):
+            assert not any(part.startswith("_") for part in inner.split(".")), f"{name} reaches into {target}"
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    graph = {name: imports_of(name) - {name} for name in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail[trail.index(name) :], name))
+        if name not in done:
+            for target in sorted(graph.get(name, ())):
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in MODULES:
+        visit(name, ())
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_are_small_and_named_for_one_purpose(name: str) -> None:
     assert not re.search(r"\b_?(utils?|helpers?|common|misc)\b", name)
-    path = SOURCE.joinpath(*name.split(".")[1:])
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    assert len(source.read_text(encoding="utf-8").splitlines()) <= 400
+    assert len(file_of(name).read_text(encoding="utf-8").splitlines()) <= 600
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interplay as ip
-from interplay._layout import TrainingLayout, layout_from_dict
+from interplay._game.layout import TrainingLayout, layout_from_dict
 from oracles import dense_values
 
 

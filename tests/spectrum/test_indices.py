@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from interplay._indices import compute_index
+from interplay._spectrum.indices import compute_index
 from interplay.estimators import all_masks
 from oracles import dense_game, dense_values, mask_bits, sparse_spectrum, subsets
 

@@ -126,8 +126,8 @@ def test_mean_ablation_puts_the_mean_over_all_real_tokens_in_place(name: str) ->
 
 @pytest.mark.parametrize("own", [True, False])
 def test_resampling_puts_another_input_s_part_in_place(own: bool) -> None:
-    from interplay.lenses._inputs import Rows
-    from interplay.lenses._replacement import draw_donors
+    from interplay.lenses._components.inputs import Rows
+    from interplay.lenses._components.replacement import draw_donors
 
     name = "llama"
     model, inputs, others = network(name), tokens(name, rows=4), tokens(name, rows=5, seed=7)

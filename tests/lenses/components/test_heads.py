@@ -167,7 +167,7 @@ def test_hooks_come_off_whatever_happens(error: type[BaseException]) -> None:
 
 
 def test_ctrl_c_while_hooks_come_off_still_takes_off_all() -> None:
-    from interplay.lenses._hooks import take_off
+    from interplay.lenses._components.hooks import take_off
 
     off: list[str] = []
 

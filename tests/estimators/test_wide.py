@@ -9,8 +9,8 @@ import pytest
 
 import interplay as ip
 from interplay.estimators import Lasso
-from interplay.estimators._base import biased_design
-from interplay.estimators._wide import Wide
+from interplay.estimators._design import biased_design
+from interplay.estimators._lasso.wide import Wide
 
 
 def linear_game(n: int, count: int, outputs: int, noise: float, keep: float = 0.5) -> tuple[np.ndarray, ...]:
@@ -57,7 +57,7 @@ def test_outputs_do_not_disturb_one_another() -> None:
 def test_many_outputs_are_fitted_in_groups_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     masks, values, _ = linear_game(40, 300, 7, noise=0.3)
     at_once = Wide().fit_outputs(masks, values, order=1, seed=0)
-    monkeypatch.setattr("interplay.estimators._wide._OUTPUTS", 3)
+    monkeypatch.setattr("interplay.estimators._lasso.wide._OUTPUTS", 3)
     grouped = Wide().fit_outputs(masks, values, order=1, seed=0)
     for one, other in zip(at_once, grouped, strict=True):
         assert dict(one.spectrum.coefficients) == pytest.approx(dict(other.spectrum.coefficients), abs=1e-4)

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from interplay._faithfulness import r_squared
-from interplay._indices import compute_index
-from interplay._uncertainty import Uncertainty
+from interplay._spectrum.indices import compute_index
+from interplay._spectrum.uncertainty import Uncertainty
 from interplay.estimators import GP, Lasso, all_masks, uniform_design
-from interplay.estimators._beam import strongest
-from interplay.estimators._gp_posterior import Posterior, characters_of
-from interplay.estimators._walsh_kernel import Evidence, Hyper, kernel, maximise
-from interplay.estimators._walsh_prior import Prior, prior_variances
+from interplay.estimators._gp.beam import strongest
+from interplay.estimators._gp.hyper import Hyper
+from interplay.estimators._gp.kernel import Evidence, kernel, maximise
+from interplay.estimators._gp.posterior import Posterior, characters_of
+from interplay.estimators._gp.prior import Prior, prior_variances
+from interplay.estimators._validation import r_squared
 
 
 def random_hyper(n: int, seed: int, noise: float = 0.05) -> Hyper:

@@ -177,7 +177,7 @@ def test_ctrl_c_while_fitting_keeps_what_was_measured_and_says_so(
 
     game = ip.Game(weigh, 12, name="g")
     with monkeypatch.context() as patched:
-        patched.setattr("interplay.estimators._lasso.Lasso.fit", interrupted)
+        patched.setattr("interplay.estimators._lasso.lasso.Lasso.fit", interrupted)
         with pytest.raises(ip.Interrupted, match=r"all 40 ablations are measured and kept in .*runs.db; run the same"):
             ip.explain(game, budget=40, method="lasso", store=tmp_path / "runs.db")
         with pytest.raises(ip.Interrupted, match=r"pass them to interplay.fit") as caught:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import interplay as ip
-from interplay._layout import layout_from_dict, letters
+from interplay._game.layout import layout_from_dict, letters
 from interplay.report import show
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from interplay._keep import keep_coefficients, keep_effects, keep_variance
+from interplay._spectrum.keep import keep_coefficients, keep_effects, keep_variance
 from interplay.estimators import all_masks, biased_design
 from interplay.report import influences
 from oracles import dense_values, mask_bits, sparse_spectrum

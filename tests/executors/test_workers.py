@@ -14,8 +14,9 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
 import interplay as ip
-from interplay.ablate import measure, processes
+from interplay.ablate import measure
 from interplay.estimators import all_masks
+from interplay.executors import processes
 
 X, y = load_iris(return_X_y=True)
 

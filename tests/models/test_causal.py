@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import interplay as ip
 import networks
 import planted_lm
-from interplay.models import _likelihood, _rows
+from interplay.models._causal import likelihood as _likelihood
+from interplay.models._causal import rows as _rows
 
 FAMILIES = ["gpt2", "llama", "qwen2", "qwen3", "mistral", "mixtral", "gemma", "phi", "gpt_neox", "opt", "t5", "bart"]
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {  # what attends to few tokens, or carries a state instead

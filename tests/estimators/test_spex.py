@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interplay as ip
-from interplay._faithfulness import r_squared
 from interplay.estimators import SPEX, Lasso
+from interplay.estimators._validation import r_squared
 from interplay.estimators.spex._bins import Bins
 from interplay.estimators.spex._decode import Decoder, pad, peel, unpad
 from interplay.estimators.spex._design import design_from, recognise

@@ -16,8 +16,8 @@ import pytest
 
 import interplay as ip
 from fault_proxy import FAULTS, proxy
-from interplay._game import Partial
-from interplay.models import _server_connection
+from interplay._game.game import Partial
+from interplay.models._server import connection as _server_connection
 from planted_lm import TASKS
 
 TASK = TASKS[0]

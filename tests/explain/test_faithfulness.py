@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from interplay._faithfulness import choose, folds, measure_faithfulness
+from interplay._explain.faithfulness import measure_faithfulness
+from interplay.estimators._validation import choose, folds
 
 
 def test_the_interval_covers_the_true_r_squared_as_often_as_it_says() -> None:

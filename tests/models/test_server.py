@@ -295,7 +295,7 @@ def test_requests_are_bounded_in_number_and_rate(llama_url: str) -> None:
 
 
 def test_the_examples_of_the_page_on_servers_are_true(llama_url: str) -> None:
-    page = (Path(__file__).parent.parent / "docs" / "servers.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "servers.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```pycon\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) == 4
     code = "\n".join(blocks).replace("http://localhost:8080/v1", llama_url)

@@ -14,7 +14,7 @@ import pytest
 
 import planted_lm
 from fault_proxy import proxy
-from interplay._demo import demo_model
+from interplay import demo_model
 
 JOINT = planted_lm.TASKS[0]
 Run = Callable[..., tuple[int, str, str]]

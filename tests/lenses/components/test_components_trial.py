@@ -196,8 +196,8 @@ def test_logits_of_every_token_need_a_place() -> None:
 def test_a_layer_that_changes_the_shape_of_its_stream_is_refused() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Linear(6, 1))
     model.forward = lambda x: model[1](model[0](x))[:, 0]  # type: ignore[method-assign]
-    from interplay.lenses._selection import Part
-    from interplay.lenses._suppression import Pass, Suppression, sites_of
+    from interplay.lenses._components.select import Part
+    from interplay.lenses._components.sites import Pass, Suppression, sites_of
 
     suppression = Suppression(model, sites_of([Part("a", "0", "update")]), 1)
     hooks = suppression.hooks(Pass(torch.ones(2, 1, dtype=torch.bool), torch.arange(2)))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interplay as ip
-from interplay._spectrum import walsh_hadamard
+from interplay._spectrum.characters import walsh_hadamard
 from interplay.estimators import all_masks
 from oracles import sparse_spectrum
 
@@ -31,7 +31,7 @@ def test_predict_is_the_same_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPatc
     spectrum = sparse_spectrum(40, 200, 5, 0)
     masks = np.random.default_rng(0).random((300, 40)) < 0.5
     at_once = spectrum.predict(masks)
-    monkeypatch.setattr("interplay._spectrum._BLOCK", 1000)
+    monkeypatch.setattr("interplay._spectrum.spectrum._BLOCK", 1000)
     np.testing.assert_allclose(spectrum.predict(masks), at_once, atol=1e-12)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from interplay.lenses._training_csv import csv_training
-from interplay.report import influences, show, training_summary, worst_examples
-from interplay.report._pictures import half_blocks
+from interplay.actions import worst_examples
+from interplay.cli.csv_table import csv_training
+from interplay.report import influences, show, training_summary
+from interplay.report._terminal.pictures import half_blocks
 
 PICTURES = tuple(((0.0, 1.0), (1.0, 1.0), (k / 6, 0.0)) for k in range(6))
 

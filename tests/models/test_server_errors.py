@@ -16,7 +16,7 @@ import pytest
 
 import interplay as ip
 from fault_proxy import proxy, serving
-from interplay.models import _server_connection
+from interplay.models._server import connection as _server_connection
 from llama_server import llama_server
 from planted_lm import TASKS
 

@@ -129,7 +129,7 @@ def test_lines_are_read_from_standard_input(run: object, folder: Path, monkeypat
 
 @pytest.mark.model
 def test_heads_of_an_encoder_are_explained_by_similarity(run: object) -> None:
-    from interplay._demo import demo_model
+    from interplay import demo_model
 
     Path("pairs.tsv").write_text("A dog runs.\tA puppy is running.\n\nRates rose.\tLoans cost more.\n")
     arguments = ["heads", "--model", str(demo_model()), "--inputs", "pairs.tsv", "--layers", "0,4-5"]

@@ -7,7 +7,7 @@ import pytest
 
 import interplay as ip
 from interplay.estimators import all_masks
-from interplay.estimators._trees import grow, leaves_of, read_out
+from interplay.estimators._proxyspex.trees import grow, leaves_of, read_out
 from oracles import dense_values, sparse_spectrum
 
 

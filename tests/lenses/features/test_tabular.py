@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import interplay as ip
-from interplay._layout import TableLayout, layout_from_dict
-from interplay.lenses._table import Table, shown
+from interplay._game.layout import TableLayout, layout_from_dict
+from interplay.lenses._features.table import Table, shown
 from interplay.report import show
 
 RNG = np.random.default_rng(0)

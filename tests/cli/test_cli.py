@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import interplay as ip
-from interplay._demo import demo_model
+from interplay import demo_model
 
 REVIEW = "The plot is thin, yet the leads never fail to charm."
 
@@ -223,7 +223,7 @@ def test_a_text_is_read_as_it_is_line_breaks_included(tmp_path: Path, monkeypatc
 
 
 def test_line_breaks_of_windows_are_shown_as_line_breaks() -> None:
-    from interplay.report._shading import visible
+    from interplay.report._terminal.shading import visible
 
     assert visible("One.\r\nTwo.\rThree.") == "One. \nTwo.␍Three."  # as long as the text, for its spans
 
