@@ -260,3 +260,11 @@ def test_values_whose_squares_leave_the_range_of_numbers_are_an_error_that_says_
     masks = ip.design(20, 50)
     with pytest.raises(ip.InputError, match=r"values .* (multiply|divide) them by a constant"):
         ip.fit(masks, scale * masks.sum(axis=1), method="lasso")
+
+
+def test_the_question_of_a_game_is_kept_by_its_explanation(tmp_path: Path) -> None:
+    asked = ip.explain(ip.Game(lambda masks: 1.0 * masks[:, 0], 3, question="Which of the three?"), budget=8)
+    asked.save(tmp_path / "asked.json")
+    assert ip.load(tmp_path / "asked.json").question == asked.question == "Which of the three?"
+    game = ip.lenses.text(lambda texts: [float(len(t)) for t in texts], "One. Two.", unit="sentence", ablate="_")
+    assert game.question == "Which sentences drive the score?"

@@ -122,6 +122,8 @@ class Explanation:
         The probability with which each feature was kept in the ablations.
     curve
         R² after each round of measurement: one point, or several where a goal was set.
+    question
+        What was asked, for a reader, where the game said.
     """
 
     labels: tuple[str, ...]
@@ -138,6 +140,7 @@ class Explanation:
     layout: Layout | None = field(default=None, repr=False)
     keep: float = 0.5
     curve: tuple[Point, ...] = field(default=(), repr=False)
+    question: str | None = field(default=None, repr=False)
 
     @property
     def n(self) -> int:
@@ -251,6 +254,7 @@ class Explanation:
             "keep": self.keep,
             "layout": None if self.layout is None else self.layout.to_dict(),
             "curve": [point.to_list() for point in self.curve],
+            "question": self.question,
         }
 
     @classmethod
@@ -276,6 +280,7 @@ class Explanation:
                 keep=float(parts.get("keep", 0.5)),
                 layout=layout_from_dict(parts["layout"]),
                 curve=tuple(Point.from_list(point) for point in parts["curve"]),
+                question=parts.get("question"),
             )
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise InputError(f"this saved explanation is damaged: {error!r} while reading it.") from error

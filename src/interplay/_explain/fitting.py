@@ -53,7 +53,9 @@ def explain_values(
     outputs = game.outputs
     if outputs is None and values.ndim == 2:
         outputs = tuple(f"output {t}" for t in range(values.shape[1]))
-    return Explanation(labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout)
+    return Explanation(
+        labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout, question=game.question
+    )
 
 
 def _check_range(columns: Values) -> None:

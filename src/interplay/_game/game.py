@@ -81,6 +81,8 @@ class Game:
     failures
         The share of ablations that may fail (``value`` returns a `Partial`) before a run stops; those that failed
         are recorded, left out of the fit, and reported.
+    question
+        What the game asks, for a reader: the title of its report.
     """
 
     value: Callable[[Masks], Any] = field(repr=False)
@@ -94,6 +96,7 @@ class Game:
     keep: float = field(repr=False)
     repeats: int = field(repr=False)
     failures: float = field(repr=False)
+    question: str | None = field(repr=False)
 
     def __init__(
         self,
@@ -109,6 +112,7 @@ class Game:
         keep: float = 0.5,
         repeats: int = 1,
         failures: float = 0.0,
+        question: str | None = None,
     ) -> None:
         if not callable(value):
             raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
@@ -134,6 +138,7 @@ class Game:
             "keep": float(keep),
             "repeats": int(repeats),
             "failures": float(failures),
+            "question": question,
         }.items():
             object.__setattr__(self, attribute, given)
 

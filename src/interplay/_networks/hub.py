@@ -67,6 +67,13 @@ def _ask_hub(name: str) -> None:
         ) from error
 
 
+def known_as(model: Any) -> str:
+    """What a reader calls a network: the last telling part of its folder's or hub name, else its class."""
+    path = str(getattr(getattr(model, "config", None), "name_or_path", "") or "")
+    telling = [part for part in Path(path).parts if part.strip("/.") and part.lower() not in ("model", "weights")]
+    return telling[-1] if telling else type(model).__name__
+
+
 def load_pretrained(loader: Any, path: str, **options: Any) -> Any:
     """``loader.from_pretrained(path)``, its errors in one sentence."""
     from transformers.utils import logging

@@ -14,7 +14,7 @@ import numpy as np
 from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.masks import Values
-from interplay._networks.hub import find_model, load_placed, load_pretrained, model_identity, require_torch
+from interplay._networks.hub import find_model, known_as, load_placed, load_pretrained, model_identity, require_torch
 from interplay.models._scorer import Scorer
 
 
@@ -178,6 +178,7 @@ class Encoder:
             special_tokens=frozenset(self.tokenizer.all_special_tokens),
             check=self._check,
             batch_size=self.batch_size,
+            model=known_as(self.model),
         )
 
     def _token_spans(self, text: str) -> list[tuple[int, int]]:

@@ -25,6 +25,8 @@ class Scorer:
         N texts to floats, (N,) or (N, T).
     name
         What it measures, in words.
+    model
+        The name of the model that is asked, for a reader.
     identity
         JSON-able parts that identify model and target, made only when a store asks for them.
     outputs
@@ -53,6 +55,7 @@ class Scorer:
     special_tokens: frozenset[str] | None = field(default=None, repr=False)
     check: Callable[[str], tuple[str, ...]] = field(default=lambda _text: (), repr=False)
     batch_size: int = 64
+    model: str | None = None
     bind: Callable[[str], Scorer] | None = field(default=None, repr=False)
 
     def __call__(self, texts: Sequence[str]) -> Values:

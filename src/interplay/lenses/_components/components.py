@@ -10,10 +10,10 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.game import Game
 from interplay._game.layout import GridLayout
-from interplay._networks.hub import require_torch
+from interplay._networks.hub import known_as, require_torch
 from interplay.lenses._components.ablations import Ablations
 from interplay.lenses._components.inputs import Inputs, Rows, Subject, is_texts, tensor_rows
-from interplay.lenses._components.metrics import Metric, as_metric
+from interplay.lenses._components.metrics import Function, Metric, as_metric
 from interplay.lenses._components.preparation import prepare
 from interplay.lenses._components.select import Part, Select, Which
 
@@ -175,7 +175,14 @@ def components(
         layout=_layout(parts),
         batch_size=max(8, max(per_call, batch_size or 0) // len(bound.rows)),
         notes=ablations.notes,
+        question=f"Which components drive the {_words(measured)} of {known_as(subject.model)}?",
     )
+
+
+def _words(metric: Metric) -> str:
+    """What a metric measures, for a reader."""
+    named = metric.function if isinstance(metric, Function) else metric
+    return getattr(named, "__name__", type(named).__name__).strip("<>").lower()
 
 
 def _reference_rows(subject: Subject, reference: Inputs) -> Rows:

@@ -97,6 +97,7 @@ def image(
         layout=ImageLayout(_thumbnail(pixels), small, shape, parts.grid),
         batch_size=at_once,
         notes=notes,
+        question="Which segments of the image drive the prediction?",
     )
 
 

@@ -115,6 +115,7 @@ def tabular(
         ),
         batch_size=min(_MASKS, max(1, batch_rows // (drawn.rows if by == "rows" else 1))),
         notes=notes,
+        question="Which columns of the row drive the prediction?",
     )
 
 

@@ -117,7 +117,16 @@ def text(
         layout=TextLayout(prompt.text, tuple(spans)),
         batch_size=getattr(scorer, "batch_size", 64),
         notes=notes,
+        question=_question(scorer, [chosen[name] for name in prompt.ablated]),
     )
+
+
+def _question(scorer: TextScorer, units: Sequence[Unit]) -> str:
+    """What is asked, for a reader: "Which words drive similarity to 'a good film' of MiniLM?"."""
+    first = units[0]
+    parts = f"{first}s" if isinstance(first, str) and all(unit == first for unit in units) else "parts of the text"
+    model = getattr(scorer, "model", None)
+    return f"Which {parts} drive {getattr(scorer, 'name', 'the score')}{f' of {model}' if model else ''}?"
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,6 +138,7 @@ def training(
         keep=keep,
         repeats=int(seeds),
         failures=failures,
+        question="Which training examples drive the outputs?",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.masks import Values
-from interplay._networks.hub import find_model, load_placed, load_pretrained, model_identity, require_torch
+from interplay._networks.hub import find_model, known_as, load_placed, load_pretrained, model_identity, require_torch
 from interplay.models._causal.continuation import Reader, Target
 from interplay.models._causal.likelihood import Copies, Likelihood
 from interplay.models._causal.response import respond
@@ -211,6 +211,7 @@ class CausalLM:
             mask_token=getattr(self.tokenizer, "mask_token", None),
             special_tokens=frozenset(self.tokenizer.all_special_tokens),
             check=partial(self._check, score),
+            model=known_as(self.model),
             **more,
         )
 

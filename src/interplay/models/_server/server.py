@@ -262,6 +262,7 @@ class Server:
             outputs=outputs,
             check=check,
             batch_size=4 * limits.concurrency,
+            model=self.model,
             measured=measured,
         )
 
