@@ -238,16 +238,12 @@ def test_values_of_single_features_do_not_speak_of_interactions(run: object, tmp
 
 
 def test_a_place_that_cannot_be_saved_to_is_named_before_anything_is_spent(tmp_path: Path) -> None:
-    from interplay.cli._shared import run as run_game
-
-    def never(_masks: object) -> None:
-        raise AssertionError("nothing must be measured")
+    from interplay.cli._options import Options
 
     (tmp_path / "folder").mkdir()
-    game = ip.Game(never, 3)
     for place, message in {"no/out.json": "its folder does not exist", "folder": "it is a folder"}.items():
         with pytest.raises(ip.InputError, match=message):
-            run_game(game, 8, "fbii", 5, None, True, tmp_path / place, False)
+            Options(save=tmp_path / place).check()
 
 
 def test_a_place_in_the_home_folder_is_saved_to_and_shown(

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._spectrum.indices import canonical_index
-from interplay.cli._shared import (
-    Budget,
-    Device,
-    Index,
-    Json,
-    Method,
-    NoStore,
-    Order,
-    Save,
-    Seed,
-    StorePath,
-    Top,
-    Until,
-    read_text,
-    run,
-    say,
-)
+from interplay.cli._options import Device, Options, Top
+from interplay.cli._shared import read_text, run, say
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class HeadsOptions(Options):
+    """The options of `heads`."""
+
+    top: Top = 8
 
 
 def heads(
@@ -45,26 +38,15 @@ def heads(
     ablate: Annotated[Literal["zero", "mean", "resample"], Parameter(help="What replaces an ablated part.")] = "zero",
     rescale: Annotated[bool, Parameter(negative=(), help="Multiply what is kept by all / kept.")] = False,
     each: Annotated[bool, Parameter(negative=(), help="Explain each line by itself.")] = False,
-    budget: Budget = 1000,
-    method: Method = "auto",
-    order: Order = 5,
-    seed: Seed = 0,
-    until: Until = None,
-    index: Index = "fbii",
-    top: Top = 8,
-    store: StorePath = None,
-    no_store: NoStore = False,
-    save: Save = None,
-    json_: Json = False,
     device: Device = None,
+    options: HeadsOptions | None = None,
 ) -> None:
     """Explain a model's behaviour by its attention heads or other parts, alone and together."""
-    from interplay.estimators import get_estimator
     from interplay.lenses import KINDS, Select, components, metrics
     from interplay.models import Encoder, load_network
 
-    index = canonical_index(index)
-    get_estimator(method)
+    options = options or HeadsOptions()
+    options.check()
     lines = _pairs(inputs)
     where = None if layers is None else _numbers(layers)
     if where is not None and parts not in KINDS:
@@ -79,8 +61,8 @@ def heads(
         texts = [prompt for prompt, _ in lines]
         metric = metrics.logprob([target for _, target in lines])
         say(f"scoring    log-probability of the target of {len(lines)} prompts")
-    game = components(network, select, texts, metric, ablate=ablate, rescale=rescale, each=each, seed=seed)
-    run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
+    game = components(network, select, texts, metric, ablate=ablate, rescale=rescale, each=each, seed=options.seed)
+    run(game, options)
 
 
 def _pairs(file: str) -> list[tuple[str, str]]:

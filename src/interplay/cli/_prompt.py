@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._spectrum.indices import canonical_index
-from interplay.cli._shared import (
-    Budget,
-    Device,
-    Index,
-    Json,
-    Method,
-    NoStore,
-    Order,
-    Save,
-    Seed,
-    StorePath,
-    Top,
-    Until,
-    check_run,
-    read_text,
-    run,
-    say,
-)
+from interplay.cli._options import Budget, Device, Options
+from interplay.cli._shared import read_text, run, say
 
 if TYPE_CHECKING:
     from interplay.models import Scorer
 
 _LONGEST = 64  # tokens of the model's own response
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions(Options):
+    """The options of `prompt`."""
+
+    budget: Budget = 300
 
 
 def prompt(
@@ -77,22 +69,11 @@ def prompt(
     system: Annotated[str | None, Parameter(help="The chat's system message.")] = None,
     max_tokens: Annotated[int | None, Parameter(help="The longest response, without --target; 64 if left out.")] = None,
     name: Annotated[str | None, Parameter(help="The model's name on the server.")] = None,
-    budget: Budget = 300,
-    method: Method = "auto",
-    order: Order = 5,
-    seed: Seed = 0,
-    until: Until = None,
-    index: Index = "fbii",
-    top: Top = 10,
-    store: StorePath = None,
-    no_store: NoStore = False,
-    save: Save = None,
-    json_: Json = False,
     device: Device = None,
     dtype: Annotated[str | None, Parameter(help="float32, bfloat16 or float16; as saved if left out.")] = None,
+    options: PromptOptions | None = None,
 ) -> None:
     """Explain what a language model says after a prompt by the prompt's sentences, words, ... or passages."""
-    from interplay.estimators import get_estimator
     from interplay.lenses import text as text_lens
 
     if against is not None and target is None:
@@ -107,9 +88,8 @@ def prompt(
         raise InputError("--max-tokens is for the model's own response: leave it out, or leave out --target.")
     if not model.strip():
         raise InputError("--model is empty: give the folder or hub name of a language model, or a server's URL.")
-    index = canonical_index(index)
-    get_estimator(method)
-    check_run(budget, top, store, no_store, save)
+    options = options or PromptOptions()
+    options.check()
     content, written = _content(read_text(file), file)
     if template is not None:
         written = template.replace("\\n", "\n")
@@ -127,9 +107,7 @@ def prompt(
         )
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=written, region=region)
     say(f"scoring    {scorer.name}")
-    options = {"method": method, "order": order, "seed": seed, "until": until}
-    cost = _cost(scorer, content, written, region)
-    run(game, budget, index, top, store, no_store, save, json_, cost, **options)
+    run(game, options, cost=_cost(scorer, content, written, region))
 
 
 def _cost(

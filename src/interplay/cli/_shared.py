@@ -1,4 +1,4 @@
-"""What every command shares: its options, the run, and how a result is printed."""
+"""What every command shares: the run, what it reads, and how a result is printed."""
 
 from __future__ import annotations
 
@@ -8,104 +8,69 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any
 
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.layout import GridLayout
+from interplay._spectrum.indices import canonical_index
+from interplay.cli._options import Options, Reading
 
 if TYPE_CHECKING:
-    from interplay._game.game import Game
+    from concurrent.futures import Executor
 
-Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
-Index = Annotated[str, Parameter(help="Interaction index: fbii, fsii, sii, stii, k-sii, bii, mobius, fourier, sv, bv.")]
-Top = Annotated[int, Parameter(help="Rows in each table.")]
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")]
-StorePath = Annotated[
-    Path | None, Parameter(help="SQLite file of all ablations; default: runs.db in the user's cache folder.")
-]
-NoStore = Annotated[bool, Parameter(negative=(), help="Keep no ablations: a run that stops starts from nothing.")]
-Save = Annotated[Path | None, Parameter(help="Write the explanation to this file, for `interplay show`.")]
-Method = Annotated[str, Parameter(help="auto, exact, lasso, proxyspex, gp or spex.")]
-Order = Annotated[int, Parameter(help="The largest combination to look for.")]
-Seed = Annotated[int, Parameter(help="Of every random choice.")]
-Until = Annotated[float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")]
-Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")]
+    from interplay._game.game import Game
 
 
 def run(
     game: Game,
-    budget: int,
-    index: str,
-    top: int,
-    store: Path | None,
-    no_store: bool,
-    save: Path | None,
-    json_: bool,
+    options: Options,
+    *,
     cost: Callable[[int], str] | None = None,
-    /,
-    **options: Any,
+    executor: Executor | None = None,
 ) -> None:
     """Explain a game and print it; ``cost`` says in words what so many ablations will cost."""
     from interplay._explain.explain import explain
     from interplay.ablate import Store
     from interplay.cli._announce import announced
 
-    check_run(budget, top, store, no_store, save)
-    path = ":memory:" if no_store else str(store or _default_store())
-    say(f"features   {game.n}\nbudget     {budget} ablations" + ("" if no_store else f"\nstore      {path}"))
+    path = ":memory:" if options.no_store else str(options.store or _default_store())
+    kept = "" if options.no_store else f"\nstore      {path}"
+    say(f"features   {game.n}\nbudget     {options.budget} ablations{kept}")
     with Store(path) as opened, announced(cost) as progress:
-        explanation = explain(game, budget=budget, store=opened, progress=progress, **options)
-    if save is not None:
-        explanation.save(save)
-    print_result(explanation, index, top, json_)
-    if save is not None:
-        say(f"saved      {save}")
+        explanation = explain(
+            game,
+            budget=options.budget,
+            method=options.method,
+            order=options.order,
+            seed=options.seed,
+            until=options.until,
+            store=opened,
+            executor=executor,
+            progress=progress,
+        )
+    if options.save is not None:
+        explanation.save(options.save)
+    print_result(explanation, options)
+    if options.save is not None:
+        say(f"saved      {options.save}")
 
 
-def check_run(budget: int, top: int, store: Path | None, no_store: bool, save: Path | None) -> None:
-    """Refuse what `run` cannot use: before a model is loaded, or paid for."""
-    if budget < 1:
-        raise InputError(f"--budget must be at least 1 ablation, not {budget}.")
-    check_top(top)
-    if store is not None and no_store:
-        raise InputError("--store and --no-store exclude each other: give one of them.")
-    if save is not None:
-        _check_save(save)
-
-
-def _check_save(save: Path) -> None:
-    """Complain of a file that cannot be written before anything is spent."""
-    target = save.expanduser().absolute()
-    if not target.parent.is_dir():
-        raise InputError(f"cannot save to {save}: its folder does not exist.")
-    if target.is_dir():
-        raise InputError(f"cannot save to {save}: it is a folder; name a file in it.")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"cannot save to {save}: its folder cannot be written to.")
-
-
-def check_top(top: int) -> None:
-    if top < 0:
-        raise InputError(f"--top must not be negative, but is {top}.")
-
-
-def print_result(explanation: Explanation, index: str, top: int, json_: bool) -> None:
-    if json_:
-        print(json.dumps(_for_machines(explanation, index, top), ensure_ascii=False, allow_nan=False))
+def print_result(explanation: Explanation, reading: Reading) -> None:
+    """Print an explanation as tables, or as one line of JSON."""
+    if reading.json_:
+        print(json.dumps(_for_machines(explanation, reading), ensure_ascii=False, allow_nan=False))
         return
     from interplay.report import show as show_report
 
-    show_report(explanation, index=index, top=top)
+    show_report(explanation, index=reading.index, top=reading.top)
 
 
-def _for_machines(explanation: Explanation, index: str, top: int) -> dict[str, Any]:
+def _for_machines(explanation: Explanation, reading: Reading) -> dict[str, Any]:
     """The saved form, with the interactions of each output read out."""
-    read_out = []
+    index, read_out = canonical_index(reading.index), []
     for position in range(len(explanation.fits)):
-        found = explanation.for_output(position).interactions(index, top=top)
+        found = explanation.for_output(position).interactions(index, top=reading.top)
         read_out.append(
             [
                 {"features": list(key), "labels": [explanation.labels[i] for i in key], "value": value}

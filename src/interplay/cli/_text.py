@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,39 +10,31 @@ from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay._explain.explanation import load
-from interplay._spectrum.indices import canonical_index
-from interplay.cli._shared import (
-    Budget,
-    Device,
-    Index,
-    Json,
-    Method,
-    NoStore,
-    Order,
-    Save,
-    Seed,
-    StorePath,
-    Top,
-    Until,
-    check_top,
-    print_result,
-    read_text,
-    run,
-    say,
-)
+from interplay.cli._options import Budget, Device, Options, Reading, Top
+from interplay.cli._shared import print_result, read_text, run, say
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(Options):
+    """The options of `demo`."""
+
+    top: Top = 8
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(Options):
+    """The options of `text`."""
+
+    budget: Budget = 600
 
 
 def demo(
     what: Annotated[Literal["words", "heads"], Parameter(help="words of a review, or attention heads.")] = "words",
     /,
     *,
-    budget: Budget = 1000,
-    index: Index = "fbii",
-    top: Top = 8,
-    store: StorePath = None,
-    no_store: NoStore = False,
-    save: Save = None,
-    json_: Json = False,
+    options: DemoOptions | None = None,
 ) -> None:
     """Explain how a real transformer (MiniLM, in its wheel) reads a film review, or which of its heads do what."""
     from interplay._demo import PAIRS, QUERY, REVIEW, demo_model
@@ -50,16 +43,17 @@ def demo(
     from interplay.lenses import text as text_lens
     from interplay.models import Encoder
 
-    index = canonical_index(index)
+    options = options or DemoOptions()
+    options.check()
     if what == "heads":
         heads_game = heads_lens(Encoder.load(demo_model()), PAIRS, metrics.similarity())
         say(f"pairs      {len(PAIRS)} of sentences that mean the same, such as {PAIRS[0]}")
         say("question   which attention heads make MiniLM find them similar, alone and together?")
-        run(heads_game, budget, index, top, store, no_store, save, json_)
+        run(heads_game, options)
         return
     game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
     say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
-    run(game, budget, index, top, store, no_store, save, json_)
+    run(game, options)
 
 
 def text(
@@ -73,47 +67,35 @@ def text(
     unit: Annotated[str, Parameter(help="word, sentence, paragraph or token.")] = "word",
     ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
-    budget: Budget = 600,
-    method: Method = "auto",
-    order: Order = 5,
-    seed: Seed = 0,
-    until: Until = None,
-    index: Index = "fbii",
-    top: Top = 10,
-    store: StorePath = None,
-    no_store: NoStore = False,
-    save: Save = None,
-    json_: Json = False,
     truncate: Annotated[bool, Parameter(negative=(), help="Cut texts longer than the model's window.")] = False,
     device: Device = None,
+    options: TextOptions | None = None,
 ) -> None:
     """Explain an encoder's score of a text by its words, sentences, paragraphs or tokens."""
-    from interplay.estimators import get_estimator
     from interplay.lenses import text as text_lens
     from interplay.models import Encoder
 
+    options = options or TextOptions()
+    options.check()
     if (reference is None) == (label is None):
         raise InputError("say what to score: either --reference TEXT or --label NAME, one of the two.")
-    index = canonical_index(index)
-    get_estimator(method)
     content = read_text(file)
     encoder = Encoder.load(model, device=device, truncate=truncate)
     scorer = encoder.similarity(reference) if reference is not None else encoder.label(_label(label))
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
     say(f"scoring    {scorer.name}")
-    run(game, budget, index, top, store, no_store, save, json_, method=method, order=order, seed=seed, until=until)
+    run(game, options)
 
 
 def show(
     file: Annotated[Path, Parameter(help="What --save or Explanation.save wrote.")],
     *,
-    index: Index = "fbii",
-    top: Top = 10,
-    json_: Json = False,
+    reading: Reading | None = None,
 ) -> None:
     """Show a saved explanation."""
-    check_top(top)
-    print_result(load(file), canonical_index(index), top, json_)
+    reading = reading or Reading()
+    reading.check()
+    print_result(load(file), reading)
 
 
 def _label(label: str | None) -> str | int:

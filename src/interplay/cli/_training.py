@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay._spectrum.indices import canonical_index
-from interplay.cli._shared import Budget, Json, Method, NoStore, Order, Save, Seed, StorePath, Top, run
+from interplay.cli._options import Budget, Options, Order, Top
+from interplay.cli._shared import run
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Options):
+    """The options of `training`."""
+
+    budget: Budget = 600
+    order: Order = 3
+    index: Annotated[
+        str, Parameter(help="Interaction index of --json; the tables show mean effects at the keep rate.")
+    ] = "fbii"
+    top: Top = 5
 
 
 def training(
@@ -29,33 +43,21 @@ def training(
     keep: Annotated[float, Parameter(help="Probability of keeping each example.")] = 0.5,
     seeds: Annotated[int, Parameter(help="Retrainings per ablation, averaged.")] = 1,
     workers: Annotated[int, Parameter(help="Processes that train side by side.")] = 1,
-    budget: Budget = 600,
-    method: Method = "auto",
-    order: Order = 3,
-    seed: Seed = 0,
-    index: Annotated[
-        str, Parameter(help="Interaction index of --json; the tables show mean effects at the keep rate.")
-    ] = "fbii",
-    top: Top = 5,
-    store: StorePath = None,
-    no_store: NoStore = False,
-    save: Save = None,
-    json_: Json = False,
+    options: TrainingOptions | None = None,
 ) -> None:
     """Find which training examples act together: help, harm, repeat or need one another."""
     from interplay.cli.csv_table import csv_training
     from interplay.cli.digits import digits_training
-    from interplay.estimators import get_estimator
     from interplay.executors import processes
 
-    index = canonical_index(index)
-    get_estimator(method)
+    options = options or TrainingOptions()
+    options.check()
     if file == "digits":
         if target is not None or group is not None or model is not None or output is not None:
             raise InputError("the digits demo has its own model and target: leave those options out.")
         if seeds != 1 or ignore:
             raise InputError("the digits demo has no columns to ignore, nor chance in its training: leave those out.")
-        game = digits_training(60 if examples is None else examples, tests, keep=keep, seed=seed)
+        game = digits_training(60 if examples is None else examples, tests, keep=keep, seed=options.seed)
     elif target is None:
         raise InputError("say which column to predict: --target COLUMN.")
     else:
@@ -70,8 +72,7 @@ def training(
             ignore=ignore,
             keep=keep,
             seeds=seeds,
-            seed=seed,
+            seed=options.seed,
         )
-    options = {"method": method, "order": order, "seed": seed}
     with processes(workers) if workers != 1 else contextlib.nullcontext() as executor:
-        run(game, budget, index, top, store, no_store, save, json_, executor=executor, **options)
+        run(game, options, executor=executor)

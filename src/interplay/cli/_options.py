@@ -1,0 +1,80 @@
+"""Options that commands share, as dataclasses that cyclopts flattens; a subclass has other defaults.
+
+A command takes ``options: SomeOptions | None = None`` and makes the default itself: of a default *instance* cyclopts
+would drop the other fields as soon as one option is given. Annotations are evaluated here, without the import from
+``__future__``: a subclass in another file would look their names up there.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay._spectrum.indices import canonical_index
+from interplay.estimators import get_estimator
+
+Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
+Order = Annotated[int, Parameter(help="The largest combination to look for.")]
+Index = Annotated[str, Parameter(help="Interaction index: fbii, fsii, sii, stii, k-sii, bii, mobius, fourier, sv, bv.")]
+Top = Annotated[int, Parameter(help="Rows in each table.")]
+Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a result is read out."""
+
+    index: Index = "fbii"
+    top: Top = 10
+    json_: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")] = False
+
+    def check(self) -> None:
+        """Refuse what cannot be used: before a model is loaded, or paid for."""
+        canonical_index(self.index)
+        if self.top < 0:
+            raise InputError(f"--top must not be negative, but is {self.top}.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Options(Reading):
+    """How a game is measured and explained, and where ablations and the result are kept."""
+
+    budget: Budget = 1000
+    method: Annotated[str, Parameter(help="auto, exact, lasso, proxyspex, gp or spex.")] = "auto"
+    order: Order = 5
+    seed: Annotated[int, Parameter(help="Seed of every random choice.")] = 0
+    until: Annotated[float | None, Parameter(help="Stop as soon as R² on unseen ablations is surely this high.")] = None
+    store: Annotated[
+        Path | None, Parameter(help="SQLite file of all ablations; default: runs.db in the user's cache folder.")
+    ] = None
+    no_store: Annotated[
+        bool, Parameter(negative=(), help="Keep no ablations: a run that stops starts from nothing.")
+    ] = False
+    save: Annotated[Path | None, Parameter(help="Write the explanation to this file, for `interplay show`.")] = None
+
+    def check(self) -> None:
+        """Refuse what cannot be used: before a model is loaded, or paid for."""
+        super().check()
+        get_estimator(self.method)
+        if self.budget < 1:
+            raise InputError(f"--budget must be at least 1 ablation, not {self.budget}.")
+        if self.store is not None and self.no_store:
+            raise InputError("--store and --no-store exclude each other: give one of them.")
+        if self.save is not None:
+            _check_save(self.save)
+
+
+def _check_save(save: Path) -> None:
+    """Complain of a file that cannot be written before anything is spent."""
+    target = save.expanduser().absolute()
+    if not target.parent.is_dir():
+        raise InputError(f"cannot save to {save}: its folder does not exist.")
+    if target.is_dir():
+        raise InputError(f"cannot save to {save}: it is a folder; name a file in it.")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"cannot save to {save}: its folder cannot be written to.")
