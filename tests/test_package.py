@@ -21,6 +21,7 @@ MODULES = sorted(name for _, name, _ in pkgutil.walk_packages([str(SOURCE)], "in
 
 # Imports run one way, the way the data flows: a room may import those before it and its own files.
 ROOMS = [
+    "_visible",
     "_errors",
     "_checks",
     "_units",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from interplay._visible import visible
+
 
 class InterplayError(Exception):
-    """Base of every error that interplay raises on purpose."""
+    """Base of every error that interplay raises on purpose; its words are safe to print."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class InputError(InterplayError, ValueError):

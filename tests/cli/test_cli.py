@@ -223,7 +223,7 @@ def test_a_text_is_read_as_it_is_line_breaks_included(tmp_path: Path, monkeypatc
 
 
 def test_line_breaks_of_windows_are_shown_as_line_breaks() -> None:
-    from interplay.report._terminal.shading import visible
+    from interplay._visible import visible
 
     assert visible("One.\r\nTwo.\rThree.") == "One. \nTwo.␍Three."  # as long as the text, for its spans
 

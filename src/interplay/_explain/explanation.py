@@ -20,6 +20,7 @@ from interplay._spectrum.indices import canonical_index, compute_index
 from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Uncertainty
+from interplay._visible import visible_json
 
 FORMAT = 1
 """Version of the saved file; raised when an older reader could no longer read it."""
@@ -296,7 +297,8 @@ class Explanation:
         target = Path(path).expanduser()
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+            text = visible_json(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False))
+            partial.write_text(text + "\n", encoding="utf-8")
             partial.replace(target)
         except OSError as error:
             partial.unlink(missing_ok=True)

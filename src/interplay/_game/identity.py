@@ -13,4 +13,4 @@ Identity: TypeAlias = Callable[[], dict[str, Any] | None] | dict[str, Any] | Non
 def digest(**parts: Any) -> str:
     """A SHA-256 over JSON-able ``parts``: equal parts, equal digest, on every machine."""
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

@@ -14,6 +14,7 @@ import numpy as np
 
 from interplay._errors import InputError, MissingExtraError
 from interplay._spectrum.characters import Features
+from interplay._visible import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def distinct_labels(labels: Sequence[str], width: int = 40) -> tuple[str, ...]:
-    """Labels as a reader can tell them apart: white space folded, long ones cut, repeated ones numbered ("the#2")."""
+    """Labels as a reader can tell them apart: safe to print, spaces folded, long ones cut, repeated ones numbered."""
     short = []
     for label in labels:
-        flat = " ".join(label.split()) or repr(label)
+        flat = visible(" ".join(label.split()) or repr(label))
         short.append(flat if len(flat) <= width else flat[: width - 1].rstrip() + "…")
     repeated = {label for label, count in Counter(short).items() if count > 1}
     seen: Counter[str] = Counter()

@@ -169,7 +169,7 @@ class Store:
         with self._explained("read"), self._transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO game (fingerprint, features, labels) VALUES (?, ?, ?)",
-                (fingerprint, game.n, json.dumps(game.labels, ensure_ascii=False)),
+                (fingerprint, game.n, json.dumps(game.labels)),
             )
             key, features, labels = self._db.execute(
                 "SELECT id, features, labels FROM game WHERE fingerprint = ?", (fingerprint,)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from interplay import __version__
 from interplay._errors import InterplayError
 from interplay.ablate import Interrupted
+from interplay.cli._console import prepare, say
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
-from interplay.cli._shared import say
 from interplay.cli._text import demo, show, text
 from interplay.cli._training import training
 
@@ -29,9 +29,10 @@ for command in (demo, text, prompt, heads, training, show):
 def main() -> None:
     """Entry point: a user's mistake ends in one sentence and status 2, Ctrl-C in status 130."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    prepare()
     try:
-        app(sys.argv[1:])
-    except InterplayError as error:
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except (InterplayError, CycloptsError) as error:
         say(f"interplay: {error}")
         sys.exit(2)
     except Interrupted as error:

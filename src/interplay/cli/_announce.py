@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 
 from interplay.ablate import Progress, format_seconds, progress_bar
+from interplay.cli._console import say
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ class _Announcer:
             self.told_calls = True
             stored = f" ({state.from_store} more are in the store)" if state.from_store else ""
             left = state.total - state.from_store
-            _say(
+            say(
                 f"calls      {left} to the model{stored}"
                 if self.cost is None
                 else f"cost       {self.cost(left)}{stored}"
@@ -39,11 +39,7 @@ class _Announcer:
         elif not self.told_time and state.eta is not None:
             # The first, small batch has been timed; its values count, nothing was spent for the estimate alone.
             self.told_time = True
-            _say(f"time       about {format_seconds(state.seconds + state.eta)}")
+            say(f"time       about {format_seconds(state.seconds + state.eta)}")
             self.bar = self.stack.enter_context(progress_bar(None))
         if self.bar is not None:
             self.bar(state)
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr)

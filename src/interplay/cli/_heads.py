@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from interplay._errors import InputError
+from interplay.cli._console import say
 from interplay.cli._options import Device, Options, Top
-from interplay.cli._shared import read_text, run, say
+from interplay.cli._shared import read_text, run
 
 
 @Parameter(name="*")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from interplay._errors import InputError
+from interplay.cli._console import say
 from interplay.cli._options import Budget, Device, Options
-from interplay.cli._shared import read_text, run, say
+from interplay.cli._shared import read_text, run
 
 if TYPE_CHECKING:
     from interplay.models import Scorer

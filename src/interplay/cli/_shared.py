@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.layout import GridLayout
 from interplay._spectrum.indices import canonical_index
+from interplay.cli._console import print_json, say
 from interplay.cli._options import Options, Reading
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(
 def print_result(explanation: Explanation, reading: Reading) -> None:
     """Print an explanation as tables, or as one line of JSON."""
     if reading.json_:
-        print(json.dumps(_for_machines(explanation, reading), ensure_ascii=False, allow_nan=False))
+        print_json(_for_machines(explanation, reading))
         return
     from interplay.report import show as show_report
 
@@ -109,7 +109,3 @@ def _default_store() -> Path:
             "pass --store FILE or --no-store."
         ) from error
     return folder / "runs.db"
-
-
-def say(words: str) -> None:
-    print(words, file=sys.stderr)

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay._explain.explanation import load
+from interplay.cli._console import say
 from interplay.cli._options import Budget, Device, Options, Reading, Top
-from interplay.cli._shared import print_result, read_text, run, say
+from interplay.cli._shared import print_result, read_text, run
 
 
 @Parameter(name="*")

@@ -12,13 +12,13 @@ from interplay._game.layout import TableLayout
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 _BAR = 12  # characters of the longest bar
 
 
 def column_parts(layout: TableLayout, values: npt.NDArray[np.float64], top: int) -> Iterator[RenderableType]:
     """The ``top`` columns by the magnitude of their values (n,), strongest first, and the sum of the others."""
-    from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
@@ -37,13 +37,15 @@ def column_parts(layout: TableLayout, values: npt.NDArray[np.float64], top: int)
         value = float(values[feature])
         bar = "█" * max(1, round(_BAR * abs(value) / scale))
         words = (layout.names[feature], f"= {layout.values[feature]}", f"({layout.typical[feature]})")
-        table.add_row(_signed(value), bar, *map(escape, words))
+        table.add_row(_signed(value), bar, *map(Text, words))
     rest = order[top:]
     if len(rest):
         table.add_row(_signed(float(values[rest].sum())), "", f"{len(rest)} more together")
     yield table
 
 
-def _signed(value: float) -> str:
+def _signed(value: float) -> Text:
+    from rich.text import Text
+
     number = f"{value:+.4f}" if abs(value) < 1e4 else f"{value:+.3e}"
-    return f"[{'green' if value > 0 else 'red'}]{number}[/]"
+    return Text(number, "green" if value > 0 else "red")

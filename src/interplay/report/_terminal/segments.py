@@ -189,10 +189,10 @@ def _grid_width(margin: int, columns: Sequence[str]) -> int:
     return margin + 1 + len(columns) * max(5, 1 + max(map(len, columns)))
 
 
-def _caption(found: Interactions, features: tuple[int, ...]) -> str:
-    from rich.markup import escape
+def _caption(found: Interactions, features: tuple[int, ...]) -> Text:
+    from rich.text import Text
 
     labels = [found.labels[feature] for feature in features]
     if all(label.startswith(_SEGMENT) for label in labels):
         labels = [label.removeprefix(_SEGMENT) for label in labels]
-    return escape(f"{found[features]:+.4g}  {' + '.join(labels)}")
+    return Text(f"{found[features]:+.4g}  {' + '.join(labels)}")

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._game.layout import TextLayout
+from interplay._visible import visible
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,14 +17,6 @@ _LONGEST = 2_500  # characters shown whole; of a longer text, the surroundings o
 _AROUND = 80
 _EXCERPTS = 12
 _MARKED = 0.25  # without colour, features of at least this share of the strongest are marked
-
-_CONTROLS: dict[int, int | str] = {
-    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},  # their pictures, such as ␛
-    ord("\t"): " ",
-    0x7F: "␡",
-    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
-    **dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),  # bidirectional
-}
 
 
 def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: bool) -> Text:
@@ -57,11 +50,6 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
     if position < len(layout.text):
         shown.append(" …", "dim")
     return shown
-
-
-def visible(text: str) -> str:
-    """``text`` of the same length, its control characters shown instead of sent to the terminal."""
-    return text.replace("\r\n", " \n").translate(_CONTROLS)  # a line break of Windows is one like any other
 
 
 def background(strength: float) -> str:

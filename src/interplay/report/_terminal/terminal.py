@@ -12,9 +12,10 @@ from interplay._game.layout import GridLayout, ImageLayout, TableLayout, TextLay
 from interplay._spectrum.characters import Features
 from interplay._spectrum.interactions import Interactions
 from interplay.report._terminal.columns import column_parts
+from interplay.report._terminal.gate import Gate
 from interplay.report._terminal.grid import shaded_grid
 from interplay.report._terminal.segments import image_parts
-from interplay.report._terminal.shading import shaded_text, visible
+from interplay.report._terminal.shading import shaded_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,20 +58,22 @@ def show(explanation: Explanation, *, index: str = "fbii", top: int = 10, consol
         Where to print: rich's, on standard output, when left out.
     """
     from rich.console import Console
+    from rich.rule import Rule
+    from rich.text import Text
 
     target = console or Console(highlight=False)
     if isinstance(explanation.layout, TrainingLayout):
         from interplay.report._terminal.training import training_parts
 
         for part in training_parts(explanation, top, colour=_has_colour(target), width=target.width):
-            target.print(part)
+            target.print(Gate(part))
         return
     for position in range(len(explanation.fits)):
         one = explanation.for_output(position)
         if len(explanation.fits) > 1:
-            target.rule(str((explanation.outputs or ())[position]))
+            target.print(Gate(Rule(Text(str((explanation.outputs or ())[position])))))
         for part in _parts(one, index, top, target):
-            target.print(part)
+            target.print(Gate(part))
 
 
 def _parts(explanation: Explanation, index: str, top: int, console: Console) -> Iterator[RenderableType]:
@@ -172,23 +175,25 @@ def _ends(explanation: Explanation) -> RenderableType:
 
 def _faithfulness(explanation: Explanation) -> RenderableType:
     from rich.table import Table
+    from rich.text import Text
 
     quality = explanation.faithfulness
     table = Table.grid(padding=(0, 2))
     if np.isnan(quality.r2):
-        table.add_row("R² is undefined", quality.how)
+        table.add_row("R² is undefined", Text(quality.how))
         return table
     interval = f"[{quality.low:.3f}, {quality.high:.3f}]" if np.isfinite(quality.low) else "(too few for an interval)"
     what = "with interactions" if explanation.spectrum.order > 1 else "single features only"
     table.add_row("R² on unseen ablations", f"{quality.r2:.3f}", f"{interval} {what}")
     if quality.first_order is not None and explanation.method != "lasso":
         table.add_row("", f"{quality.first_order:.3f}", "first order alone (lasso)")
-    table.add_row("", "", f"by {quality.how}" if "cross" in quality.how else quality.how)
+    table.add_row("", "", Text(f"by {quality.how}" if "cross" in quality.how else quality.how))
     return table
 
 
 def _table(found: Interactions, scale: float) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", no_wrap=True)
@@ -197,7 +202,7 @@ def _table(found: Interactions, scale: float) -> Table:
     for key, (words, value) in zip(found, found.named(), strict=True):
         style = "green" if value > 0 else "red"
         length = max(1, round(_BAR * abs(value) / scale)) if scale else 0
-        table.add_row(f"[{style}]{_number(found, key)}[/]", "█" * length, _join(words))
+        table.add_row(Text(_number(found, key), style), "█" * length, Text(" + ".join(words)))
     return table
 
 
@@ -205,12 +210,6 @@ def _number(found: Interactions, key: Features) -> str:
     if found.deviations is not None and key in found.deviations:
         return found.format(key)
     return f"{found[key]:+.4f}" if abs(found[key]) < 1e4 else f"{found[key]:+.3e}"
-
-
-def _join(words: tuple[str, ...]) -> str:
-    from rich.markup import escape
-
-    return escape(visible(" + ".join(words)))
 
 
 def _has_colour(console: Console) -> bool:

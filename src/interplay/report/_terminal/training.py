@@ -125,8 +125,8 @@ def _pairs(pairs: Sequence[Pair], names: Sequence[str]) -> Table:
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> Table:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     for column in range(len(rows[0]) if rows else 1):
@@ -134,7 +134,7 @@ def _rows(rows: Sequence[Sequence[str]]) -> Table:
         table.add_column(justify="left" if last else "right", overflow="fold", no_wrap=not last)
     for row in rows:
         style = "red" if row[0].startswith("-") else "green"
-        table.add_row(f"[{style}]{row[0]}[/]", *map(escape, row[1:]))
+        table.add_row(Text(row[0], style), *map(Text, row[1:]))
     return table
 
 
