@@ -1,60 +1,77 @@
-"""From measured values to an explanation: the estimator's fit, judged on ablations it did not see."""
+"""From a sample to an explanation: the estimator's fits, each judged on ablations that it did not see."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import AblationError, InputError
-from interplay._explain.explanation import Explanation, Fit
+from interplay._errors import InputError
+from interplay._explain.explanation import Explanation, Fit, Point
 from interplay._explain.faithfulness import Faithfulness, measure_faithfulness
 from interplay._explain.repeats import noise_notes
+from interplay._explain.sample import Sample
 from interplay._game.game import Game
-from interplay._game.masks import Masks, Values, averaged
+from interplay._game.masks import Values
 from interplay._spectrum.spectrum import Spectrum
-from interplay.ablate import Interrupted, Measurement
 from interplay.estimators import Estimator, Recovery, first_order_r2, is_constant, r_squared
 
 _FEW = 1000  # ablations up to which one thread is as fast as several
 _LARGEST = 1e140
-FEWEST = 4  # ablations from which anything at all can be estimated
 
 
-def explain_values(
-    masks: Masks,
-    values: Values,
-    estimator: Estimator,
-    game: Game,
-    *,
-    order: int,
-    seed: int,
-    judges: int | None = None,
-) -> Explanation:
-    """The explanation of ``values`` (N,) or (N, T) at distinct ``masks`` (N, n)."""
-    columns = values[:, None] if values.ndim == 1 else values
+def fits_of(sample: Sample, estimator: Estimator, *, order: int, seed: int) -> tuple[Fit, ...]:
+    """One fit per output of the ``sample``, with what its reader should know."""
+    columns = sample.values.reshape(len(sample.masks), -1)
     _check_range(columns)
     varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
-    with _few_threads(len(masks)):
-        recoveries = dict(
-            zip(varied, estimator.fit_outputs(masks, columns[:, varied], order=order, seed=seed), strict=True)
-            if varied
-            else ()
-        )
-        fits = tuple(
-            _fit_output(
-                masks, np.ascontiguousarray(column), estimator, recoveries.get(t), order=order, seed=seed, judges=judges
-            )
-            for t, column in enumerate(columns.T)
-        )
+    with _few_threads(len(columns)):
+        found = estimator.fit_outputs(sample.masks, columns[:, varied], order=order, seed=seed) if varied else []
+        recoveries = dict(zip(varied, found, strict=True))
+        fits = [
+            _judged(sample, values, recoveries[t], estimator.name, seed)
+            if t in recoveries
+            else _constant(sample, values, estimator.name, order, t)
+            for t, values in enumerate(np.ascontiguousarray(columns.T))
+        ]
+    noise = noise_notes(sample.raw, sample.repeats)
+    return tuple(replace(fit, notes=fit.notes + more) for fit, more in zip(fits, noise, strict=True))
+
+
+def explained(
+    game: Game,
+    sample: Sample,
+    fits: Sequence[Fit],
+    *,
+    budget: int,
+    seed: int,
+    keep: float,
+    notes: tuple[str, ...] = (),
+    curve: tuple[Point, ...] = (),
+) -> Explanation:
+    """The explanation that the ``fits`` of a ``sample`` make."""
     outputs = game.outputs
-    if outputs is None and values.ndim == 2:
-        outputs = tuple(f"output {t}" for t in range(values.shape[1]))
+    if outputs is None and sample.values.ndim == 2:
+        outputs = tuple(f"output {t}" for t in range(len(fits)))
     return Explanation(
-        labels=game.labels, fits=fits, outputs=outputs, seed=seed, layout=game.layout, question=game.question
+        labels=game.labels,
+        fits=tuple(fits),
+        outputs=outputs,
+        budget=budget,
+        used=sample.used,
+        from_store=sample.used - sample.paid,
+        seconds=sample.seconds,
+        seed=seed,
+        full=sample.full,
+        empty=sample.empty,
+        game_notes=game.notes + sample.notes + notes,
+        layout=game.layout,
+        question=game.question,
+        keep=keep,
+        curve=curve,
     )
 
 
@@ -84,97 +101,39 @@ def _few_threads(count: int) -> Iterator[None]:
         yield
 
 
-def explain_measured(
-    asked: Masks,
-    ends: int,
-    measured: Measurement,
-    estimator: Estimator,
-    game: Game,
-    *,
-    order: int,
-    seed: int,
-    judges: int | None = None,
-) -> Explanation:
-    """The explanation of what was measured, its first ``ends`` rows aside; ablations that failed are left out.
-
-    Where only the first ``judges`` of the others are fair ablations, R² is measured on those alone.
-    """
-    good = ~measured.failed
-    masks, raw = asked[ends:][good[ends:]], measured.values[ends:][good[ends:]]
-    if len(masks) < FEWEST <= len(asked) - ends:
-        raise AblationError(
-            f"only {len(masks)} of {len(asked) - ends} ablations succeeded: too few to estimate anything."
+def _constant(sample: Sample, values: Values, name: str, order: int, output: int) -> Fit:
+    """The fit of an output that never varied over the ablations that were fitted."""
+    n, full, empty = sample.masks.shape[1], sample.full, sample.empty
+    mean = float(values.mean())
+    note = f"the game is constant: all {len(values)} ablations gave {values[0]:.6g}, so no feature has any effect"
+    if full is not None and empty is not None and not is_constant(np.array([mean, full[output], empty[output]])):
+        note = (
+            f"all {len(values)} ablations gave {mean:.6g}, but everything kept gives {full[output]:.6g} and everything "
+            f"ablated {empty[output]:.6g}: what matters shows too rarely in ablations at random, so none of it was "
+            "found; allow a larger budget, or make fewer and larger features"
         )
-    values = averaged(measured.values[good], game.repeats)
-    if judges is not None:
-        judges = int(good[ends : ends + judges].sum())
-    try:
-        explanation = explain_values(
-            masks, averaged(raw, game.repeats), estimator, game, order=order, seed=seed, judges=judges
-        )
-    except KeyboardInterrupt as error:
-        where = f"kept in {measured.kept_in}" if measured.kept_in else "in this exception's masks and values"
-        way = "run the same again to go on" if measured.kept_in else "pass them to interplay.fit"
-        raise Interrupted(
-            f"Interrupted while fitting: all {measured.distinct} ablations are measured and {where}; {way}.",
-            asked[good],
-            values,
-        ) from error
-    full, empty = (find_row(asked[good], values, kept=kept) for kept in (True, False))
-    noted = tuple(
-        replace(fit, notes=(_rare(fit, len(masks), full, empty, t) or fit.notes) + more)
-        for t, (fit, more) in enumerate(zip(explanation.fits, noise_notes(raw, game.repeats), strict=True))
-    )
-    return replace(explanation, fits=noted, full=full, empty=empty)
+    faithfulness = measure_faithfulness(values, values, how="", first_order=None)
+    return Fit(Spectrum(n, {(): mean}), faithfulness, min(order, n), name, (note,))
 
 
-def _rare(
-    fit: Fit, count: int, full: tuple[float, ...] | None, empty: tuple[float, ...] | None, output: int
-) -> tuple[str, ...]:
-    """What to say of an output that is constant on the ablations that were fitted, but not at the ends."""
-    if full is None or empty is None or not np.isnan(fit.faithfulness.r2):
-        return ()
-    value = fit.spectrum.coefficients.get((), 0.0)
-    if is_constant(np.array([value, full[output], empty[output]])):
-        return ()
-    return (
-        f"all {count} ablations gave {value:.6g}, but everything kept gives {full[output]:.6g} and everything ablated "
-        f"{empty[output]:.6g}: what matters shows too rarely in ablations at random, so none of it was found; allow a "
-        "larger budget, or make fewer and larger features",
-    )
-
-
-def _fit_output(
-    masks: Masks,
-    values: Values,
-    estimator: Estimator,
-    recovery: Recovery | None,
-    *,
-    order: int,
-    seed: int,
-    judges: int | None,
-) -> Fit:
-    if recovery is None:  # nothing to recover
-        spectrum = Spectrum(masks.shape[1], {(): float(values.mean())})
-        note = f"the game is constant: all {len(values)} ablations gave {values[0]:.6g}, so no feature has any effect"
-        faithfulness = measure_faithfulness(values, values, how="", first_order=None)
-        return Fit(spectrum, faithfulness, min(order, masks.shape[1]), estimator.name, (note,))
-    if judges is not None and recovery.unseen is not None and recovery.rows is None:
-        alone = None if recovery.alone is None else recovery.alone[:judges]
-        recovery = replace(recovery, unseen=recovery.unseen[:judges], rows=np.arange(judges), alone=alone)
-    faithfulness = _judge(recovery, masks, values, seed)
+def _judged(sample: Sample, values: Values, recovery: Recovery, name: str, seed: int) -> Fit:
+    """An output's recovery with its faithfulness."""
+    if sample.fair is not None and recovery.unseen is not None and recovery.rows is None:
+        alone = None if recovery.alone is None else recovery.alone[sample.fair]
+        rows = np.flatnonzero(sample.fair)
+        recovery = replace(recovery, unseen=recovery.unseen[rows], rows=rows, alone=alone)
     return Fit(
         recovery.spectrum,
-        faithfulness,
+        _faithfulness(sample, values, recovery, seed),
         recovery.order,
-        recovery.method or estimator.name,
+        recovery.method or name,
         recovery.notes,
         recovery.evidence,
         recovery.uncertainty,
     )
 
 
-def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faithfulness:
+def _faithfulness(sample: Sample, values: Values, recovery: Recovery, seed: int) -> Faithfulness:
     """The recovery's faithfulness, and the first-order one beside it, on the same unseen ablations."""
     if recovery.unseen is None:  # every mask was measured: the first-order share of the variance is exact, too
         spectrum = recovery.spectrum
@@ -186,27 +145,7 @@ def _judge(recovery: Recovery, masks: Masks, values: Values, seed: int) -> Faith
     elif recovery.method == "lasso":
         first = r_squared(values[rows], recovery.unseen)
     else:
-        first = first_order_r2(masks, values, rows, seed)
+        first = first_order_r2(sample.masks, values, rows, seed)
     truth = values[rows]
     unseen = truth - np.sqrt(recovery.flatters) * (truth - recovery.unseen)
     return measure_faithfulness(truth, unseen, how=recovery.how, first_order=first)
-
-
-def distinct_masks(masks: Masks, values: Values) -> tuple[Masks, Values, tuple[str, ...]]:
-    """Repeated masks averaged, so that no ablation is scored by a fit that saw its twin."""
-    _, first, inverse, counts = np.unique(
-        np.packbits(masks, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
-    if len(first) == len(masks):
-        return masks, values, ()
-    sums = np.zeros((len(first), *values.shape[1:]))
-    np.add.at(sums, inverse.ravel(), values)
-    order = np.argsort(first)
-    mean = sums / counts.reshape(-1, *[1] * (values.ndim - 1))
-    note = f"{len(masks) - len(first)} of {len(masks)} masks repeat others; their values were averaged"
-    return masks[first[order]], mean[order], (note,)
-
-
-def find_row(masks: Masks, values: Values, *, kept: bool) -> tuple[float, ...] | None:
-    rows = np.flatnonzero(masks.all(axis=1) if kept else ~masks.any(axis=1))
-    return tuple(float(value) for value in np.atleast_1d(values[rows[0]])) if len(rows) else None

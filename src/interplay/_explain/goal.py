@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from interplay._checks import is_between
 from interplay._errors import InputError
-from interplay._explain.explanation import Explanation
+from interplay._explain.explanation import Fit
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class Goal:
             allowed += allowed // 2
         yield budget
 
-    def reached(self, explanation: Explanation) -> bool:
-        """Whether every output is there.
+    def reached(self, fits: Sequence[Fit]) -> bool:
+        """Whether the fit of every output is there.
 
         A constant output, whose R² is undefined, meets any goal where another one varies; where none does, what
         matters may be rare and is still to be seen.
         """
-        if _unseen(explanation):
+        if _unseen(fits):
             return False
-        for fit in explanation.fits:
+        for fit in fits:
             found = fit.faithfulness
             if np.isnan(found.r2):
                 continue
@@ -68,19 +68,19 @@ class Goal:
                 return False
         return bool(self)
 
-    def outcome(self, explanation: Explanation, used: int, budget: int) -> str:
+    def outcome(self, fits: Sequence[Fit], used: int, budget: int) -> str:
         """What became of the goal, for the reader of the result."""
         goals = [f"R² of at least {self.until:g}"] if self.until is not None else []
         goals += [f"R² known to ±{self.tolerance:g}"] if self.tolerance is not None else []
         words = " and ".join(goals)
-        if any(np.isnan(fit.faithfulness.r2) for fit in explanation.fits) and not _unseen(explanation):
+        if any(np.isnan(fit.faithfulness.r2) for fit in fits) and not _unseen(fits):
             words += " (an output that never varied has none and does not count)"
-        if self.reached(explanation):
+        if self.reached(fits):
             return f"stopped after {used} of {budget} ablations, as soon as the goal was reached: {words}"
-        if _unseen(explanation):
+        if _unseen(fits):
             return f"the budget of {budget} ablations was used up, and R² is undefined, for nothing varied: {words}"
         return f"the budget of {budget} ablations was used up before the goal was reached: {words}"
 
 
-def _unseen(explanation: Explanation) -> bool:
-    return all(np.isnan(fit.faithfulness.r2) for fit in explanation.fits)
+def _unseen(fits: Sequence[Fit]) -> bool:
+    return all(np.isnan(fit.faithfulness.r2) for fit in fits)

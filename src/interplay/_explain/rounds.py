@@ -1,0 +1,157 @@
+"""The loop: plan, measure and fit in rounds, until the goal is reached or the budget is spent."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from interplay._explain.explanation import Explanation, Fit, Point
+from interplay._explain.fitting import explained, fits_of
+from interplay._explain.goal import Goal
+from interplay._explain.plan import Plan, is_complete, plan
+from interplay._explain.rescue import LITTLE, best_r2, better_fits, left_out, rescue_plan, too_few, turning
+from interplay._explain.sample import Measure, Sample
+from interplay._game.game import Game
+from interplay.ablate import Interrupted
+from interplay.estimators import Estimator, Rescue
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one call of `explain` asks for, checked."""
+
+    game: Game
+    estimator: Estimator
+    budget: int
+    order: int
+    seed: int
+    keep: float
+    goal: Goal
+
+    @property
+    def n(self) -> int:
+        """The number of features."""
+        return self.game.n
+
+    @cached_property
+    def rescue(self) -> Rescue | None:
+        """What to turn to where the estimator explains little; its masks keep half of the features."""
+        return self.estimator.rescue(self.n, self.budget) if self.keep == 0.5 else None
+
+    @cached_property
+    def stops(self) -> list[int]:
+        """After how many ablations to fit and look, ascending; the last is the budget."""
+        rounds = {*self.goal.rounds(self.n, self.budget, self.estimator.fewest(self.n))}
+        return sorted(rounds | ({self.rescue.after} if self.rescue is not None else set()))
+
+    def plan(self, allowed: int) -> Plan:
+        """The ablations of the estimator's own design."""
+        return plan(self.estimator, self.n, allowed, self.seed, self.keep)
+
+    def fits(self, sample: Sample, estimator: Estimator) -> tuple[Fit, ...]:
+        """The fits of a sample by an ``estimator``."""
+        with _nothing_lost(sample):
+            return fits_of(sample, estimator, order=self.order, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is known after a round: all ablations so far, their fits, and R² after this round and those before."""
+
+    plan: Plan
+    sample: Sample
+    fits: tuple[Fit, ...]
+    curve: tuple[Point, ...]
+
+
+def run(task: Task, measure: Measure) -> Explanation:
+    """Explain in rounds: first by the estimator's design, then, where that shows little, by the coded rescue's."""
+    known: Round | None = None
+    turned = False
+    for allowed in task.stops:
+        known = _step(task, measure, allowed, known)
+        if task.goal.reached(known.fits):
+            break
+        if task.rescue is not None and allowed == task.rescue.after and best_r2(known.fits) < LITTLE:
+            known, turned = _rescued(task, task.rescue, measure, known), True
+            break
+    assert known is not None  # there is always a last stop, the budget
+    return _end(task, known, turned=turned)
+
+
+def _step(task: Task, measure: Measure, allowed: int, known: Round | None) -> Round:
+    """One round of the estimator's own design."""
+    planned, estimator, ahead = task.plan(allowed), task.estimator, None
+    if task.rescue is not None and allowed == task.rescue.after and not task.goal:
+        # Nobody sees this fit unless it explains little, so an estimator that is quicker will do; and the rest of the
+        # budget is to be expected.
+        estimator, ahead = task.rescue.probe, task.plan(task.budget).after(planned)
+    sample = Sample.measured(task.game, planned, measure, None if known is None else known.sample, ahead)
+    return _after(known, planned, sample, task.fits(sample, estimator))
+
+
+def _rescued(task: Task, rescue: Rescue, measure: Measure, known: Round) -> Round:
+    """The rest of the budget, in rounds up to the goal, on the coded masks of the rescue."""
+    first, before = known.plan, known.fits
+    spent = len(first.masks) + len(first.ends)
+    left = task.budget - spent
+    for rest in task.goal.rounds(task.n, left, rescue.estimator.fewest(task.n)):
+        planned = rescue_plan(rescue, first, task.n, rest, task.seed)
+        sample = Sample.measured(task.game, planned, measure, known.sample)
+        coded, plain = (task.fits(sample, estimator) for estimator in (rescue.estimator, task.estimator))
+        why = turning(rescue, before, spent, whole=rest == left)
+        known = _after(known, planned, sample, better_fits(coded, plain, rescue, task.estimator, why))
+        if task.goal.reached(known.fits):
+            break
+    return known
+
+
+def _after(before: Round | None, planned: Plan, sample: Sample, fits: tuple[Fit, ...]) -> Round:
+    curve = () if before is None else before.curve
+    return Round(planned, sample, fits, (*curve, Point.of(sample.used, fits)))
+
+
+@contextlib.contextmanager
+def _nothing_lost(sample: Sample) -> Iterator[None]:
+    """On Ctrl-C say where the sample is to be found."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        where = f"kept in {sample.kept_in}" if sample.kept_in else "in this exception's masks and values"
+        way = "run the same again to go on" if sample.kept_in else "pass them to interplay.fit"
+        raise Interrupted(
+            f"Interrupted while fitting: all {sample.used} ablations are measured and {where}; {way}.",
+            *sample.everything,
+        ) from error
+
+
+def _end(task: Task, known: Round, *, turned: bool) -> Explanation:
+    """The explanation of what is known, with what its reader should be told."""
+    fits, used = known.fits, known.sample.used
+    if not turned and len(fits) > 1 and used > 0.8 * task.budget:
+        fits = tuple(left_out(fit, task.rescue) for fit in fits)
+    return explained(
+        task.game,
+        known.sample,
+        fits,
+        budget=task.budget,
+        seed=task.seed,
+        keep=task.keep,
+        notes=tuple(_notes(task, known)),
+        curve=known.curve,
+    )
+
+
+def _notes(task: Task, known: Round) -> Iterator[str]:
+    n, used = task.n, known.sample.used
+    if task.keep != 0.5 and not is_complete(n, used):
+        yield f"each feature was kept with probability {task.keep:g}: R² speaks for such ablations"
+    if task.goal:
+        yield task.goal.outcome(known.fits, used, task.budget)
+    little = best_r2(known.fits) < LITTLE and not task.goal.reached(known.fits)
+    if task.rescue is None and task.keep == 0.5 and little:
+        yield from too_few(task.estimator, n, task.budget)
+    if task.budget > used == 1 << n:
+        yield f"the budget of {task.budget} exceeds the 2^{n} = {1 << n} ablations there are"

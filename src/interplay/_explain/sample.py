@@ -1,0 +1,134 @@
+"""What was measured of a game, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._errors import AblationError
+from interplay._explain.plan import FEWEST, Plan
+from interplay._game.game import Game
+from interplay._game.masks import Masks, Values, averaged
+from interplay.ablate import Measurement
+
+Measure = Callable[..., Measurement]
+"""`interplay.ablate.measure` with everything but the masks, and the masks ``ahead``, decided."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Measured ablations: what a fit sees, the ends besides, and what they cost in all rounds so far.
+
+    Attributes
+    ----------
+    masks
+        (N, n), distinct; ablations that failed are left out.
+    raw
+        (N,), (N, T), or (N, T * R) with the R ``repeats`` of an output side by side.
+    repeats
+        How often each output was measured per ablation.
+    ends, at_ends
+        The masks (E, n) of everything kept and everything ablated where they were measured besides, and their values.
+    fair
+        (N,): which ablations may judge a fit; None for all.
+    used, paid
+        Distinct ablations, and those of them that the game was called for: the others were in the store.
+    seconds
+        Wall-clock time of the measurement.
+    notes
+        What a reader should know about the measurement.
+    kept_in
+        The file that holds the values; None where they live only here.
+    """
+
+    masks: Masks
+    raw: Values
+    repeats: int
+    ends: Masks
+    at_ends: Values
+    fair: npt.NDArray[np.bool_] | None
+    used: int
+    paid: int
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    kept_in: str | None = None
+
+    @classmethod
+    def measured(
+        cls, game: Game, plan: Plan, measure: Measure, before: Sample | None = None, ahead: Masks | None = None
+    ) -> Sample:
+        """Measure a ``plan``; what the sample ``before`` cost is counted in. Those ``ahead`` will probably follow."""
+        ends = len(plan.ends)
+        asked = np.concatenate([plan.ends, plan.masks])
+        found = measure(asked, ahead=ahead)
+        good, values = ~found.failed, averaged(found.values, game.repeats)
+        if good[ends:].sum() < FEWEST <= len(plan.masks):
+            raise AblationError(
+                f"only {good[ends:].sum()} of {len(plan.masks)} ablations succeeded: too few to estimate anything."
+            )
+        return cls(
+            masks=plan.masks[good[ends:]],
+            raw=found.values[ends:][good[ends:]],
+            repeats=game.repeats,
+            ends=plan.ends[good[:ends]],
+            at_ends=values[:ends][good[:ends]],
+            fair=None if plan.fair is None else plan.fair[good[ends:]],
+            used=found.distinct,
+            paid=found.measured + (0 if before is None else before.paid),
+            seconds=found.seconds + (0.0 if before is None else before.seconds),
+            notes=found.notes,
+            kept_in=found.kept_in,
+        )
+
+    @classmethod
+    def given(cls, masks: Masks, values: Values) -> Sample:
+        """Ablations measured elsewhere; repeated masks are averaged, and it says so."""
+        distinct, means = distinct_masks(masks, values)
+        notes: tuple[str, ...] = ()
+        if repeated := len(masks) - len(distinct):
+            notes = (f"{repeated} of {len(masks)} masks repeat others; their values were averaged",)
+        count = len(distinct)
+        return cls(distinct, means, 1, distinct[:0], means[:0], None, used=count, paid=count, notes=notes)
+
+    @cached_property
+    def values(self) -> Values:
+        """(N,) or (N, T): the means over repeats."""
+        return averaged(self.raw, self.repeats)
+
+    @property
+    def everything(self) -> tuple[Masks, Values]:
+        """All ablations measured, the ends first, and their values."""
+        return np.concatenate([self.ends, self.masks]), np.concatenate([self.at_ends, self.values])
+
+    @property
+    def full(self) -> tuple[float, ...] | None:
+        """The outputs with everything kept, where measured."""
+        return self._at(kept=True)
+
+    @property
+    def empty(self) -> tuple[float, ...] | None:
+        """The outputs with everything ablated, where measured."""
+        return self._at(kept=False)
+
+    def _at(self, *, kept: bool) -> tuple[float, ...] | None:
+        masks, values = self.everything
+        rows = np.flatnonzero((masks == kept).all(axis=1))
+        return tuple(float(value) for value in np.atleast_1d(values[rows[0]])) if len(rows) else None
+
+
+def distinct_masks(masks: Masks, values: Values) -> tuple[Masks, Values]:
+    """Repeated masks once, their values averaged, so that no ablation is scored by a fit that saw its twin."""
+    _, first, inverse, counts = np.unique(
+        np.packbits(masks, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(first) == len(masks):
+        return masks, values
+    sums = np.zeros((len(first), *values.shape[1:]))
+    np.add.at(sums, inverse.ravel(), values)
+    order = np.argsort(first)
+    mean = sums / counts.reshape(-1, *[1] * (values.ndim - 1))
+    return masks[first[order]], mean[order]
