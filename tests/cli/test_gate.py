@@ -70,7 +70,7 @@ def test_an_image_whose_labels_hold_control_characters_or_markup_is_shown_with_t
     page = io.StringIO()
     show(ip.explain(game.relabelled([EVIL, MARKUP]), budget=4), console=Console(file=page, width=500))
     assert not STEERING.findall(page.getvalue())
-    assert MARKUP in page.getvalue()
+    assert MARKUP[:30] in page.getvalue()  # long labels are cut
 
 
 def test_the_library_s_errors_are_safe_to_print_wherever_they_are_caught() -> None:
