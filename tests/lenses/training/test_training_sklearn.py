@@ -163,3 +163,16 @@ def test_data_frames_and_sparse_matrices_are_taken_by_rows() -> None:
 def test_a_mistake_is_one_sentence(call: object, message: str) -> None:
     with pytest.raises(ip.InputError, match=message):
         call()  # type: ignore[operator]
+
+
+class Own(LogisticRegression):
+    """An estimator of the user's own, whose code may be edited under the same name."""
+
+
+@pytest.mark.parametrize("estimator", [Own(), make_pipeline(StandardScaler(), Own()), make_pipeline(Own())])
+def test_an_estimator_of_the_users_own_class_needs_a_name_in_a_store(estimator: object, tmp_path: Path) -> None:
+    fit, score = ip.lenses.sklearn_training(estimator, X[TRAIN], y[TRAIN], X[TEST], y[TEST])
+    with pytest.raises(ip.StoreError, match="name it yourself"):
+        ip.explain(ip.lenses.training(fit, score, len(y[TRAIN])), budget=20, store=tmp_path / "runs.db")
+    known, _ = ip.lenses.sklearn_training(make_pipeline(StandardScaler(), LogisticRegression()), X, y, X, y)
+    assert any(library.startswith("sklearn ") for library in known.identity()["libraries"])

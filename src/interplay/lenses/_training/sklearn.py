@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._game.identity import libraries_of
 from interplay._game.layout import Gallery
 from interplay.lenses._training.training import Indices
 
@@ -127,13 +128,16 @@ class SklearnFit:
         return model.fit(_take(self.X, indices), y)
 
     def identity(self) -> dict[str, Any] | None:
-        """What identifies it in a store: the estimator with its parameters, and a digest of the data.
+        """What identifies it in a store: the estimator with its parameters, its libraries, and a digest of the data.
 
-        None for parameters that only show where they are in memory, such as functions: another one may come to lie
-        there.
+        None for classes of the user's own, which may be edited, and for parameters that only show where they are in
+        memory, such as functions: another one may come to lie there.
         """
-        told = _describe(self.estimator)
-        return None if " at 0x" in told else {"estimator": told, "X": _digest(self.X), "y": _digest(self.y)}
+        told, libraries = _describe(self.estimator), libraries_of(self.estimator)
+        if libraries is None or " at 0x" in told:
+            return None
+        data = {"X": _digest(self.X), "y": _digest(self.y)}
+        return data | {"estimator": told, "libraries": sorted(libraries)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,11 +231,9 @@ def _take(data: Any, indices: Indices) -> Any:
 
 
 def _describe(estimator: Any) -> str:
-    import sklearn
-
     kind = type(estimator)
     params = {name: _told(value) for name, value in sorted(estimator.get_params(deep=True).items())}
-    return f"{kind.__module__}.{kind.__qualname__}({params}) scikit-learn {sklearn.__version__}"
+    return f"{kind.__module__}.{kind.__qualname__}({params})"
 
 
 def _told(value: Any) -> str:
