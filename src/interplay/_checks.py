@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 from interplay._errors import InputError
 
-if TYPE_CHECKING:
-    pass
+Attributes: TypeAlias = Mapping[str, tuple[Callable[[Any], bool], str]]
+"""What a thing of the user's may tell of itself: by name, whether a value will do, and in words what would."""
+
+
+def is_whole(seen: object, least: int = 1) -> bool:
+    """Whether ``seen`` is a whole number of at least ``least``; no truth value."""
+    return isinstance(seen, Integral) and not isinstance(seen, bool) and int(seen) >= least
 
 
 def check_whole(what: str, seen: object, least: int) -> None:
     """An `InputError` where ``seen``, called ``what``, is no whole number of at least ``least``."""
-    if isinstance(seen, bool) or not isinstance(seen, Integral) or int(seen) < least:
+    if not is_whole(seen, least):
         raise InputError(f"{what} must be a whole number of at least {least}, not {seen!r}.")
 
 
@@ -36,3 +41,42 @@ def unknown(
     near = difflib.get_close_matches(str(seen).lower(), [*names, *meanings], n=1, cutoff=0.4)
     hint = f" Did you mean {meanings.get(near[0], near[0])!r}?" if near else ""
     return InputError(f"unknown {what} {seen!r}.{hint} Choose one of: {', '.join(names)}.")
+
+
+def is_boolean(seen: object) -> bool:
+    """Whether ``seen`` is True or False."""
+    return isinstance(seen, bool)
+
+
+def are_names(seen: object) -> bool:
+    """Whether ``seen`` is a list of names, and not one text."""
+    return isinstance(seen, (list, tuple)) and bool(seen) and all(isinstance(name, str) for name in seen)
+
+
+def told_by(thing: object, what: str, known: Attributes) -> dict[str, Any]:
+    """The attributes among ``known`` that a ``thing`` of the user's has; one that is None counts as not there.
+
+    Raises
+    ------
+    InputError
+        For a value that will not do, and for an attribute that would do but is misspelt: it would be passed over
+        without a word.
+    """
+    kind = type(thing).__name__
+    told = {name: value for name in known if (value := getattr(thing, name, None)) is not None}
+    for name, value in told.items():
+        check_told(name, value, f"{what} {kind}", known)
+    for name in dir(thing):
+        if name.startswith("_") or name in known:
+            continue
+        near = difflib.get_close_matches(name, [other for other in known if other not in told], n=1, cutoff=0.85)
+        if near and known[near[0]][0](getattr(thing, name, None)):
+            raise InputError(f"the {what} {kind} has {name!r}, which nothing reads: did you mean {near[0]!r}?")
+    return told
+
+
+def check_told(name: str, value: object, whose: str, known: Attributes) -> None:
+    """An `InputError` where ``value`` will not do for the attribute ``name``."""
+    fits, words = known[name]
+    if not fits(value):
+        raise InputError(f"{name} of the {whose} must be {words}, not {value!r}.")

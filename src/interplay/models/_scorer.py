@@ -6,10 +6,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from interplay._game.masks import Values
+import numpy.typing as npt
 
-TextScorer: TypeAlias = Callable[[Sequence[str]], Values]
-"""Any function from N texts to N floats, or to (N, T) floats."""
+from interplay._checks import Attributes, are_names, check_told, is_whole, told_by
+from interplay._errors import InputError
+from interplay._game.game import Partial
+
+TextScorer: TypeAlias = Callable[[list[str]], npt.ArrayLike | Partial]
+"""Any function from N texts to N floats, or to (N, T) floats: a list, an array, whatever NumPy reads."""
+
+_TELLS: Attributes = {
+    "name": (lambda seen: isinstance(seen, str), "a text"),
+    "identity": (callable, "a function that returns JSON-able parts, or None"),
+    "outputs": (are_names, "a list of names"),
+    "token_spans": (callable, "a function from a text to character ranges"),
+    "mask_token": (lambda seen: isinstance(seen, str), "a text"),
+    "special_tokens": (lambda seen: isinstance(seen, (set, frozenset, list, tuple)), "a set of texts"),
+    "check": (callable, "a function from a text to notes"),
+    "batch_size": (is_whole, "a whole number of at least 1"),
+    "bind": (callable, "a function from a text to a scorer"),
+}
+
+
+def _unknown() -> None:
+    """The identity of what only its user can name."""
+    return
+
+
+def _no_notes(_text: str) -> tuple[str, ...]:
+    return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +43,11 @@ class Scorer:
 
     A plain function from texts to floats is a scorer, too; this class adds an identity for the store, the
     model's own tokens and mask token, and an early check of the whole text.
+
+    >>> import interplay as ip
+    >>> words = ip.models.Scorer(lambda texts: [len(text.split()) for text in texts], "number of words")
+    >>> words(["It never fails."])
+    [3]
 
     Parameters
     ----------
@@ -44,20 +74,48 @@ class Scorer:
     bind
         Where the score depends on the full prompt (as the model's own response to it does): makes this scorer
         the one for that prompt. A lens calls it before anything else.
+
+    Raises
+    ------
+    InputError
+        For a parameter of another kind.
     """
 
     score: TextScorer = field(repr=False)
     name: str
-    identity: Callable[[], dict[str, Any] | None] = field(default=lambda: None, repr=False)
-    outputs: tuple[str, ...] | None = None
+    identity: Callable[[], dict[str, Any] | None] = field(default=_unknown, repr=False)
+    outputs: Sequence[str] | None = None
     token_spans: Callable[[str], list[tuple[int, int]]] | None = field(default=None, repr=False)
     mask_token: str | None = None
     special_tokens: frozenset[str] | None = field(default=None, repr=False)
-    check: Callable[[str], tuple[str, ...]] = field(default=lambda _text: (), repr=False)
+    check: Callable[[str], tuple[str, ...]] = field(default=_no_notes, repr=False)
     batch_size: int = 64
     model: str | None = None
     bind: Callable[[str], Scorer] | None = field(default=None, repr=False)
 
-    def __call__(self, texts: Sequence[str]) -> Values:
-        """The scores of ``texts``."""
-        return self.score(texts)
+    def __post_init__(self) -> None:
+        if not callable(self.score):
+            raise InputError(f"score must be a function from texts to floats, not {self.score!r}.")
+        for name in _TELLS:
+            if getattr(self, name) is not None:
+                check_told(name, getattr(self, name), "scorer", _TELLS)
+
+    @classmethod
+    def of(cls, given: TextScorer) -> Scorer:
+        """A scorer as given, or of any function, with what an object tells of itself by attributes named as here.
+
+        Raises
+        ------
+        InputError
+            For what cannot be called, and for an attribute that will not do or is misspelt.
+        """
+        if isinstance(given, Scorer):
+            return given
+        if not callable(given) or isinstance(given, type):
+            seen = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+            raise InputError(f"a scorer must be a function from texts to floats, but {seen} is not callable on texts.")
+        return cls(given, **{"name": "the score", **told_by(given, "scorer", _TELLS)})
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """The scores of ``texts``, as ``score`` returned them."""
+        return self.score(list(texts))

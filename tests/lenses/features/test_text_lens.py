@@ -164,6 +164,11 @@ def test_a_single_unit_works_and_says_that_nothing_can_be_combined() -> None:
         ("a b", {"unit": 5}, "unit must be one of word, sentence, paragraph, token, or ranges"),
         ("a b", {"ablate": "mask"}, "no mask token: choose ablate='delete'"),
         ("a b", {"ablate": None}, "ablate must be 'delete', 'mask' or the string .*, not None"),
+        ("a b", {"ablate": {"a": "c"}}, "ablate says nothing of the unit 'b': give a string for every unit"),
+        ("a b", {"ablate": {"a": "c", "bb": "d"}}, r"unknown unit in ablate 'bb'\. Did you mean 'b'\?"),
+        ("a b", {"ablate": {"a": "c", "b": 3}}, "ablate must say in a string what 'b' becomes, not 3"),
+        ("a b", {"ablate": len}, "ablate must say in a string what 'a' becomes, not 1"),
+        ("a b", {"keep": 1.5}, "keep must lie strictly between 0 and 1, not 1.5"),
         ("a b", {"template": "no slot"}, r"the template must hold \{text\} exactly once, but it holds it 0 times"),
     ],
 )
@@ -177,6 +182,63 @@ def test_a_scorer_that_is_no_function_is_refused() -> None:
         ip.InputError, match="a scorer must be a function from texts to floats, but int is not callable"
     ):
         ip.lenses.text(5, "a b")  # type: ignore[arg-type]
+
+
+class Teller:
+    """A scorer of a user's own that tells what it knows of itself."""
+
+    outputs = ("characters", "words")
+    mask_token = "<gap>"
+    batch_size = 3
+
+    def __call__(self, texts: list[str]) -> list[tuple[int, int]]:
+        return [(len(text), len(text.split())) for text in texts]
+
+    def identity(self) -> dict[str, str]:
+        return {"of": "characters and words"}
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        return [(0, 2), (2, len(text))]
+
+
+def test_what_an_object_tells_of_itself_reaches_the_game() -> None:
+    game = ip.lenses.text(Teller(), "never", unit="token", ablate="mask")
+    assert (game.labels, game.outputs, game.batch_size) == (("ne", "ver"), ("characters", "words"), 3)
+    assert game(np.array([[True, False]])).tolist() == [[7.0, 1.0]]
+    assert game.fingerprint == ip.lenses.text(Teller(), "never", unit="token", ablate="<gap>").fingerprint
+    assert game.fingerprint is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ouputs", ["a"], "the scorer Own has 'ouputs', which nothing reads: did you mean 'outputs'"),
+        ("masktoken", "<gap>", "did you mean 'mask_token'"),
+        ("batchsize", 3, "did you mean 'batch_size'"),
+        ("identiy", dict, "did you mean 'identity'"),
+        ("outputs", "ab", "outputs of the scorer Own must be a list of names, not 'ab'"),
+        ("batch_size", 0, "batch_size of the scorer Own must be a whole number of at least 1, not 0"),
+    ],
+)
+def test_a_misspelt_or_unfit_attribute_of_a_scorer_is_one_sentence(name: str, value: object, message: str) -> None:
+    own = type("Own", (Recorder,), {name: value})
+    with pytest.raises(ip.InputError, match=message):
+        ip.lenses.text(own(), "a b")
+
+
+def test_attributes_of_a_scorer_that_mean_something_else_are_left_alone() -> None:
+    own = type("Own", (Recorder,), {"output": "logits", "names": 3, "model": object(), "batch": 4})
+    assert ip.models.Scorer.of(own()).outputs is None
+
+
+def test_every_unit_may_become_something_of_its_own() -> None:
+    text = "never  fails,\nnever!"
+    words = {"never": "always", "fails": "works"}
+    assert ablated(text, [False, True, False], ablate=words) == "always  fails,\nalways!"
+    assert ablated(text, [True, False, False], ablate=str.upper) == "never  FAILS,\nNEVER!"
+    scorer = ip.models.Scorer(len, "length", lambda: {"of": "len"})
+    prints = {ip.lenses.text(scorer, text, ablate=a).fingerprint for a in (words, str.upper, "_", "delete")}
+    assert len(prints) == 4
 
 
 def test_a_text_that_is_no_string_is_refused() -> None:

@@ -273,6 +273,24 @@ def test_a_task_that_cannot_tell_itself_from_others_is_not_recognised() -> None:
     assert ip.lenses.training(Blank(), Blank(), 4, name="mine").fingerprint is not None
 
 
+@pytest.mark.parametrize(
+    ("base", "name", "value", "message"),
+    [
+        ("fit", "togther", list, "the fit Own has 'togther', which nothing reads: did you mean 'together'"),
+        ("score", "lower_is_beter", True, "the score Own has 'lower_is_beter', which nothing reads"),
+        ("score", "target", ["a"], "did you mean 'targets'"),
+        ("score", "targets", 3, "targets of the score Own must be a list of names or a Gallery, not 3"),
+    ],
+)
+def test_a_misspelt_or_unfit_attribute_of_fit_or_score_is_one_sentence(
+    base: str, name: str, value: object, message: str
+) -> None:
+    own = type("Own", (Blank,), {name: value})()
+    parts = {"fit": Blank(), "score": Blank(), base: own}
+    with pytest.raises(ip.InputError, match=message):
+        ip.lenses.training(parts["fit"], parts["score"], 4)
+
+
 def test_near_duplicates_are_grouped_and_nothing_else_is() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(20, 3)) * 10

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
 from interplay._units import Span, merged, paragraph_spans, sentence_spans, word_spans
 from interplay.lenses._features.regions import Prompt, Unit, compose, units_of
-from interplay.models import TextScorer
+from interplay.models import Scorer, TextScorer
 
 UNITS = ("word", "sentence", "paragraph", "token")
+
+Ablate: TypeAlias = str | Mapping[str, str] | Callable[[str], str]
+"""What an ablated unit becomes: one string for all, one for each by its text, or a function of its text."""
 
 
 def text(
@@ -26,9 +29,10 @@ def text(
     text: str | Mapping[str, str],
     *,
     unit: Unit | Mapping[str, Unit] = "word",
-    ablate: str = "[UNK]",
+    ablate: Ablate = "[UNK]",
     template: str | None = None,
     region: str | Sequence[str] | None = None,
+    keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
     """A game whose features are the units of a text, and whose value is the scorer's.
@@ -58,12 +62,15 @@ def text(
         "word", "sentence", "paragraph", "token" (the scorer's own), or ascending character ranges ``[(start, end)]``;
         or one of these for each region that is ablated.
     ablate
-        What an ablated unit becomes: any string, "delete" for nothing, "mask" for the scorer's own mask token.
+        What an ablated unit becomes: any string, "delete" for nothing, "mask" for the scorer's own mask token; or a
+        string for each unit, as a mapping from every unit's text, or a function of it.
     template
         What surrounds the text, with ``{text}`` where it goes, or with the name of each region in braces; the
         surroundings are never ablated.
     region
         The regions, one or several, whose units are ablated; all of them when left out.
+    keep
+        The probability with which a design keeps each unit.
     name
         The game's identity in a store, needed where the scorer is a plain function.
 
@@ -74,102 +81,96 @@ def text(
         template without ``{text}`` or without a region, a region that is not there, or a text that the scorer's
         model cannot take whole.
     """
-    if not callable(scorer):
-        raise InputError(
-            f"a scorer must be a function from texts to floats, but {type(scorer).__name__} is not callable."
-        )
-    if not isinstance(ablate, str):
-        raise InputError(f"ablate must be 'delete', 'mask' or the string that an ablated unit becomes, not {ablate!r}.")
+    asked = Scorer.of(scorer)
     prompt = compose(text, template, region)
     chosen = units_of(prompt, unit)
-    spans = [span for name in prompt.ablated for span in _cut(scorer, prompt, name, chosen[name])]
-    bind = getattr(scorer, "bind", None)
-    if bind is not None:
-        scorer = bind(prompt.whole)
-    replacement, notes = _replacement(scorer, ablate)
-    if bind is not None:  # what is measured was not known to whoever made the scorer
-        notes += (f"measured: {getattr(scorer, 'name', 'the bound scorer')}",)
-    notes += getattr(scorer, "check", _no_check)(prompt.whole)
+    spans = [span for name in prompt.ablated for span in _cut(asked, prompt, name, chosen[name])]
+    units = tuple(prompt.text[a:b] for a, b in spans)
+    bound = asked if asked.bind is None else Scorer.of(asked.bind(prompt.whole))
+    replacements, notes = _replacements(bound, ablate, units)
+    if asked.bind is not None:  # what is measured was not known to whoever made the scorer
+        notes += (f"measured: {bound.name}",)
+    notes += bound.check(prompt.whole)
     if len(spans) == 1:
         only = chosen[prompt.ablated[0]]
         what = only if isinstance(only, str) else "range"
         notes += (f"the text is a single {what}, so there is nothing to combine: choose a smaller unit",)
     edges = [0, *chain.from_iterable(spans), len(prompt.text)]
     pieces = tuple(prompt.text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
-    units = tuple(prompt.text[a:b] for a, b in spans)
     between = (prompt.before + pieces[0], *pieces[1:-1], pieces[-1] + prompt.after)
-    value = _TextAblation(scorer, units, between, replacement)
-    scorer_identity = getattr(scorer, "identity", _no_identity)
-
-    def identity() -> dict[str, Any] | None:
-        known = scorer_identity()
-        if known is None:
-            return None
-        parts = {"lens": "text", "text": prompt.text, "spans": [list(span) for span in spans], "scorer": known}
-        return parts | {"replacement": replacement, "before": prompt.before, "after": prompt.after}
-
+    value = _TextAblation(bound, prompt, tuple(spans), between, replacements)
     return Game(
         value,
         units,
-        outputs=getattr(scorer, "outputs", None),
+        outputs=bound.outputs,
         name=name,
-        identity=identity,
+        identity=value.identity,
         layout=TextLayout(prompt.text, tuple(spans)),
-        batch_size=getattr(scorer, "batch_size", 64),
+        batch_size=bound.batch_size,
         notes=notes,
-        question=_question(scorer, [chosen[name] for name in prompt.ablated]),
+        keep=keep,
+        question=_question(bound, [chosen[name] for name in prompt.ablated]),
     )
 
 
-def _question(scorer: TextScorer, units: Sequence[Unit]) -> str:
+def _question(scorer: Scorer, units: Sequence[Unit]) -> str:
     """What is asked, for a reader: "Which words drive similarity to 'a good film' of MiniLM?"."""
     first = units[0]
     parts = f"{first}s" if isinstance(first, str) and all(unit == first for unit in units) else "parts of the text"
-    model = getattr(scorer, "model", None)
-    return f"Which {parts} drive {getattr(scorer, 'name', 'the score')}{f' of {model}' if model else ''}?"
+    return f"Which {parts} drive {scorer.name}{f' of {scorer.model}' if scorer.model else ''}?"
 
 
 @dataclass(frozen=True, eq=False)
 class _TextAblation:
     """Masks to texts to scores."""
 
-    scorer: TextScorer = field(repr=False)
-    units: tuple[str, ...]
-    between: tuple[str, ...]  # one more than units: what precedes each unit, and what follows the last
-    replacement: str
+    scorer: Scorer = field(repr=False)
+    prompt: Prompt
+    spans: tuple[Span, ...]
+    between: tuple[str, ...]  # one more than spans: what precedes each unit, and what follows the last
+    replacements: tuple[str, ...]
+
+    def identity(self) -> dict[str, Any] | None:
+        """What identifies the game in a store; None where the scorer does not know what identifies it."""
+        known = self.scorer.identity()
+        if known is None:
+            return None
+        where = {"lens": "text", "text": self.prompt.text, "spans": [list(span) for span in self.spans]}
+        around = {"before": self.prompt.before, "after": self.prompt.after}
+        return where | around | {"scorer": known, "replacements": list(self.replacements)}
 
     def texts(self, masks: Masks) -> list[str]:
         """The text of each mask (N, n)."""
-        kept = np.array(self.units, dtype=object)
+        units = [self.prompt.text[start:end] for start, end in self.spans]
+        kept, ablated = np.array(units, dtype=object), np.array(self.replacements, dtype=object)
         composed = []
         for mask in masks:
-            units = np.where(mask, kept, self.replacement).tolist()
-            composed.append("".join(chain.from_iterable(zip(self.between, [*units, ""], strict=True))))
+            shown = np.where(mask, kept, ablated).tolist()
+            composed.append("".join(chain.from_iterable(zip(self.between, [*shown, ""], strict=True))))
         return composed
 
     def __call__(self, masks: Masks) -> Any:
         return self.scorer(self.texts(masks))
 
 
-def _cut(scorer: TextScorer, prompt: Prompt, name: str, unit: Unit) -> list[Span]:
+def _cut(scorer: Scorer, prompt: Prompt, name: str, unit: Unit) -> list[Span]:
     """The units of one region, as ranges of the whole text."""
     start, end = prompt.regions[name]
     found = _spans(scorer, prompt.text[start:end], unit)
     return [(start + left, start + right) for left, right in found]
 
 
-def _spans(scorer: TextScorer, text: str, unit: Unit) -> list[Span]:
+def _spans(scorer: Scorer, text: str, unit: Unit) -> list[Span]:
     if not isinstance(unit, str):
         return _given_spans(text, unit)
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
     if unit == "token":
-        token_spans = getattr(scorer, "token_spans", None)
-        if token_spans is None:
+        if scorer.token_spans is None:
             raise InputError(
                 "this scorer has no tokenizer whose tokens are known: choose unit='word', or pass character ranges."
             )
-        spans = merged(text, token_spans(text))
+        spans = merged(text, scorer.token_spans(text))
     else:
         cut = {"word": word_spans, "sentence": sentence_spans, "paragraph": paragraph_spans}[unit]
         spans = cut(text)
@@ -198,24 +199,43 @@ def _given_spans(text: str, given: Sequence[Span]) -> list[Span]:
     return spans
 
 
-def _replacement(scorer: TextScorer, ablate: str) -> tuple[str, tuple[str, ...]]:
+def _replacements(scorer: Scorer, ablate: Ablate, units: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What each unit becomes when it is ablated, and what a reader should know of it."""
     if ablate == "delete":
-        return "", ()
+        return ("",) * len(units), ()
     if ablate == "mask":
-        token = getattr(scorer, "mask_token", None)
-        if token is None:
+        if scorer.mask_token is None:
             raise InputError("this scorer has no mask token: choose ablate='delete' or a string such as '[UNK]'.")
-        return str(token), ()
-    special = getattr(scorer, "special_tokens", None)
-    if special is not None and ablate.startswith(("[", "<")) and ablate.endswith(("]", ">")) and ablate not in special:
-        known = ", ".join(sorted(special))
-        return ablate, (f"{ablate!r} is not a special token of this tokenizer ({known}): it is read as plain text",)
-    return ablate, ()
+        return (scorer.mask_token,) * len(units), ()
+    given = _given(ablate, units)
+    for unit, replacement in zip(units, given, strict=True):
+        if not isinstance(replacement, str):
+            raise InputError(f"ablate must say in a string what {unit[:40]!r} becomes, not {replacement!r}.")
+    if scorer.special_tokens is None:
+        return given, ()
+    known = ", ".join(sorted(scorer.special_tokens))
+    return given, tuple(
+        f"{text!r} is not a special token of this tokenizer ({known}): it is read as plain text"
+        for text in dict.fromkeys(given)
+        if text.startswith(("[", "<")) and text.endswith(("]", ">")) and text not in scorer.special_tokens
+    )
 
 
-def _no_check(_text: str) -> tuple[str, ...]:
-    return ()
-
-
-def _no_identity() -> None:
-    return None
+def _given(ablate: Ablate, units: tuple[str, ...]) -> tuple[str, ...]:
+    """What the user says that each unit becomes, whatever it is."""
+    if isinstance(ablate, str):
+        return (ablate,) * len(units)
+    if isinstance(ablate, Mapping):
+        for unit in ablate:
+            if unit not in units:
+                raise unknown("unit in ablate", unit, dict.fromkeys(units))
+        for unit in units:
+            if unit not in ablate:
+                raise InputError(f"ablate says nothing of the unit {unit[:40]!r}: give a string for every unit.")
+        return tuple(ablate[unit] for unit in units)
+    if not callable(ablate):
+        raise InputError(
+            "ablate must be 'delete', 'mask' or the string that an ablated unit becomes, a mapping from units to "
+            f"strings, or a function of a unit, not {ablate!r}."
+        )
+    return tuple(ablate(unit) for unit in units)

@@ -13,7 +13,7 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.identity import libraries_of
 from interplay._game.layout import Gallery
-from interplay.lenses._training.training import Indices
+from interplay.lenses._training.examples import Indices
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 OUTPUTS = ("margin", "probability", "loss", "accuracy", "prediction")

@@ -12,7 +12,7 @@ import numpy as np
 from interplay._checks import unknown
 from interplay._errors import InputError, MissingExtraError
 from interplay._game.layout import Gallery
-from interplay.lenses._training.training import Indices
+from interplay.lenses._training.examples import Indices
 
 if TYPE_CHECKING:
     import torch

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from interplay._checks import check_whole
 from interplay._errors import AblationError, InputError, InterplayError
 from interplay._game.game import Game, Partial
 from interplay._game.layout import Gallery, TrainingLayout
 from interplay._game.masks import Masks
-
-Indices: TypeAlias = npt.NDArray[np.intp]
-"""Positions of training examples, ascending."""
-Examples: TypeAlias = int | Sequence[str] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
+from interplay.lenses._training.doors import Fit, Score
+from interplay.lenses._training.examples import Examples, Given, Indices, check_indices
 
 # What trying another subset would only repeat: mistakes in the code of fit or score, not in a retraining.
 _MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, InterplayError)
@@ -28,7 +25,7 @@ _MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, Assertio
 def training(
     fit: Callable[..., Any],
     score: Callable[[Any], Any],
-    examples: Examples,
+    examples: Given,
     *,
     always: Sequence[int] = (),
     targets: Gallery | Sequence[str] | None = None,
@@ -89,52 +86,28 @@ def training(
     InputError
         For groups that are empty or overlap, or options that cannot be used.
     """
-    if not callable(fit) or not callable(score):
-        wrong = fit if not callable(fit) else score
-        raise InputError(f"fit and score must be callable, but {type(wrong).__name__} is not.")
-    labels, groups = _features(examples)
-    kept = _check_indices(always, "always")
-    if shared := set(kept.tolist()) & {i for group in groups for i in group.tolist()}:
+    trainer, judge, features = Fit.of(fit), Score.of(score), Examples.of(examples)
+    kept = check_indices(always, "always")
+    if shared := set(kept.tolist()) & {i for group in features.groups for i in group.tolist()}:
         raise InputError(f"example {min(shared)} is both a feature and always kept: leave it out of one of them.")
-    if isinstance(seeds, bool) or not isinstance(seeds, (int, np.integer)) or seeds < 1:
-        raise InputError(f"seeds must be a whole number of at least 1, not {seeds!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed must be a whole number of at least 0, not {seed!r}.")
-    takes_seed = _takes_seed(fit)
-    if seeds > 1 and not takes_seed:
+    check_whole("seeds", seeds, least=1)
+    check_whole("seed", seed, least=0)
+    if seeds > 1 and not trainer.takes_seed:
         raise InputError(f"seeds={seeds} needs a fit(indices, seed), but this fit takes the indices alone.")
-    if show is not None and len(show.names) != len(labels):
-        raise InputError(f"show holds {len(show.names)} items for {len(labels)} features: give one for each.")
-    if targets is None:
-        targets = getattr(score, "targets", None)
-    outputs = None if targets is None else targets if isinstance(targets, Gallery) else Gallery(tuple(targets))
-    retraining = _Retraining(fit, score, groups, kept, int(seeds), int(seed), takes_seed)
-    notes = (f"each ablation is the mean of {seeds} retrainings",) if seeds > 1 else ()
-
-    def identity() -> dict[str, Any] | None:
-        fitted, scored = getattr(fit, "identity", None), getattr(score, "identity", None)
-        if fitted is None or scored is None:
-            return None
-        told = fitted(), scored()
-        if None in told:  # one of them cannot tell itself from others: only a name can
-            return None
-        parts = {"lens": "training", "fit": told[0], "score": told[1], "seeds": int(seeds), "seed": int(seed)}
-        return parts | {"groups": [group.tolist() for group in groups], "always": kept.tolist()}
-
+    if show is not None and len(show.names) != len(features.labels):
+        raise InputError(f"show holds {len(show.names)} items for {len(features.labels)} features: give one for each.")
+    named = judge.targets if targets is None else targets
+    outputs = named if named is None or isinstance(named, Gallery) else Gallery(tuple(named))
+    retraining = _Retraining(trainer, judge, features.groups, kept, int(seeds), int(seed))
     return Game(
         retraining,
-        labels if show is None else show.names,
+        features.labels if show is None else show.names,
         outputs=None if outputs is None else outputs.names,
         name=name,
-        identity=identity if hasattr(fit, "identity") and hasattr(score, "identity") else None,
-        layout=TrainingLayout(
-            show or Gallery(labels),
-            outputs,
-            lower_is_better=bool(getattr(score, "lower_is_better", False)),
-            neutral=bool(getattr(score, "neutral", False)),
-        ),
+        identity=retraining.identity,
+        layout=TrainingLayout(show or Gallery(features.labels), outputs, judge.lower_is_better, judge.neutral),
         batch_size=batch_size,
-        notes=notes,
+        notes=(f"each ablation is the mean of {seeds} retrainings",) if seeds > 1 else (),
         keep=keep,
         repeats=int(seeds),
         failures=failures,
@@ -146,13 +119,12 @@ def training(
 class _Retraining:
     """Masks to subsets to models to scores; (N, T * seeds), the seeds of an output side by side."""
 
-    fit: Callable[..., Any] = field(repr=False)
-    score: Callable[[Any], Any] = field(repr=False)
+    fit: Fit
+    score: Score
     groups: tuple[Indices, ...] = field(repr=False)
     always: Indices = field(repr=False)
     seeds: int
     seed: int
-    takes_seed: bool
 
     def indices(self, mask: npt.NDArray[np.bool_]) -> Indices:
         """The examples that a mask (n,) keeps, ascending."""
@@ -162,6 +134,14 @@ class _Retraining:
         """The seed of one retraining: 31 bits of a hash of what it trains on, so no order of work can change it."""
         content = f"{self.seed} {repeat} {','.join(map(str, indices.tolist()))}"
         return int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big") >> 1
+
+    def identity(self) -> dict[str, Any] | None:
+        """What identifies the game in a store; None where fit or score cannot tell itself from others."""
+        fitted, scored = self.fit.identity(), self.score.identity()
+        if fitted is None or scored is None:
+            return None
+        parts = {"lens": "training", "fit": fitted, "score": scored, "seeds": self.seeds, "seed": self.seed}
+        return parts | {"groups": [group.tolist() for group in self.groups], "always": self.always.tolist()}
 
     def __call__(self, masks: Masks) -> Any:
         subsets = [self.indices(mask) for mask in masks]
@@ -186,21 +166,17 @@ class _Retraining:
 
     def _scores(self, jobs: list[tuple[Indices, int]]) -> Iterator[npt.NDArray[Any] | str]:
         """What each retraining scores, or why it failed."""
-        together = getattr(self.fit, "together", None)
         models: list[Any] | None = None
-        if together is not None and len(jobs) > 1:
+        if self.fit.together is not None and len(jobs) > 1:
             try:
-                models = list(together(jobs))
+                models = list(self.fit.together(jobs))
             except _MISTAKES:
                 raise
             except Exception:  # one of them failed: train each alone, to know which
                 models = None
         for position, (indices, seed) in enumerate(jobs):
             try:
-                if models is not None:
-                    model = models[position]
-                else:
-                    model = self.fit(indices, seed) if self.takes_seed else self.fit(indices)
+                model = self.fit(indices, seed) if models is None else models[position]
                 outcome = np.asarray(self.score(model))
             except _MISTAKES:
                 raise
@@ -221,63 +197,3 @@ def _sentence(error: Exception) -> str:
     """An exception in one line."""
     message = " ".join(str(error).split()).rstrip(".")
     return f"{type(error).__name__}: {message[:117] + '...' if len(message) > 120 else message}"
-
-
-def _takes_seed(fit: Callable[..., Any]) -> bool:
-    """Whether ``fit`` is called with indices and a seed, or with indices alone."""
-    try:
-        parameters = inspect.signature(fit).parameters.values()
-    except (TypeError, ValueError):  # no signature to read, as of some built-in functions
-        return True
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return True
-    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if not places:
-        raise InputError("fit takes no argument: it must take the indices to train on, fit(indices, seed).")
-    needed = [p for p in places if p.default is p.empty]
-    if len(needed) > 2:
-        raise InputError(f"fit needs {len(needed)} arguments, but it is called as fit(indices, seed).")
-    return len(needed) == 2 or (len(places) >= 2 and places[1].name == "seed")
-
-
-def _features(examples: Examples) -> tuple[tuple[str, ...], tuple[Indices, ...]]:
-    """Labels, and the examples behind each."""
-    if isinstance(examples, str):
-        raise InputError(f"examples must be a number, names, or groups of indices, not the text {examples!r}.")
-    if isinstance(examples, (int, np.integer)) and not isinstance(examples, bool):
-        if examples < 1:
-            raise InputError(f"there must be at least one example to ablate, not {examples}.")
-        return tuple(f"example {i}" for i in range(int(examples))), _singles(int(examples))
-    if isinstance(examples, Mapping):
-        labels, groups = tuple(str(label) for label in examples), list(examples.values())
-    else:
-        try:
-            items: list[Any] = list(examples)  # type: ignore[arg-type]
-        except TypeError:
-            raise InputError(f"examples must be a number, names, or groups of indices, not {examples!r}.") from None
-        if items and all(isinstance(item, str) for item in items):
-            return tuple(items), _singles(len(items))
-        labels, groups = tuple(f"group {i}" for i in range(len(items))), items
-    if not groups:
-        raise InputError("there must be at least one example to ablate, but there are none.")
-    checked = tuple(_check_indices(group, label) for label, group in zip(labels, groups, strict=True))
-    for label, group in zip(labels, checked, strict=True):
-        if not len(group):
-            raise InputError(f"the group {label!r} is empty: leave it out.")
-    position, count = Counter(i for group in checked for i in group.tolist()).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"example {position} is in {count} groups: groups must not overlap.")
-    return labels, checked
-
-
-def _singles(count: int) -> tuple[Indices, ...]:
-    return tuple(np.arange(count).reshape(-1, 1))
-
-
-def _check_indices(given: Sequence[int], what: str) -> Indices:
-    array = np.atleast_1d(np.asarray(given))
-    if not array.size:
-        return np.empty(0, dtype=np.intp)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or (array < 0).any():
-        raise InputError(f"{what!r} must be a list of positions of examples from 0, not {given!r}.")
-    return np.unique(array).astype(np.intp)

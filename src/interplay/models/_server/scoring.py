@@ -141,7 +141,7 @@ class SideBySide:
 
     connection: Connection
     one: Callable[[str], tuple[Any, Spent]]
-    finish: Callable[[list[Any]], Values] = np.array
+    finish: Callable[[list[Any]], Any] = np.array
     checked: dict[str, tuple[Any, Spent]] = field(default_factory=dict)
     unfinished: dict[str, Any] = field(default_factory=dict)
 
@@ -155,7 +155,7 @@ class SideBySide:
             failures = self._gather([text for text in distinct if text not in results], results)
             if failures and not results:
                 raise next(iter(failures.values()))
-            values = self.finish([results[text] for text in texts if text in results])
+            values: Values = self.finish([results[text] for text in texts if text in results])
         except BaseException:
             self.unfinished |= results  # paid for: when a judge fails, or on Ctrl-C, the next attempt finds them here
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -237,7 +237,7 @@ class Server:
         one: Callable[[str], tuple[Any, Spent]],
         name: str,
         target: dict[str, Any] | Callable[[], dict[str, Any] | None],
-        finish: Callable[[list[Any]], Values] = np.array,
+        finish: Callable[[list[Any]], Any] = np.array,
         outputs: tuple[str, ...] | None = None,
     ) -> ServerScorer:
         limits = self.endpoint.connection.limits
@@ -256,7 +256,7 @@ class Server:
             return (f"each ablation is about {each} on {self.model}: {name}",)
 
         return ServerScorer(
-            cast(TextScorer, measured),  # a Partial passes through a lens as it is
+            measured,
             name,
             identity=identity,
             outputs=outputs,
