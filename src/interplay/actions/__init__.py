@@ -1,5 +1,7 @@
 """Propose from the spectrum, measure on the game, return what held."""
 
 from interplay.actions._curate import worst_examples
+from interplay.actions._flips import Flips, flip, suffice
+from interplay.actions._search import Flip
 
-__all__ = ["worst_examples"]
+__all__ = ["Flip", "Flips", "flip", "suffice", "worst_examples"]
