@@ -17,7 +17,7 @@ import numpy as np
 
 import interplay as ip
 
-WAYS = [{"by": "rows", "rows": rows} for rows in (100, 25, 10)] + [{"by": "sample"}, {"by": "mean"}]
+WAYS = [{"ablate": "rows", "rows": rows} for rows in (100, 25, 10)] + [{"ablate": "sample"}, {"ablate": "mean"}]
 
 
 def tasks() -> Iterator[tuple[str, Any, np.ndarray, np.ndarray]]:
@@ -73,7 +73,7 @@ def main() -> None:
                     progress=False,
                 )
                 pairs = zip(indices(found), truth, strict=True)
-                errors.setdefault(f"{way['by']} {each} x {budget} ablations", []).append(
+                errors.setdefault(f"{way['ablate']} {each} x {budget} ablations", []).append(
                     tuple(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs)
                 )
         print(name)

@@ -81,6 +81,18 @@ def test_all_is_what_is_exported() -> None:
             assert getattr(package, name) is not None
 
 
+def test_the_errors_module_opens_with_the_tree_of_its_errors() -> None:
+    errors = importlib.import_module("interplay._errors")
+    defined = {name for name, thing in vars(errors).items() if isinstance(thing, type) and thing.__module__ != "typing"}
+    drawn = re.findall(r"── (\w+) +(?:\((\w+)\))?", errors.__doc__ or "")
+    assert {name for name, _ in drawn} == {name for name in defined if name.endswith("Error")}
+    for name, base in drawn:
+        assert not base or base in {parent.__name__ for parent in getattr(errors, name).__mro__}
+        assert name.endswith("Error")
+        assert getattr(ip, name) is getattr(errors, name)
+        assert issubclass(getattr(errors, name), ip.InterplayError) or name == "InterruptionError"
+
+
 def test_every_public_name_says_what_it_is() -> None:
     for name in ip.__all__:
         thing = getattr(ip, name)

@@ -2,7 +2,14 @@
 
 from interplay import actions, estimators, executors, lenses, models, report
 from interplay._demo import demo_model
-from interplay._errors import AblationError, InputError, InterplayError, MissingExtraError, StoreError
+from interplay._errors import (
+    AblationError,
+    InputError,
+    InterplayError,
+    InterruptionError,
+    MissingExtraError,
+    StoreError,
+)
 from interplay._explain.explain import design, explain, fit
 from interplay._explain.explanation import Explanation, Fit, Point, load
 from interplay._explain.faithfulness import Faithfulness
@@ -12,7 +19,7 @@ from interplay._spectrum.indices import INDICES
 from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Uncertainty
-from interplay.ablate import Interrupted, Progress, Store
+from interplay.ablate import Progress, Store
 
 __version__ = "0.1.0.dev0"
 
@@ -29,7 +36,7 @@ __all__ = [
     "InputError",
     "Interactions",
     "InterplayError",
-    "Interrupted",
+    "InterruptionError",
     "MissingExtraError",
     "Partial",
     "Point",

@@ -155,14 +155,14 @@ def test_ctrl_c_carries_what_was_measured_and_says_how_to_go_on(tmp_path: Path) 
             raise KeyboardInterrupt
         return weigh(masks)
 
-    with pytest.raises(ip.Interrupted, match=r"16 of 40 ablations were measured; with store='runs.db'") as caught:
+    with pytest.raises(ip.InterruptionError, match=r"16 of 40 ablations were measured; with store='runs.db'") as caught:
         ip.explain(game, labels=12, budget=40, method="lasso")
     np.testing.assert_array_equal(caught.value.values, weigh(caught.value.masks))
     assert len(caught.value.masks) == 16
     assert isinstance(caught.value, KeyboardInterrupt)
 
     calls = 0
-    with pytest.raises(ip.Interrupted, match=r"16 of 40 ablations are kept in .*runs.db; run the same again"):
+    with pytest.raises(ip.InterruptionError, match=r"16 of 40 ablations are kept in .*runs.db; run the same again"):
         ip.explain(ip.Game(game, 12, name="g"), budget=40, method="lasso", store=tmp_path / "runs.db")
     assert (
         ip.explain(ip.Game(weigh, 12, name="g"), budget=40, method="lasso", store=tmp_path / "runs.db").from_store == 16
@@ -178,9 +178,9 @@ def test_ctrl_c_while_fitting_keeps_what_was_measured_and_says_so(
     game = ip.Game(weigh, 12, name="g")
     with monkeypatch.context() as patched:
         patched.setattr("interplay.estimators._lasso.lasso.Lasso.fit", interrupted)
-        with pytest.raises(ip.Interrupted, match=r"all 40 ablations are measured and kept in .*runs.db; run the same"):
+        with pytest.raises(ip.InterruptionError, match=r"all 40 ablations are .* kept in .*runs.db; run the same"):
             ip.explain(game, budget=40, method="lasso", store=tmp_path / "runs.db")
-        with pytest.raises(ip.Interrupted, match=r"pass them to interplay.fit") as caught:
+        with pytest.raises(ip.InterruptionError, match=r"pass them to interplay.fit") as caught:
             ip.explain(game, budget=40, method="lasso")
     assert len(caught.value.masks) == 40
     np.testing.assert_array_equal(caught.value.values, weigh(caught.value.masks))

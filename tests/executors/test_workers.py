@@ -87,7 +87,7 @@ def test_an_interrupt_stops_what_is_measured_and_leaves_a_waiting_worker_alone(
     with processes(1) as executor:
         first = measure(ip.Game(process_id, 3), masks, executor=executor)
         os.kill(int(first.values[0]), signal.SIGINT)  # it waits for work
-        with pytest.raises(ip.Interrupted, match="0 of 8 ablations"):
+        with pytest.raises(ip.InterruptionError, match="0 of 8 ablations"):
             measure(ip.Game(signals_itself, 3), masks, executor=executor)
         again = measure(ip.Game(process_id, 3), masks, executor=executor)
         assert set(again.values) == set(first.values)

@@ -87,7 +87,7 @@ def explain(
         For a game that fails or returns anything but finite real numbers.
     StoreError
         For a store that cannot be used, or a game that it cannot identify.
-    Interrupted
+    InterruptionError
         On Ctrl-C, carrying what was measured.
     """
     game = as_game(game, labels)

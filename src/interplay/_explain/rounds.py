@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from interplay._errors import InterruptionError
 from interplay._explain.explanation import Explanation, Fit, Point
 from interplay._explain.fitting import explained, fits_of
 from interplay._explain.goal import Goal
@@ -14,7 +15,6 @@ from interplay._explain.plan import Plan, is_complete, plan
 from interplay._explain.rescue import LITTLE, best_r2, better_fits, left_out, rescue_plan, too_few, turning
 from interplay._explain.sample import Measure, Sample
 from interplay._game.game import Game
-from interplay.ablate import Interrupted
 from interplay.estimators import Estimator, Rescue
 
 
@@ -121,7 +121,7 @@ def _nothing_lost(sample: Sample) -> Iterator[None]:
     except KeyboardInterrupt as error:
         where = f"kept in {sample.kept_in}" if sample.kept_in else "in this exception's masks and values"
         way = "run the same again to go on" if sample.kept_in else "pass them to interplay.fit"
-        raise Interrupted(
+        raise InterruptionError(
             f"Interrupted while fitting: all {sample.used} ablations are measured and {where}; {way}.",
             *sample.everything,
         ) from error

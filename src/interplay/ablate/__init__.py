@@ -1,13 +1,11 @@
 """Measure a game's ablations once each: deduplicated, batched, checked, retried, stored as they come."""
 
-from interplay.ablate._interrupted import Interrupted
 from interplay.ablate._progress import format_seconds, progress_bar
 from interplay.ablate._runner import Measurement, Progress, measure
 from interplay.ablate._sending import is_measuring
 from interplay.ablate._store import Store
 
 __all__ = [
-    "Interrupted",
     "Measurement",
     "Progress",
     "Store",

@@ -12,10 +12,9 @@ from itertools import chain, repeat
 import numpy as np
 import numpy.typing as npt
 
-from interplay._errors import AblationError, InputError, InterplayError, StoreError
+from interplay._errors import AblationError, InputError, InterplayError, InterruptionError, StoreError
 from interplay._game.game import Game, Partial
 from interplay._game.masks import Masks, Values, as_array, check_masks, check_values
-from interplay.ablate._interrupted import Interrupted
 from interplay.ablate._sending import Sent, sent
 from interplay.ablate._store import Shelf, Store
 
@@ -93,7 +92,7 @@ def measure(
     AblationError
         When the game keeps failing, returns unusable values, or more of its ablations failed than it allows; what
         was measured before is in the store.
-    Interrupted
+    InterruptionError
         On Ctrl-C, with everything measured so far.
     """
     rows = check_masks(masks, game.n)
@@ -177,7 +176,7 @@ class _Run:
                 self._spread(self.executor)
         except KeyboardInterrupt as error:
             good = self.known & ~self.failed
-            raise Interrupted(self._kept("Interrupted"), self.masks[good], self._so_far(good)) from error
+            raise InterruptionError(self._kept("Interrupted"), self.masks[good], self._so_far(good)) from error
         except InterplayError as error:
             if isinstance(error, AblationError) and self.known.any():
                 raise AblationError(f"{error} {self._kept('')}".strip()) from error

@@ -8,8 +8,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from interplay import __version__
-from interplay._errors import InterplayError
-from interplay.ablate import Interrupted
+from interplay._errors import InterplayError, InterruptionError
 from interplay.cli._console import prepare, say
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
@@ -35,7 +34,7 @@ def main() -> None:
     except (InterplayError, CycloptsError) as error:
         say(f"interplay: {error}")
         sys.exit(2)
-    except Interrupted as error:
+    except InterruptionError as error:
         say(f"\ninterplay: {error}")
         sys.exit(130)
     except KeyboardInterrupt:

@@ -456,7 +456,10 @@ HALVES = np.arange(48).reshape(6, 8) % 2
         (lambda im: im(total, "cat.png", grid=(2, 2)), "the image is 'cat.png', not pixels: open it first"),
         (lambda im: im(total, None, grid=(2, 2)), "the image is None, not pixels"),
         (lambda im: im(total, GREY * np.nan, grid=(2, 2)), "the image holds 48 values that are NaN or infinite"),
-        (lambda im: im(total, GREY, grid=(2, 2), batch_size=0), "batch_size must be at least 1, not 0"),
+        (
+            lambda im: im(total, GREY, grid=(2, 2), batch_size=0),
+            "batch_size must be a whole .* at least 1, not 0",
+        ),
         (lambda im: im("model", GREY, grid=(2, 2)), "predict must be a function, but str is not"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_value_is_the_mean_prediction_over_the_background_with_kept_columns_pu
         return np.sin(rows @ weights)  # d outputs, every column interacts
 
     masks = rng.random((5, d)) < 0.5
-    game = ip.lenses.tabular(predict, x, background, batch_rows=batch)
+    game = ip.lenses.tabular(predict, x, background, batch_size=batch)
     expected = [predict(np.where(mask, x, background)).mean(axis=0) for mask in masks]
     np.testing.assert_allclose(game(masks), np.array(expected).reshape(5, d), atol=1e-12)
 
@@ -170,7 +170,7 @@ def test_predict_sees_the_frames_columns_and_types_whatever_is_ablated() -> None
     frame = mixed()
     for by in ("rows", "sample", "mean"):
         predict = Recorder()
-        ip.lenses.tabular(predict, frame.iloc[0], frame[1:], by=by)(every_mask(7))
+        ip.lenses.tabular(predict, frame.iloc[0], frame[1:], ablate=by)(every_mask(7))
         for seen in predict.seen:
             assert list(seen.columns) == list(frame.columns)
             assert dict(seen.dtypes) == dict(frame.dtypes)
@@ -180,7 +180,7 @@ def test_every_cell_is_the_rows_where_kept_and_of_one_background_row_where_not()
     frame = mixed()
     predict = Recorder()
     masks = every_mask(7)
-    ip.lenses.tabular(predict, frame.iloc[0], frame[1:], batch_rows=10_000)(masks)
+    ip.lenses.tabular(predict, frame.iloc[0], frame[1:], batch_size=10_000)(masks)
     (seen,) = predict.seen
     assert len(seen) == len(masks) * 3
     for k, mask in enumerate(masks[:100]):
@@ -250,7 +250,7 @@ def test_predict_never_gets_more_rows_at_once_than_asked_and_chunks_change_nothi
             sizes.append(len(rows))
             return product(rows)
 
-        game = ip.lenses.tabular(counted, x, background, batch_rows=most)
+        game = ip.lenses.tabular(counted, x, background, batch_size=most)
         np.testing.assert_allclose(game(every_mask(5)), whole, atol=1e-12)
         assert max(sizes) <= most
         assert game.batch_size == max(1, most // 23)
@@ -277,12 +277,14 @@ def test_a_large_background_is_thinned_by_the_seed_and_says_so() -> None:
 def test_sampling_depends_on_the_ablation_alone_and_is_unbiased() -> None:
     x, background = RNG.normal(size=6), RNG.normal(size=(40, 6))
     masks = every_mask(6)
-    game = ip.lenses.tabular(product, x, background, by="sample")
+    game = ip.lenses.tabular(product, x, background, ablate="sample")
     values = game(masks)
     assert (game(masks[::-1])[::-1] == values).all()
     assert [float(game(mask[None])[0]) for mask in masks] == values.tolist()
     exact = ip.lenses.tabular(product, x, background)(masks)
-    many = np.mean([ip.lenses.tabular(product, x, background, by="sample", seed=s)(masks) for s in range(400)], axis=0)
+    many = np.mean(
+        [ip.lenses.tabular(product, x, background, ablate="sample", seed=s)(masks) for s in range(400)], axis=0
+    )
     spread = np.array([product(np.where(mask, x, background)).std() for mask in masks])
     assert (np.abs(many - exact) <= 4.5 * spread / np.sqrt(400) + 1e-12).all()
     assert "noise" in game.notes[0]
@@ -291,7 +293,7 @@ def test_sampling_depends_on_the_ablation_alone_and_is_unbiased() -> None:
 def test_the_mean_background_is_the_mean_of_numbers_and_the_most_frequent_of_the_rest() -> None:
     frame = mixed()
     predict = Recorder()
-    game = ip.lenses.tabular(predict, frame.iloc[0], frame, by="mean")
+    game = ip.lenses.tabular(predict, frame.iloc[0], frame, ablate="mean")
     game(np.zeros((1, 7), dtype=bool))
     row = predict.seen[0].iloc[0]
     assert row["age"] == 43  # of whole numbers, 43.0 exactly
@@ -438,10 +440,16 @@ ZEROS = np.zeros((4, 3))
         (lambda t: t(product, ROW, pd.concat([FRAME, FRAME], axis=1)), "the column 'age' occurs 2 times"),
         (lambda t: t(product, ROW, FRAME, columns=["a"]), "columns= names the columns of an array"),
         (lambda t: t(product, [1, 2, 3], ZEROS, columns=["a"]), "there are 1 names for the 3 columns"),
-        (lambda t: t(product, [1, 2, 3], ZEROS, by="row"), "unknown by 'row'. Did you mean 'rows'"),
+        (lambda t: t(product, [1, 2, 3], ZEROS, ablate="row"), "unknown ablate 'row'. Did you mean 'rows'"),
         (lambda t: t(product, [1, 2, 3], ZEROS, rows=0), "rows must be a whole number of at least 1, not 0"),
-        (lambda t: t(product, [1, 2, 3], ZEROS, by="mean", rows=5), "rows=5 goes with by='rows', not with by='mean'"),
-        (lambda t: t(product, [1, 2, 3], ZEROS, batch_rows=0), "batch_rows must be at least 1, not 0"),
+        (
+            lambda t: t(product, [1, 2, 3], ZEROS, ablate="mean", rows=5),
+            "rows=5 goes with ablate='rows', not with ablate='mean'",
+        ),
+        (
+            lambda t: t(product, [1, 2, 3], ZEROS, batch_size=0),
+            "batch_size must be a whole number of at least 1, not 0",
+        ),
         (lambda t: t(product, ROW, FRAME, groups={"g": ["age", "incme"]}), "unknown column in the group 'g', 'incme'"),
         (lambda t: t(product, ROW, FRAME, groups={"g": []}), r"the group 'g' must be a list of at least one column"),
         (lambda t: t(product, ROW, FRAME, groups={"g": "age"}), "the group 'g' must be a list .* not 'age'"),

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._checks import unknown
+from interplay._checks import check_whole, unknown
 from interplay._errors import InputError
 from interplay._game.game import Game
 from interplay._game.layout import ImageLayout
@@ -37,6 +37,7 @@ def image(
     ablate: str | float | Sequence[float] | npt.NDArray[Any] = "blur",
     outputs: Sequence[str] | None = None,
     batch_size: int | None = None,
+    keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
     """A game whose features are parts of an image, and whose value is what ``predict`` makes of it.
@@ -69,6 +70,8 @@ def image(
         Names of the T outputs.
     batch_size
         Images per call of ``predict``; 64, or as many as fit 64 MiB, when left out.
+    keep
+        The probability with which a design keeps each segment.
     name
         The game's identity in a store, without which there is none: ``predict`` may be any function.
 
@@ -84,8 +87,8 @@ def image(
         raise InputError("pass either grid=(rows, columns) or segments=, an array of labels, and not both.")
     shape = (pixels.shape[0], pixels.shape[1])
     parts = grid_segments(grid, shape) if grid is not None else given_segments(segments, shape)
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size must be at least 1, not {batch_size}.")
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, least=1)
     at_once = batch_size or max(1, min(_IMAGES, _BYTES // pixels.nbytes))
     small = tuple(map(tuple, parts.shrunk(_LARGEST).tolist()))
     notes = ("the image is a single segment, so there is nothing to combine",) if parts.count == 1 else ()
@@ -97,6 +100,7 @@ def image(
         layout=ImageLayout(_thumbnail(pixels), small, shape, parts.grid),
         batch_size=at_once,
         notes=notes,
+        keep=keep,
         question="Which segments of the image drive the prediction?",
     )
 

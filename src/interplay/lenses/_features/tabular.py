@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._checks import unknown
+from interplay._checks import check_whole, unknown
 from interplay._errors import AblationError, InputError
 from interplay._game.game import Game
 from interplay._game.layout import TableLayout
@@ -19,7 +19,7 @@ from interplay._game.masks import Masks, Values
 from interplay.lenses._features.predict import output_names, predicted
 from interplay.lenses._features.table import Positions, Table, shown
 
-BY = ("rows", "sample", "mean")
+ABLATE = ("rows", "sample", "mean")
 _ROWS = 100  # of the background, averaged over where the user does not say how many
 _MASKS = 256  # per batch, at most: what a killed run loses
 
@@ -31,13 +31,14 @@ def tabular(
     x: Any,
     background: Any,
     *,
-    by: str = "rows",
+    ablate: str = "rows",
     rows: int | None = None,
     groups: Groups | None = None,
     columns: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
     seed: int = 0,
-    batch_rows: int = 4096,
+    batch_size: int = 4096,
+    keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
     """A game whose features are the columns of one row, and whose value is what ``predict`` makes of it.
@@ -63,7 +64,7 @@ def tabular(
         order.
     background
         Rows that say what an absent value may be: a pandas data frame or a 2-D array.
-    by
+    ablate
         "rows", the average over background rows, one prediction for each; "sample", one row for each ablation,
         chosen by a hash of the ablation and ``seed``: as many times cheaper, and noisy; "mean", the mean of each
         number (rounded where a column holds whole ones) and the most frequent of anything else.
@@ -78,9 +79,11 @@ def tabular(
     outputs
         Names of the T outputs.
     seed
-        Of the background rows that are chosen.
-    batch_rows
-        The most rows that ``predict`` is given at once.
+        Seed of the choice among the background's rows.
+    batch_size
+        The most rows per call of ``predict``.
+    keep
+        The probability with which a design keeps each column.
     name
         The game's identity in a store, without which there is none: ``predict`` may be any function.
 
@@ -88,23 +91,22 @@ def tabular(
     ------
     InputError
         For a background that is empty or has other columns than ``x``, a value that does not fit its column, groups
-        that overlap, or an unknown ``by``.
+        that overlap, or an unknown ``ablate``.
     """
     names = output_names(predict, outputs)
-    if by not in BY:
-        raise unknown("by", by, BY)
-    if batch_rows < 1:
-        raise InputError(f"batch_rows must be at least 1, not {batch_rows}.")
+    if ablate not in ABLATE:
+        raise unknown("ablate", ablate, ABLATE)
+    check_whole("batch_size", batch_size, least=1)
     table = Table.of(x, background, columns)
     features = _features(table, groups or {})
     typical = table.typical()
-    drawn, notes = _drawn(table, typical, by, rows, seed)
+    drawn, notes = _drawn(table, typical, ablate, rows, seed)
     owner = np.empty(table.width, dtype=np.intp)
     for feature, (_, members) in enumerate(features):
         owner[members] = feature
     values = tuple(_value(table, 0, label, members) for label, members in features)
     return Game(
-        _TabularAblation(predict, drawn, owner, by, int(seed), int(batch_rows)),
+        _TabularAblation(predict, drawn, owner, ablate, int(seed), int(batch_size)),
         tuple(f"{label} = {value}" for (label, _), value in zip(features, values, strict=True)),
         outputs=names,
         name=name,
@@ -113,8 +115,9 @@ def tabular(
             values,
             tuple(_typical_value(typical, label, members) for label, members in features),
         ),
-        batch_size=min(_MASKS, max(1, batch_rows // (drawn.rows if by == "rows" else 1))),
+        batch_size=min(_MASKS, max(1, batch_size // (drawn.rows if ablate == "rows" else 1))),
         notes=notes,
+        keep=keep,
         question="Which columns of the row drive the prediction?",
     )
 
@@ -126,13 +129,13 @@ class _TabularAblation:
     predict: Callable[[Any], Any] = field(repr=False)
     table: Table = field(repr=False)
     owner: Positions = field(repr=False)
-    by: str
+    ablate: str
     seed: int
-    batch_rows: int
+    batch_size: int
 
     def __call__(self, masks: Masks) -> Values:
-        each = self.table.rows if self.by == "rows" else 1
-        at_once = max(1, self.batch_rows // each)
+        each = self.table.rows if self.ablate == "rows" else 1
+        at_once = max(1, self.batch_size // each)
         parts = [self._mean(masks[start : start + at_once], each) for start in range(0, len(masks), at_once)]
         return np.concatenate(parts)
 
@@ -140,11 +143,11 @@ class _TabularAblation:
         """Mean predictions of masks (M, n) over ``each`` background rows, in chunks where there are many."""
         kept = masks[:, self.owner]  # (M, d)
         total: Any = 0.0
-        for start in range(0, each, self.batch_rows):
-            if self.by == "sample":
+        for start in range(0, each, self.batch_size):
+            if self.ablate == "sample":
                 absent = np.array([[1 + self._row(mask)] for mask in masks])
             else:
-                absent = 1 + np.arange(start, min(start + self.batch_rows, each))[None].repeat(len(masks), axis=0)
+                absent = 1 + np.arange(start, min(start + self.batch_size, each))[None].repeat(len(masks), axis=0)
             at = np.where(kept[:, None, :], 0, absent[:, :, None]).reshape(-1, self.table.width)
             values = self._predicted(at)
             total = total + values.reshape(len(masks), -1, *values.shape[1:]).sum(axis=1)
@@ -193,15 +196,15 @@ def _features(table: Table, groups: Groups) -> list[tuple[str, list[int]]]:
     return sorted(features, key=lambda feature: feature[1][0])
 
 
-def _drawn(table: Table, typical: Table, by: str, rows: int | None, seed: int) -> tuple[Table, tuple[str, ...]]:
+def _drawn(table: Table, typical: Table, ablate: str, rows: int | None, seed: int) -> tuple[Table, tuple[str, ...]]:
     """The table with the background rows that are used, and what a reader should know of them."""
-    if rows is not None and by != "rows":
-        raise InputError(f"rows={rows} goes with by='rows', not with by={by!r}: leave it out.")
-    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 1):
-        raise InputError(f"rows must be a whole number of at least 1, not {rows!r}.")
-    if by == "mean":
+    if rows is not None and ablate != "rows":
+        raise InputError(f"rows={rows} goes with ablate='rows', not with ablate={ablate!r}: leave it out.")
+    if rows is not None:
+        check_whole("rows", rows, least=1)
+    if ablate == "mean":
         return typical, ("ablated columns take the background's mean or most frequent value",)
-    if by == "sample":
+    if ablate == "sample":
         return table, (
             f"each ablation takes its absent columns from one of {table.rows} background rows: values carry the noise "
             "of which, and R² is lower for it",

@@ -67,12 +67,12 @@ def training(
     show
         What the features are, for reports: a `Gallery` of one item per feature.
     keep
-        The probability of keeping each feature; 0.5 lets interactions be seen best, a higher one stays closer to
-        the model trained on everything.
+        The probability with which a design keeps each feature; 0.5 lets interactions be seen best, a higher one stays
+        closer to the model trained on everything.
     seeds
         Retrainings per subset, each with a seed of its own, averaged; from 2 on their noise is reported.
     seed
-        Of all retrainings' seeds.
+        Seed from which every retraining's own is made.
     failures
         The share of subsets that may fail (an exception, a score that is not finite) before the run stops; they are
         recorded and left out. Exceptions that mean a mistake in the code, such as TypeError, stop it at once.
