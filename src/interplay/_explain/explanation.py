@@ -205,13 +205,23 @@ class Explanation:
             ),
         )
 
-    def interactions(self, index: str = "fbii", order: int | None = None, top: int | None = None) -> Interactions:
+    @property
+    def index(self) -> str:
+        """The index that these ablations know best.
+
+        "bii": what a set does together, on the mean over ablations of all else. It is one coefficient a set, so that
+        there is no order to choose, and uniform masks, which see such ablations and no others, tell it well.
+        """
+        return "bii"
+
+    def interactions(self, index: str | None = None, order: int | None = None, top: int | None = None) -> Interactions:
         """An interaction index of every set of at most ``order`` features.
 
         Parameters
         ----------
         index
-            "fourier", "mobius", "sv", "bv", "sii", "bii", "k-sii", "stii", "fsii" or "fbii" (`interplay.INDICES`).
+            "fourier", "mobius", "sv", "bv", "sii", "bii", "k-sii", "stii", "fsii" or "fbii" (`interplay.INDICES`);
+            the one that the ablations know best (`index`) when left out.
         order
             The largest set, and the order of the index where it has one; the estimator's order when left out.
         top
@@ -222,7 +232,7 @@ class Explanation:
         InputError
             For an unknown index, an order below 1, or one that needs too many subsets of the spectrum.
         """
-        name = canonical_index(index)
+        name = canonical_index(self.index if index is None else index)
         highest = self.order if order is None else order
         check_whole("order", highest, 1)
         if top is not None:

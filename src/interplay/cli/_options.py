@@ -18,7 +18,13 @@ from interplay.estimators import get_estimator
 
 Budget = Annotated[int, Parameter(help="The most ablations, each one model call.")]
 Order = Annotated[int, Parameter(help="The largest combination to look for.")]
-Index = Annotated[str, Parameter(help="Interaction index: fbii, fsii, sii, stii, k-sii, bii, mobius, fourier, sv, bv.")]
+Index = Annotated[
+    str | None,
+    Parameter(
+        help="Interaction index: bii, fbii, fsii, sii, stii, k-sii, mobius, fourier, sv, bv; if left out, the one that "
+        "the ablations know best."
+    ),
+]
 Top = Annotated[int, Parameter(help="Rows in each table.")]
 Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")]
 
@@ -28,13 +34,14 @@ Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there
 class Reading:
     """How a result is read out."""
 
-    index: Index = "fbii"
+    index: Index = None
     top: Top = 10
     json_: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")] = False
 
     def check(self) -> None:
         """Refuse what cannot be used: before a model is loaded, or paid for."""
-        canonical_index(self.index)
+        if self.index is not None:
+            canonical_index(self.index)
         if self.top < 0:
             raise InputError(f"--top must not be negative, but is {self.top}.")
 

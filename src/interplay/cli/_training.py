@@ -21,8 +21,8 @@ class TrainingOptions(Options):
     budget: Budget = 600
     order: Order = 3
     index: Annotated[
-        str, Parameter(help="Interaction index of --json; the tables show mean effects at the keep rate.")
-    ] = "fbii"
+        str | None, Parameter(help="Interaction index of --json; the tables show mean effects at the keep rate.")
+    ] = None
     top: Top = 5
 
 
