@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -23,6 +25,23 @@ def check_whole(what: str, seen: object, least: int) -> None:
     """An `InputError` where ``seen``, called ``what``, is no whole number of at least ``least``."""
     if not is_whole(seen, least):
         raise InputError(f"{what} must be a whole number of at least {least}, not {seen!r}.")
+
+
+def as_path(given: str | os.PathLike[str]) -> Path:
+    """A path from its root on, ``~`` resolved; an `InputError` that begins with the path where it cannot be one."""
+    try:
+        path = Path(given).expanduser().absolute()
+        path.exists()
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL in it, an unknown user's home, a name too long
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{_shortened(os.fsdecode(given))}: {str(reason).rstrip('.').lower()}.") from error
+    if "\0" in str(path):
+        raise InputError(f"{_shortened(os.fsdecode(given))}: a path cannot hold the character NUL.")
+    return path
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= 100 else f"{words[:60]}…{words[-39:]}"
 
 
 def is_between(seen: object, low: float, high: float) -> bool:

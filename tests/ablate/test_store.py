@@ -40,7 +40,8 @@ _GAME = """
 
 def run_slow(folder: Path, pause: float) -> subprocess.Popen[str]:
     script = folder / "slow.py"
-    script.write_text(textwrap.dedent(_GAME))
+    if not script.exists():  # another process may be reading it
+        script.write_text(textwrap.dedent(_GAME))
     command = [sys.executable, str(script), str(folder / "runs.db"), str(folder / "calls.txt"), str(pause)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -136,8 +137,10 @@ def test_a_store_of_damaged_values_or_that_is_closed_is_named(tmp_path: Path) ->
     database.execute("UPDATE ablation SET value = x'010203'")
     database.commit()
     database.close()
-    with pytest.raises(ip.StoreError, match=r"runs.db is damaged: .* move it away"):
-        ip.explain(game, budget=8, store=path)
+    again = ip.explain(game, budget=8, store=path)
+    assert again.from_store == 0
+    assert any("8 values in the store" in note and "were damaged" in note for note in again.notes)
+    assert ip.explain(game, budget=8, store=path).from_store == 8
     store = Store(tmp_path / "other.db")
     store.close()
     with pytest.raises(ip.StoreError, match=r"other.db: it is closed"):
@@ -197,7 +200,7 @@ def truncated(path: Path) -> None:
         ),
         (truncated, "damaged|malformed"),
         (foreign, "is an SQLite database, but not an interplay store: choose another file"),
-        (later, "has format 9, but this version of interplay reads up to 1: upgrade"),
+        (later, "has format 9, but this version of interplay reads up to 2: upgrade"),
         (lambda path: path.mkdir(), "it is a folder; name a file in it"),
     ],
 )

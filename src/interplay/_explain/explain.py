@@ -95,7 +95,7 @@ def explain(
     keep = game.keep if keep is None else _check_keep(keep)
     task = Task(game, get_estimator(method), budget, order, seed, keep, Goal(until, tolerance))
     with _opened(store) as opened, _watched(progress) as watch:
-        return run(task, partial(measure, game, store=opened, executor=executor, progress=watch))
+        return run(task, partial(measure, game, store=opened, executor=executor, progress=watch, failed={}))
 
 
 def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0, keep: float = 0.5) -> Masks:

@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from interplay._checks import check_whole, unknown
+from interplay._checks import as_path, check_whole, unknown
 from interplay._errors import InputError
 from interplay._explain.faithfulness import Faithfulness
 from interplay._game.layout import Layout, layout_from_dict
@@ -304,7 +303,10 @@ class Explanation:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to ``path`` as JSON; the file is replaced only when it is complete."""
-        target = Path(path).expanduser()
+        try:
+            target = as_path(path)
+        except InputError as error:
+            raise InputError(f"cannot write {error}") from None
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
             text = visible_json(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False))
@@ -324,7 +326,11 @@ def load(path: str | os.PathLike[str]) -> Explanation:
         For a file that is missing, is not a saved explanation, or was saved by a later version.
     """
     try:
-        parts = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        file = as_path(path)
+    except InputError as error:
+        raise InputError(f"cannot read {error}") from None
+    try:
+        parts = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
+import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from interplay._errors import AblationError, InputError, InterplayError, InterruptionError, StoreError
 from interplay._game.game import Game, Partial
 from interplay._game.masks import Masks, Values, as_array, check_masks, check_values
+from interplay.ablate._claims import Claims
 from interplay.ablate._sending import Sent, sent
 from interplay.ablate._store import Shelf, Store
 
@@ -22,6 +24,7 @@ _FIRST = 8  # the first two batches are small: a mistake shows early, and the se
 _RETRIES = 3
 _PAUSE = 0.5  # seconds before the first retry; doubles each time
 _PATIENCE = 0.5  # seconds of waiting at a time
+_POLL = 0.1  # seconds between looks at what other processes have measured
 _OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, IndexError, KeyError)
 
 
@@ -67,6 +70,7 @@ def measure(
     progress: Callable[[Progress], None] | None = None,
     retries: int = _RETRIES,
     ahead: Masks | None = None,
+    failed: dict[bytes, str] | None = None,
 ) -> Measurement:
     """Measure every mask (N, n) once, reading from ``store`` what it already holds.
 
@@ -86,6 +90,9 @@ def measure(
         How often a batch is tried again when the game raises; programming errors are not retried.
     ahead
         Other masks (M, n) that will probably be asked for next: they count in the progress but are not measured yet.
+    failed
+        What failed before in the same run, by mask, and why: it is not tried again, and what fails now is added. What
+        failed in an earlier run may have had a passing reason.
 
     Raises
     ------
@@ -108,10 +115,11 @@ def measure(
     durable = own.path != ":memory:"
     try:
         shelf = own.of(game)
-        run = _Run(game, distinct, shelf, executor, progress, retries, durable=durable)
-        if ahead is not None:
-            run.ahead = (len(ahead), int(shelf.read(ahead)[0].sum()))
-        run.all()
+        with Claims(shelf) if durable else contextlib.nullcontext() as claims:
+            run = _Run(game, distinct, shelf, claims, executor, progress, retries, {} if failed is None else failed)
+            if ahead is not None:
+                run.ahead = (len(ahead), int(shelf.read(ahead)[0].sum()))
+            run.all()
     finally:
         if store is None:
             own.close()
@@ -124,7 +132,7 @@ def measure(
         from_store=run.from_store,
         measured=run.measured,
         seconds=time.perf_counter() - run.began,
-        notes=(*run.notes, *run.failure_note()),
+        notes=(*run.notes, *run.failure_note(), *_store_notes(shelf)),
         kept_in=own.path if durable else None,
     )
 
@@ -137,14 +145,14 @@ class _Run:
         game: Game,
         masks: Masks,
         shelf: Shelf,
+        claims: Claims | None,
         executor: futures.Executor | None,
         progress: Callable[[Progress], None] | None,
         retries: int,
-        *,
-        durable: bool,
+        failures: dict[bytes, str],
     ) -> None:
-        self.game, self.masks, self.shelf, self.executor = game, masks, shelf, executor
-        self.progress, self.retries, self.durable = progress, retries, durable
+        self.game, self.masks, self.shelf, self.claims, self.executor = game, masks, shelf, claims, executor
+        self.progress, self.retries, self.failures = progress, retries, failures
         self.known = np.zeros(len(masks), dtype=np.bool_)
         self.failed = np.zeros(len(masks), dtype=np.bool_)  # known, too: they are not tried again
         self.reasons: list[str] = []
@@ -160,18 +168,15 @@ class _Run:
         self._recall_failures()
         if self.reasons:
             self._check_failures(int(self.known.sum()))
-        version = self.shelf.version()
         self._report()
         try:
             if self.executor is None:
                 for batch in self._batches():
-                    if (now := self.shelf.version()) != version:  # another process writes to the same file
-                        version = now
-                        self._recall(batch)
-                    left = batch[~self.known[batch]]
-                    if len(left):
-                        began = time.perf_counter()
-                        self._take(left, _attempt(self.game, self.masks[left], self.retries), began)
+                    if not len(batch):
+                        time.sleep(_POLL)
+                        continue
+                    began = time.perf_counter()
+                    self._take(batch, _attempt(self.game, self.masks[batch], self.retries), began)
             else:
                 self._spread(self.executor)
         except KeyboardInterrupt as error:
@@ -185,7 +190,7 @@ class _Run:
     def _kept(self, what: str) -> str:
         done, total = int(self.known.sum()), len(self.masks)
         head = f"{what}: " if what else ""
-        if self.durable:
+        if self.claims is not None:
             return (
                 f"{head}{done} of {total} ablations are kept in {self.shelf.store.path}; run the same again to go on."
             )
@@ -198,13 +203,24 @@ class _Run:
         return np.empty(0) if self.values is None else self.values[rows]
 
     def _batches(self) -> Iterator[npt.NDArray[np.intp]]:
-        todo = np.flatnonzero(~self.known)
-        begin = 0
+        """Rows to measure; none where all that is left is being measured by other processes just now."""
+        todo: deque[int] = deque(np.flatnonzero(~self.known).tolist())
+        elsewhere: list[int] = []
         for size in chain([min(_FIRST, self.game.batch_size)] * 2, repeat(self.game.batch_size)):
-            if begin >= len(todo):
+            batch: list[int] = []
+            while todo and len(batch) < size:
+                some = [todo.popleft() for _ in range(min(len(todo), size - len(batch)))]
+                mine = [True] * len(some) if self.claims is None else self.claims.take(self.masks[some])
+                batch += [row for row, is_mine in zip(some, mine, strict=True) if is_mine]
+                elsewhere += [row for row, is_mine in zip(some, mine, strict=True) if not is_mine]
+            if elsewhere:
+                self._recall(np.array(elsewhere, dtype=np.intp))
+                elsewhere = [row for row in elsewhere if not self.known[row]]
+            if not (batch or todo or elsewhere):
                 return
-            yield todo[begin : begin + size]
-            begin += size
+            yield np.array(batch, dtype=np.intp)
+            if not todo:
+                todo, elsewhere = deque(elsewhere), []
 
     def _recall(self, rows: npt.NDArray[np.intp]) -> None:
         rows = rows[~self.known[rows]]
@@ -214,11 +230,12 @@ class _Run:
             self.from_store += int(known.sum())
 
     def _recall_failures(self) -> None:
-        if not self.game.failures:  # what failed when failures were allowed is now tried again
+        if not self.failures:
             return
         rows = np.flatnonzero(~self.known)
-        known = self.shelf.read_failures(self.masks[rows])
-        self._set_aside(rows[list(known)], list(known.values()))
+        reasons = [self.failures.get(key) for key in self.shelf.keys(self.masks[rows])]
+        known = [at for at, reason in enumerate(reasons) if reason is not None]
+        self._set_aside(rows[known], [reason for reason in reasons if reason is not None])
         self.from_store += len(known)
 
     def _set_aside(self, rows: npt.NDArray[np.intp], reasons: list[str]) -> None:
@@ -277,8 +294,10 @@ class _Run:
             lost = rows[list(partial.failures)]
             reasons = list(partial.failures.values())
             self._set_aside(lost, reasons)
-            self.shelf.write_failures(self.masks[lost], reasons)
+            self.failures.update(zip(self.shelf.keys(self.masks[lost]), reasons, strict=True))
             self.measured += len(lost)
+            if self.claims is not None:
+                self.claims.release(self.masks[lost])
         return np.delete(rows, list(partial.failures)), partial.values
 
     def _take_values(self, rows: npt.NDArray[np.intp], raw: object, began: float) -> None:
@@ -341,18 +360,28 @@ class _Run:
 
     def _spread_game(self, executor: futures.Executor, game: Sent) -> None:
         ahead = 2 * int(getattr(executor, "_max_workers", 4))
-        waiting: deque[npt.NDArray[np.intp]] = deque(self._batches())
+        batches, more = self._batches(), True
         running: dict[futures.Future[tuple[object, tuple[str, ...]]], npt.NDArray[np.intp]] = {}
         began = time.perf_counter()
         failure: Exception | None = None
         try:
-            while waiting or running:
-                while waiting and len(running) < ahead and failure is None:
-                    batch = waiting.popleft()
+            while more or running:
+                while more and len(running) < ahead and failure is None:
+                    batch = next(batches, None)
+                    if batch is None:
+                        more = False
+                        break
+                    if not len(batch):  # all that is left is being measured elsewhere
+                        break
                     try:
                         running[executor.submit(_attempt, game, self.masks[batch], self.retries)] = batch
                     except futures.BrokenExecutor as error:
                         failure = _died(error)
+                if not running:
+                    if failure is not None:
+                        raise failure
+                    time.sleep(_POLL if more else 0.0)
+                    continue
                 # For a while only: a Ctrl-C just before an endless wait would not end it.
                 done, _ = futures.wait(running, timeout=_PATIENCE, return_when=futures.FIRST_COMPLETED)
                 for future in done:
@@ -369,6 +398,18 @@ class _Run:
         finally:
             for future in running:
                 future.cancel()
+
+
+def _store_notes(shelf: Shelf) -> Iterator[str]:
+    """What a reader should know of a store that was damaged, or that could not be written to."""
+    store = shelf.store
+    if store.damaged:
+        yield f"{store.damaged} values in the store {store.path} were damaged: they were measured again"
+    if shelf.unwritten:
+        yield (
+            f"{shelf.unwritten} ablations could not be written to the store {store.path} ({store.trouble}): save this "
+            "result, or they are lost when the process ends"
+        )
 
 
 def _died(error: futures.BrokenExecutor) -> AblationError:

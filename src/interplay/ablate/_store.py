@@ -9,22 +9,29 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from weakref import WeakKeyDictionary
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
+from interplay._checks import as_path
 from interplay._errors import InputError, StoreError
 from interplay._game.game import Game
 from interplay._game.masks import Masks, Values
 
 _APPLICATION = 0x1B7E_4F1A  # marks the file as ours; an unmarked, non-empty database is somebody else's
-_FORMAT = 1
+_FORMAT = 2
 _CHUNK = 500  # masks per query, below SQLite's limit on parameters
 
+_CLAIMS = """
+CREATE TABLE claim (
+    game INTEGER NOT NULL REFERENCES game(id), mask BLOB NOT NULL, owner TEXT NOT NULL, until REAL NOT NULL,
+    PRIMARY KEY (game, mask)
+) WITHOUT ROWID
+"""
 _SCHEMA = f"""
 CREATE TABLE game (
     id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, features INTEGER NOT NULL, outputs INTEGER,
@@ -33,22 +40,17 @@ CREATE TABLE game (
 CREATE TABLE ablation (
     game INTEGER NOT NULL REFERENCES game(id), mask BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (game, mask)
 ) WITHOUT ROWID;
+{_CLAIMS};
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
-"""
-# Made where it is missing: a version that does not know it merely measures those masks again.
-_FAILURES = """
-CREATE TABLE IF NOT EXISTS failure (
-    game INTEGER NOT NULL REFERENCES game(id), mask BLOB NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (game, mask)
-) WITHOUT ROWID
 """
 
 
 class Store:
     """Values of ablations in one SQLite file, addressed by the game's fingerprint and the mask.
 
-    Several processes may share it. A value is durable once its batch is written: a process killed later loses
-    nothing of it.
+    Several processes may share it, and the work. A value is durable once its batch is written: a process killed later
+    loses nothing of it. Each has a checksum: one that was damaged is measured again.
 
     >>> import interplay as ip
     >>> with ip.Store(":memory:") as store:
@@ -74,69 +76,93 @@ class Store:
             self.path = os.fsdecode(path)
         except TypeError:
             raise InputError(f"a store is a Store or the path of a file, not {path!r}.") from None
+        self.damaged = 0  # values read whose checksum was wrong
+        self.unwritten: dict[int, dict[bytes, bytes]] = {}  # by game and mask, what the file could not take
+        self.trouble = ""  # why
         self._anonymous: WeakKeyDictionary[Game, int] = WeakKeyDictionary()
         self._numbers = count()
         if self.path != ":memory:":
-            parent = Path(self.path).expanduser().absolute().parent
-            if not parent.is_dir():
-                raise StoreError(f"cannot open the store {self.path}: the folder {parent} does not exist.")
-            if Path(self.path).is_dir():
+            try:
+                file = as_path(self.path)
+            except InputError as error:
+                raise StoreError(f"cannot open the store {error}") from None
+            if not file.parent.is_dir():
+                raise StoreError(f"cannot open the store {self.path}: the folder {file.parent} does not exist.")
+            if file.is_dir():
                 raise StoreError(f"cannot open the store {self.path}: it is a folder; name a file in it.")
-        with self._explained("open"):
-            self._db = sqlite3.connect(
-                self.path if self.path == ":memory:" else Path(self.path).expanduser(),
+        with self.explained("open"):
+            self.database = sqlite3.connect(
+                self.path if self.path == ":memory:" else file,
                 timeout=60.0,
                 isolation_level=None,
                 check_same_thread=False,
             )
         try:
-            with self._explained("open"):
+            with self.explained("open"):
                 self._prepare()
         except BaseException:
-            self._db.close()
+            self.database.close()
             raise
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA busy_timeout = 60000")
+        self.database.execute("PRAGMA busy_timeout = 60000")
         application, version = self._mark()
         if (application, version) == (0, 0):
-            with self._transaction():  # another process may be making it at this moment
+            with self.transaction():  # another process may be making it at this moment
                 application, version = self._mark()
                 if (application, version) == (0, 0):
-                    if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    if self.database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                         raise StoreError(
                             f"{self.path} is an SQLite database, but not an interplay store: choose another file."
                         )
                     for statement in _SCHEMA.split(";"):
-                        self._db.execute(statement)
+                        self.database.execute(statement)
                     application, version = self._mark()
         if application != _APPLICATION:
             raise StoreError(f"{self.path} is an SQLite database, but not an interplay store: choose another file.")
+        if version == 1:
+            with self.explained("upgrade"), self.transaction():
+                self._seal_all()
         if version > _FORMAT:
             raise StoreError(
                 f"the store {self.path} has format {version}, but this version of interplay reads up to {_FORMAT}: "
                 "upgrade interplay or choose another file."
             )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute(_FAILURES)
-        self._db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut, the last batch
+        self.database.execute("PRAGMA journal_mode = WAL")
+        self.database.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # a killed process loses nothing; a power cut, the last batch
+
+    def _seal_all(self) -> None:
+        """Give the values of a first store, which had no checksums, the form they have now."""
+        if self._mark()[1] != 1:  # another process was faster
+            return
+        self.database.create_function("sealed_again", 4, _sealed_again)
+        again = "SELECT sealed_again(fingerprint, outputs, mask, value) FROM game WHERE id = game"
+        self.database.execute(f"UPDATE ablation SET value = ({again})")
+        self.database.execute("DROP TABLE IF EXISTS failure")
+        self.database.execute(_CLAIMS)
+        self.database.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def _mark(self) -> tuple[int, int]:
-        application = self._db.execute("PRAGMA application_id").fetchone()[0]
-        return int(application), int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        application = self.database.execute("PRAGMA application_id").fetchone()[0]
+        return int(application), int(self.database.execute("PRAGMA user_version").fetchone()[0])
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def transaction(self) -> Iterator[None]:
+        """All of what follows is written, or nothing."""
+        self.database.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self.database.in_transaction:  # SQLite itself takes back one that met a full disk
+                self.database.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        self.database.execute("COMMIT")
 
     @contextlib.contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def explained(self, what: str) -> Iterator[None]:
+        """SQLite's complaints as the library's own, each one sentence."""
         try:
             yield
         except sqlite3.ProgrammingError as error:
@@ -166,24 +192,42 @@ class Store:
                 )
             # Not its address, which the next game may have when this one is gone.
             fingerprint = f"anonymous {self._anonymous.setdefault(game, next(self._numbers))}"
-        with self._explained("read"), self._transaction():
-            self._db.execute(
+        with self.explained("read"), self.transaction():
+            self.database.execute(
                 "INSERT OR IGNORE INTO game (fingerprint, features, labels) VALUES (?, ?, ?)",
                 (fingerprint, game.n, json.dumps(game.labels)),
             )
-            key, features, labels = self._db.execute(
+            key, features, labels = self.database.execute(
                 "SELECT id, features, labels FROM game WHERE fingerprint = ?", (fingerprint,)
             ).fetchone()
-        if (features, tuple(json.loads(labels))) != (game.n, game.labels):
+        if (features, labels) != (game.n, json.dumps(game.labels)):
             detail = f"with {features} features, not {game.n}" if features != game.n else "with other labels"
             raise StoreError(
                 f"the store {self.path} holds a game of this name, {game.name!r}, {detail}: give this one another name."
             )
-        return Shelf(self, key, game.n)
+        return Shelf(self, key, game.n, fingerprint)
+
+    def flush(self) -> None:
+        """Write what is not written yet, so far as the file takes it."""
+        rows = [(game, key, value) for game, values in self.unwritten.items() for key, value in values.items()]
+        try:
+            with self.transaction():
+                self.database.executemany("INSERT OR IGNORE INTO ablation VALUES (?, ?, ?)", rows)
+                self.database.executemany(
+                    "DELETE FROM claim WHERE game = ? AND mask = ?", [(game, key) for game, key, _ in rows]
+                )
+        except sqlite3.ProgrammingError as error:
+            raise StoreError(f"cannot write the store {self.path}: it is closed; open it again.") from error
+        except sqlite3.DatabaseError as error:
+            self.trouble = str(error)
+        else:
+            self.unwritten.clear()
 
     def close(self) -> None:
         """Close the file; values written stay."""
-        self._db.close()
+        if any(self.unwritten.values()):
+            self.flush()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -204,73 +248,105 @@ class Shelf:
     store: Store
     key: int
     n: int
+    fingerprint: str
 
-    def _keys(self, masks: Masks) -> list[bytes]:
+    def keys(self, masks: Masks) -> list[bytes]:
+        """The masks (N, n) as the store has them."""
         return [row.tobytes() for row in np.packbits(masks, axis=1)]
+
+    def rows(self, query: str, keys: Sequence[bytes]) -> Iterator[tuple[Any, ...]]:
+        """What a query of this game finds for some masks, in no order."""
+        for start in range(0, len(keys), _CHUNK):
+            part = keys[start : start + _CHUNK]
+            marks = ",".join("?" * len(part))
+            yield from self.store.database.execute(f"{query} WHERE game = ? AND mask IN ({marks})", (self.key, *part))
 
     def version(self) -> int:
         """A number that changes when another process has written to the file."""
-        with self.store._explained("read"):
-            return int(self.store._db.execute("PRAGMA data_version").fetchone()[0])
+        with self.store.explained("read"):
+            return int(self.store.database.execute("PRAGMA data_version").fetchone()[0])
+
+    @property
+    def _unwritten(self) -> dict[bytes, bytes]:
+        return self.store.unwritten.setdefault(self.key, {})
+
+    @property
+    def unwritten(self) -> int:
+        """How many values could not be written yet and live in memory only."""
+        return len(self._unwritten)
 
     def read(self, masks: Masks) -> tuple[npt.NDArray[np.bool_], Values | None]:
-        """Which masks (N, n) are known, (N,), and their values, (K,) or (K, T); None where none is."""
+        """Which masks (N, n) are known, (N,), and their values, (K,) or (K, T); None where none is.
+
+        A value whose checksum is wrong counts as unknown and leaves the store, to be measured again.
+        """
         known = np.zeros(len(masks), dtype=np.bool_)
-        found: list[bytes] = []
-        keys = self._keys(masks)
-        with self.store._explained("read"):
-            for start in range(0, len(keys), _CHUNK):
-                part = keys[start : start + _CHUNK]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT mask, value FROM ablation WHERE game = ? AND mask IN ({marks})"
-                rows = dict(self.store._db.execute(query, (self.key, *part)).fetchall())
-                for offset, key in enumerate(part):
-                    if key in rows:
-                        known[start + offset] = True
-                        found.append(rows[key])
-        if not found:
+        keys = self.keys(masks)
+        with self.store.explained("read"):
+            found = dict(self.rows("SELECT mask, value FROM ablation", keys)) | self._unwritten
+            values = {key: opened(self.fingerprint, key, found[key]) for key in keys if key in found}
+            damaged = [key for key, value in values.items() if value is None]
+            if damaged:
+                self.store.damaged += len(damaged)
+                self.store.database.executemany(
+                    "DELETE FROM ablation WHERE game = ? AND mask = ?", [(self.key, key) for key in damaged]
+                )
+        good = [value for key in keys if (value := values.get(key)) is not None]
+        if not good:
             return known, None
-        lengths = set(map(len, found))
-        if len(lengths) > 1 or not lengths.pop() % 8 == 0:
+        known[:] = [values.get(key) is not None for key in keys]
+        if len({value.shape for value in good}) > 1:
             raise StoreError(
                 f"the store {self.store.path} is damaged: its values of one game are no rows of equally many numbers; "
                 "move it away to start afresh."
             )
-        values = np.frombuffer(b"".join(found), dtype="<f8").astype(np.float64).reshape(len(found), -1)
-        return known, values[:, 0] if self._outputs() == 0 else values
-
-    def _outputs(self) -> int | None:
-        row = self.store._db.execute("SELECT outputs FROM game WHERE id = ?", (self.key,)).fetchone()
-        return None if row is None else row[0]
+        return known, np.array(good)
 
     def write(self, masks: Masks, values: Values) -> None:
-        """Remember the values (N,) or (N, T) of masks (N, n); a mask already there keeps its value."""
-        outputs = values.shape[1] if values.ndim == 2 else 0  # 0: one number per mask, not a row of one
-        rows = np.ascontiguousarray(values, dtype="<f8").reshape(len(values), -1)
-        pairs: Sequence[tuple[int, bytes, bytes]] = [
-            (self.key, key, row.tobytes()) for key, row in zip(self._keys(masks), rows, strict=True)
-        ]
-        with self.store._explained("write"), self.store._transaction():
-            stored = self._outputs()
-            if stored is None:
-                self.store._db.execute("UPDATE game SET outputs = ? WHERE id = ?", (outputs, self.key))
-            elif stored != outputs:
-                raise StoreError(
-                    f"the store {self.store.path} holds this game with {max(1, stored)} outputs per ablation, but it "
-                    f"now gives {max(1, outputs)}: name the game differently."
-                )
-            self.store._db.executemany("INSERT OR IGNORE INTO ablation VALUES (?, ?, ?)", pairs)
+        """Remember the values (N,) or (N, T) of masks (N, n), no longer claimed; one already there keeps its value.
 
-    def read_failures(self, masks: Masks) -> dict[int, str]:
-        """Which of the masks (N, n) failed before: their rows, and why."""
-        keys = self._keys(masks)
-        with self.store._explained("read"):
-            query = "SELECT mask, reason FROM failure WHERE game = ?"
-            reasons = dict(self.store._db.execute(query, (self.key,)).fetchall())
-        return {row: reasons[key] for row, key in enumerate(keys) if key in reasons} if reasons else {}
+        What cannot be written, because the disk is full, say, is kept in memory and tried again with the next ones.
+        """
+        fresh = {key: sealed(self.fingerprint, key, value) for key, value in zip(self.keys(masks), values, strict=True)}
+        self._unwritten.update(fresh)
+        self._check_outputs(values.shape[1] if values.ndim == 2 else 0)  # 0: one number per mask, not a row of one
+        self.store.flush()
 
-    def write_failures(self, masks: Masks, reasons: Sequence[str]) -> None:
-        """Remember that the masks (N, n) failed, and why."""
-        rows = [(self.key, key, reason) for key, reason in zip(self._keys(masks), reasons, strict=True)]
-        with self.store._explained("write"), self.store._transaction():
-            self.store._db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, ?)", rows)
+    def _check_outputs(self, outputs: int) -> None:
+        """Note how many outputs the game has; an error where it had another number before."""
+        with contextlib.suppress(sqlite3.OperationalError):  # a full disk: told when the values are written
+            query = "UPDATE game SET outputs = ? WHERE id = ? AND outputs IS NULL"
+            self.store.database.execute(query, (outputs, self.key))
+        with self.store.explained("read"):
+            row = self.store.database.execute("SELECT outputs FROM game WHERE id = ?", (self.key,)).fetchone()
+        if row is not None and row[0] not in (None, outputs):
+            raise StoreError(
+                f"the store {self.store.path} holds this game with {max(1, row[0])} outputs per ablation, but it "
+                f"now gives {max(1, outputs)}: name the game differently."
+            )
+
+
+def sealed(fingerprint: str, mask: bytes, value: npt.NDArray[np.float64]) -> bytes:
+    """A value (), or a row (T,), as the store has it: its kind, its numbers, and a checksum of game, mask and both."""
+    content = (b"r" if value.ndim else b"n") + np.ascontiguousarray(value, dtype="<f8").tobytes()
+    return content + _checksum(fingerprint, mask, content)
+
+
+def opened(fingerprint: str, mask: bytes, stored: object) -> npt.NDArray[np.float64] | None:
+    """The value that `sealed` closed; None where a bit of it, or of what it belongs to, has changed."""
+    if not isinstance(stored, bytes) or len(stored) % 8 != 5:
+        return None
+    content, checksum = stored[:-4], stored[-4:]
+    if _checksum(fingerprint, mask, content) != checksum:
+        return None
+    numbers = np.frombuffer(content[1:], dtype="<f8").astype(np.float64)
+    return numbers if content[:1] == b"r" else numbers.reshape(())
+
+
+def _sealed_again(fingerprint: str, outputs: int | None, mask: bytes, value: bytes) -> bytes:
+    numbers = np.frombuffer(value, dtype="<f8")
+    return sealed(fingerprint, mask, numbers if outputs else numbers.reshape(()))
+
+
+def _checksum(fingerprint: str, mask: bytes, content: bytes) -> bytes:
+    return crc32(content, crc32(mask, crc32(fingerprint.encode()))).to_bytes(4, "little")

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from interplay._checks import as_path
 from interplay._errors import InputError
 from interplay._spectrum.indices import canonical_index
 from interplay.estimators import get_estimator
@@ -78,7 +79,10 @@ class Options(Reading):
 
 def _check_save(save: Path) -> None:
     """Complain of a file that cannot be written before anything is spent."""
-    target = save.expanduser().absolute()
+    try:
+        target = as_path(save)
+    except InputError as error:
+        raise InputError(f"cannot save to {error}") from None
     if not target.parent.is_dir():
         raise InputError(f"cannot save to {save}: its folder does not exist.")
     if target.is_dir():

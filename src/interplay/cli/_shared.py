@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interplay._checks import as_path
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.layout import GridLayout
@@ -89,7 +90,11 @@ def _for_machines(explanation: Explanation, reading: Reading) -> dict[str, Any]:
 def read_text(file: str) -> str:
     """The text of a file or, of "-", standard input: UTF-8 on every machine, line breaks as they are."""
     try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+        path = None if file == "-" else as_path(file)
+    except InputError as error:
+        raise InputError(f"cannot read {error}") from None
+    try:
+        content = sys.stdin.buffer.read() if path is None else path.read_bytes()
         return content.decode("utf-8")
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}.") from error
