@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._checks import check_whole
-from interplay._errors import InputError, MissingExtraError
+from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.game import Game
 from interplay._game.masks import Values, averaged
@@ -20,6 +20,7 @@ from interplay._spectrum.interactions import distinct_labels
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._parts import chosen_parts, one_output
 from interplay.actions._search import Flip, Search
+from interplay.actions._tables import table
 from interplay.actions._toggles import toggled
 
 if TYPE_CHECKING:
@@ -127,12 +128,9 @@ class Flips:
         MissingExtraError
             Without pandas.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError.of("pandas", "frame") from error
         names = distinct_labels(self.labels)
-        return pd.DataFrame(
+        return table(
+            ("features", "labels", "size", "predicted", "measured", "found"),
             [
                 {
                     "features": flip.features,
@@ -144,7 +142,6 @@ class Flips:
                 }
                 for flip in (*self.found, *self.tried)
             ],
-            columns=["features", "labels", "size", "predicted", "measured", "found"],
         )
 
 

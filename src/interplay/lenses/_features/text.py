@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -148,6 +148,12 @@ class _TextAblation:
             shown = np.where(mask, kept, ablated).tolist()
             composed.append("".join(chain.from_iterable(zip(self.between, [*shown, ""], strict=True))))
         return composed
+
+    def replaced(self, words: Mapping[int, str]) -> str:
+        """The text in which some units, by number, stand replaced by other words."""
+        given = tuple(words.get(i, word) for i, word in enumerate(self.replacements))
+        mask = np.array([[i not in words for i in range(len(given))]])
+        return replace(self, replacements=given).texts(mask)[0]
 
     def __call__(self, masks: Masks) -> Any:
         return self.scorer(self.texts(masks))
