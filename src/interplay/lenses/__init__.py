@@ -4,6 +4,7 @@ from interplay._game.layout import Gallery
 from interplay.lenses._components import metrics
 from interplay.lenses._components.components import components, heads
 from interplay.lenses._components.select import KINDS, Select
+from interplay.lenses._features.documents import documents
 from interplay.lenses._features.image import image
 from interplay.lenses._features.regions import compose
 from interplay.lenses._features.tabular import tabular
@@ -20,6 +21,7 @@ __all__ = [
     "SklearnScore",
     "components",
     "compose",
+    "documents",
     "groups_of",
     "heads",
     "image",

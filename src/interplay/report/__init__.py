@@ -1,14 +1,17 @@
 """How an explanation is shown, and what is read out of it."""
 
+from interplay._findings.citations import Citation, citations
 from interplay._findings.grid import EnergyShares, energy_shares
 from interplay._findings.influences import Influences, Pair, TrainingSummary, influences, training_summary
 from interplay.report._terminal.terminal import show
 
 __all__ = [
+    "Citation",
     "EnergyShares",
     "Influences",
     "Pair",
     "TrainingSummary",
+    "citations",
     "energy_shares",
     "influences",
     "show",

@@ -87,7 +87,7 @@ def text(
     spans = [span for name in prompt.ablated for span in _cut(asked, prompt, name, chosen[name])]
     units = tuple(prompt.text[a:b] for a, b in spans)
     bound = asked if asked.bind is None else Scorer.of(asked.bind(prompt.whole))
-    replacements, notes = _replacements(bound, ablate, units)
+    replacements, notes = replacements_for(bound, ablate, units)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
     notes += bound.check(prompt.whole)
@@ -162,11 +162,12 @@ class _TextAblation:
 def _cut(scorer: Scorer, prompt: Prompt, name: str, unit: Unit) -> list[Span]:
     """The units of one region, as ranges of the whole text."""
     start, end = prompt.regions[name]
-    found = _spans(scorer, prompt.text[start:end], unit)
+    found = spans_of(scorer, prompt.text[start:end], unit)
     return [(start + left, start + right) for left, right in found]
 
 
-def _spans(scorer: Scorer, text: str, unit: Unit) -> list[Span]:
+def spans_of(scorer: Scorer, text: str, unit: Unit) -> list[Span]:
+    """The units of a text as ascending character ranges, or an `InputError` where there are none."""
     if not isinstance(unit, str):
         return _given_spans(text, unit)
     if unit not in UNITS:
@@ -205,7 +206,7 @@ def _given_spans(text: str, given: Sequence[Span]) -> list[Span]:
     return spans
 
 
-def _replacements(scorer: Scorer, ablate: Ablate, units: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def replacements_for(scorer: Scorer, ablate: Ablate, units: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What each unit becomes when it is ablated, and what a reader should know of it."""
     if ablate == "delete":
         return ("",) * len(units), ()

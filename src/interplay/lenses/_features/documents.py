@@ -1,0 +1,210 @@
+"""The features of a prompt made of documents: passages, examples or search results, whole or by their units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Literal
+
+from interplay._checks import unknown
+from interplay._errors import InputError
+from interplay._game.game import Game
+from interplay._game.layout import TextLayout
+from interplay._game.masks import Masks
+from interplay._units import Span
+from interplay.lenses._features.regions import Unit
+from interplay.lenses._features.text import Ablate, replacements_for, spans_of
+from interplay.models import Scorer, TextScorer
+
+_SLOT = "{documents}"
+_FIELD = re.compile(r"\{(number|name|text)\}")
+_NUMBERINGS = ("kept", "renumbered")
+
+
+def documents(
+    scorer: TextScorer,
+    documents: Sequence[str] | Mapping[str, str],
+    *,
+    template: str = _SLOT,
+    form: str = "{text}",
+    between: str = "\n\n",
+    numbering: Literal["kept", "renumbered"] = "kept",
+    unit: Unit | None = None,
+    ablate: Ablate = "delete",
+    keep: float = 0.5,
+    name: str | None = None,
+) -> Game:
+    """A game whose features are the documents of a prompt, and whose value is the scorer's of the prompt.
+
+    >>> import interplay as ip
+    >>> def answers(prompts):                                  # needs both passages
+    ...     return [float("key is red" in p and "red key opens" in p) for p in prompts]
+    >>> passages = {"a": "The key is red.", "b": "It rains.", "c": "The red key opens the chest."}
+    >>> game = ip.lenses.documents(answers, passages, template="{documents}\\n\\nQ: What opens it?")
+    >>> ip.explain(game, budget=8).interactions("mobius", top=1).named()
+    [(('a', 'c'), 1.0)]
+
+    Parameters
+    ----------
+    scorer
+        N texts to N floats, or to (N, T): a model's scorer or any function.
+    documents
+        Their texts in order; or their texts by name.
+    template
+        What the model reads around them, with ``{documents}`` once, where they go; other braces stay as they are.
+    form
+        How each is written: ``{text}`` and, where wanted, ``{number}`` (from 1) and ``{name}``.
+    between
+        What stands between two documents.
+    numbering
+        Whether documents behind a deleted one keep their numbers ("kept") or move up ("renumbered").
+    unit
+        None ablates whole documents; "sentence", "word", "paragraph" or "token" goes inside them.
+    ablate
+        What an ablated document or unit becomes, as in `text`. A document of which everything is deleted goes with
+        all that its form writes around it.
+    keep
+        The probability with which a design keeps each feature.
+    name
+        The game's identity in a store, needed where the scorer is a plain function.
+
+    Raises
+    ------
+    InputError
+        For no documents or an empty one, a template without ``{documents}``, a form without ``{text}``, or an
+        unknown numbering or unit.
+    """
+    texts, names = _named(documents)
+    if template.count(_SLOT) != 1:
+        raise InputError(
+            f"the template must hold {_SLOT} exactly once, but it holds it {template.count(_SLOT)} times: {template!r}."
+        )
+    if form.count("{text}") != 1:
+        raise InputError(f"the form of a document must hold {{text}} exactly once: {form!r} does not.")
+    if numbering not in _NUMBERINGS:
+        raise unknown("numbering", numbering, _NUMBERINGS)
+    before, after = template.split(_SLOT)
+    asked = Scorer.of(scorer)
+    cuts = tuple(tuple(spans_of(asked, text, unit)) if unit is not None else ((0, len(text)),) for text in texts)
+    pile = _Pile(texts, names, cuts, form, between, numbering == "renumbered", before, after)
+    whole = pile.whole
+    bound = asked if asked.bind is None else Scorer.of(asked.bind(before + whole + after))
+    replacements, notes = replacements_for(bound, ablate, pile.units)
+    value = _DocumentAblation(bound, pile, replacements)
+    if asked.bind is not None:  # what is measured was not known to whoever made the scorer
+        notes += (f"measured: {bound.name}",)
+    parts = "documents" if unit is None else f"{unit}s" if isinstance(unit, str) else "parts of the documents"
+    return Game(
+        value,
+        names if unit is None else pile.units,
+        outputs=bound.outputs,
+        name=name,
+        identity=value.identity,
+        layout=TextLayout(whole, pile.spans),
+        batch_size=bound.batch_size,
+        notes=notes + bound.check(before + whole + after),
+        keep=keep,
+        question=f"Which {parts} drive {bound.name}{f' of {bound.model}' if bound.model else ''}?",
+    )
+
+
+def _named(documents: Sequence[str] | Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The texts of documents, and their names."""
+    if isinstance(documents, str):
+        raise InputError("documents must be a list of texts or texts by name, not one text: wrap it in a list.")
+    if isinstance(documents, Mapping):
+        names, texts = tuple(str(one) for one in documents), tuple(documents.values())
+    else:
+        texts = tuple(documents)
+        names = tuple(f"document {number}" for number in range(1, len(texts) + 1))
+    if not texts:
+        raise InputError("there are no documents: pass at least one.")
+    for one, text in zip(names, texts, strict=True):
+        if not isinstance(text, str):
+            raise InputError(f"the document {one!r} must be a string, not {type(text).__name__}.")
+        if not text.strip():
+            raise InputError(f"the document {one!r} is empty: leave it out.")
+    return texts, names
+
+
+@dataclass(frozen=True)
+class _Pile:
+    """Documents, each cut into units, and how they are written into a prompt."""
+
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+    cuts: tuple[tuple[Span, ...], ...]  # of each document
+    form: str
+    between: str
+    renumbered: bool
+    before: str
+    after: str
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The text of every unit of every document."""
+        return tuple(text[a:b] for text, cut in zip(self.texts, self.cuts, strict=True) for a, b in cut)
+
+    @property
+    def whole(self) -> str:
+        """All documents as they are written."""
+        return self.between.join(self._written(i, i + 1, text) for i, text in enumerate(self.texts))
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Where the units lie in `whole`."""
+        spans, at = [], 0
+        for i, text in enumerate(self.texts):
+            start = at + len(self._filled(self.form.split("{text}")[0], i, i + 1))
+            spans += [(start + a, start + b) for a, b in self.cuts[i]]
+            at += len(self._written(i, i + 1, text)) + len(self.between)
+        return tuple(spans)
+
+    def prompt(self, units: Sequence[str]) -> str:
+        """The prompt in which the units read so; a document without any text left is not written at all."""
+        left, written = iter(units), []
+        for i, (text, cut) in enumerate(zip(self.texts, self.cuts, strict=True)):
+            edges = [0, *chain.from_iterable(cut), len(text)]
+            outside = [text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
+            inside = [next(left) for _ in cut]
+            if any(inside):
+                shown = "".join(chain.from_iterable(zip(outside, [*inside, ""], strict=True)))
+                written.append(self._written(i, len(written) + 1 if self.renumbered else i + 1, shown))
+        return self.before + self.between.join(written) + self.after
+
+    def _written(self, i: int, number: int, text: str) -> str:
+        head, tail = self.form.split("{text}")
+        return self._filled(head, i, number) + text + self._filled(tail, i, number)
+
+    def _filled(self, form: str, i: int, number: int) -> str:
+        given = {"number": str(number), "name": self.names[i]}
+        return _FIELD.sub(lambda found: given[found[1]], form)
+
+
+@dataclass(frozen=True, eq=False)
+class _DocumentAblation:
+    """Masks to prompts to scores."""
+
+    scorer: Scorer = field(repr=False)
+    pile: _Pile
+    replacements: tuple[str, ...]
+
+    def identity(self) -> dict[str, Any] | None:
+        """What identifies the game in a store; None where the scorer does not know what identifies it."""
+        known = self.scorer.identity()
+        if known is None:
+            return None
+        pile = {one: getattr(self.pile, one) for one in self.pile.__dataclass_fields__}
+        return {"lens": "documents", "scorer": known, "replacements": self.replacements, **pile}
+
+    def texts(self, masks: Masks) -> list[str]:
+        """The prompt of each mask (N, n)."""
+        both = list(zip(self.replacements, self.pile.units, strict=True))
+        return [
+            self.pile.prompt([pair[kept] for pair, kept in zip(both, mask, strict=True)]) for mask in masks.tolist()
+        ]
+
+    def __call__(self, masks: Masks) -> Any:
+        return self.scorer(self.texts(masks))
