@@ -13,6 +13,7 @@ from interplay._errors import (
 from interplay._explain.explain import design, explain, fit
 from interplay._explain.explanation import Explanation, Fit, Point, load
 from interplay._explain.faithfulness import Faithfulness
+from interplay._game.cost import Cost
 from interplay._game.game import Game, Partial
 from interplay._game.layout import Gallery, GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
 from interplay._spectrum.indices import INDICES
@@ -26,6 +27,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "INDICES",
     "AblationError",
+    "Cost",
     "Explanation",
     "Faithfulness",
     "Fit",

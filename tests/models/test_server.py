@@ -232,10 +232,10 @@ def test_what_an_ablation_costs_is_told_before_it_is_spent_and_holds(llama_url: 
     assert f"each ablation is about {each[0]} calls and {each[1]} tokens" in game.notes[0]
     assert each[0] == 4  # the first tokens of both answers come from one call
     told = scorer.price(JOINT.prompt, 40)  # known by now, for nothing
-    assert told == ip.models.Spent(4 * 40, each[1] * 40)
+    assert told == ip.Cost(4 * 40, "calls", each[1] * 40, at_most=True) == game.price(40)
     ip.explain(game, budget=40, progress=False)
     spent = server.spent.calls - probing.calls, server.spent.tokens - probing.tokens
-    assert spent[0] == told.calls  # the whole text was paid for once, when the price was found
+    assert spent[0] == told.number  # the whole text was paid for once, when the price was found
     assert 0.3 * told.tokens < spent[1] <= told.tokens
 
 

@@ -152,7 +152,7 @@ def test_a_table_is_explained_by_its_rows_or_groups(run: object) -> None:
     assert "line " in out
     assert "width" in out
     again = run("training", "data.csv", *options, "--ignore", "shop", "--examples", "20")  # type: ignore[operator]
-    assert "calls      0 to the model (60 more are in the store)" in again[2]
+    assert "cost       nothing (60 more are in the store)" in again[2]
     status, out, err = run("training", "data.csv", *options, "--group", "shop", "--json", "--keep", "0.7")  # type: ignore[operator]
     found = json.loads(out)
     assert status == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from interplay._checks import check_whole
 from interplay._errors import AblationError, InputError
+from interplay._game.cost import Cost
 from interplay._game.identity import Identity, digest
 from interplay._game.layout import Layout
 from interplay._game.masks import Masks, Values, averaged, check_masks, check_values
@@ -83,6 +85,10 @@ class Game:
         are recorded, left out of the fit, and reported.
     question
         What the game asks, for a reader: the title of its report.
+    inputs
+        What the model sees under masks (N, n), readable, one for each; what `Game.inputs` returns.
+    price
+        What so many ablations take, where that is not one call each; what `Game.price` returns.
     """
 
     value: Callable[[Masks], Any] = field(repr=False)
@@ -97,6 +103,8 @@ class Game:
     repeats: int = field(repr=False)
     failures: float = field(repr=False)
     question: str | None = field(repr=False)
+    _inputs: Callable[[Masks], Iterable[Any]] | None = field(repr=False)
+    _price: Callable[[int], Cost] | None = field(repr=False)
 
     def __init__(
         self,
@@ -113,6 +121,8 @@ class Game:
         repeats: int = 1,
         failures: float = 0.0,
         question: str | None = None,
+        inputs: Callable[[Masks], Iterable[Any]] | None = None,
+        price: Callable[[int], Cost] | None = None,
     ) -> None:
         if not callable(value):
             raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
@@ -139,6 +149,8 @@ class Game:
             "repeats": int(repeats),
             "failures": float(failures),
             "question": question,
+            "_inputs": inputs,
+            "_price": price,
         }.items():
             object.__setattr__(self, attribute, given)
 
@@ -166,6 +178,42 @@ class Game:
             values = values.values
         return averaged(check_values(values, checked), self.repeats)
 
+    def inputs(self, masks: object) -> list[Any]:
+        """What the model sees under each of ``masks`` (N, n), to be read: nothing is measured.
+
+        A text, an image, a row by column (a column whose ablation is averaged over a background holds all the values
+        it takes), the positions of the training examples kept; where a game knows no more, the labels kept.
+
+        >>> import interplay as ip
+        >>> game = ip.lenses.text(len, "It never fails.", ablate="_")
+        >>> game.inputs([[True, False, True]])
+        ['It _ fails.']
+
+        Raises
+        ------
+        InputError
+            Masks of another width or dtype.
+        """
+        checked = check_masks(masks, self.n)
+        if self._inputs is not None:
+            return list(self._inputs(checked))
+        return [tuple(label for label, kept in zip(self.labels, mask, strict=True) if kept) for mask in checked]
+
+    def price(self, ablations: int) -> Cost:
+        """What so many ablations take, before any is spent: calls, a server's tokens, predictions, retrainings.
+
+        >>> import interplay as ip
+        >>> print(ip.lenses.training(lambda kept: kept, len, examples=4).price(300))
+        300 retrainings
+
+        Raises
+        ------
+        InputError
+            For anything but a whole number from 0.
+        """
+        check_whole("ablations", ablations, least=0)
+        return Cost(int(ablations)) if self._price is None else self._price(int(ablations))
+
     @cached_property
     def fingerprint(self) -> str | None:
         """What identifies this game in a store; None where only the user can name it."""
@@ -183,5 +231,5 @@ class Game:
         return self._with(labels=labels)
 
     def _with(self, **changes: Any) -> Game:
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        parts = {name.removeprefix("_"): getattr(self, name) for name in self.__dataclass_fields__}
         return Game(**{**parts, **changes})

@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
+from interplay._game.cost import Cost
 from interplay.ablate import Progress, format_seconds, progress_bar
 from interplay.cli._console import say
 
 
 @contextlib.contextmanager
-def announced(cost: Callable[[int], str] | None = None) -> Iterator[Callable[[Progress], None]]:
+def announced(price: Callable[[int], Cost]) -> Iterator[Callable[[Progress], None]]:
     """Yield a function for ``progress=`` that says calls and time once they are known, then draws a bar.
 
-    Where an ablation is not one call, ``cost`` says in words what so many of them take.
+    ``price`` says what so many ablations take, as `Game.price` does.
     """
     with contextlib.ExitStack() as stack:
-        announcer = _Announcer(stack, cost)
+        announcer = _Announcer(stack, price)
         yield announcer
 
 
 class _Announcer:
-    def __init__(self, stack: contextlib.ExitStack, cost: Callable[[int], str] | None) -> None:
-        self.stack, self.cost = stack, cost
+    def __init__(self, stack: contextlib.ExitStack, price: Callable[[int], Cost]) -> None:
+        self.stack, self.price = stack, price
         self.told_calls = self.told_time = False
         self.bar: Callable[[Progress], None] | None = None
 
@@ -30,12 +31,9 @@ class _Announcer:
         if not self.told_calls:
             self.told_calls = True
             stored = f" ({state.from_store} more are in the store)" if state.from_store else ""
-            left = state.total - state.from_store
-            say(
-                f"calls      {left} to the model{stored}"
-                if self.cost is None
-                else f"cost       {self.cost(left)}{stored}"
-            )
+            cost = self.price(state.total - state.from_store)
+            is_plain = cost == Cost(cost.number)
+            say(f"calls      {cost.number} to the model{stored}" if is_plain else f"cost       {cost}{stored}")
         elif not self.told_time and state.eta is not None:
             # The first, small batch has been timed; its values count, nothing was spent for the estimate alone.
             self.told_time = True

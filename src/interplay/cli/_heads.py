@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +12,9 @@ from interplay._errors import InputError
 from interplay.cli._console import say
 from interplay.cli._options import Device, Options, Top
 from interplay.cli._shared import read_text, run
+
+if TYPE_CHECKING:
+    from interplay.lenses import Select
 
 
 @Parameter(name="*")
@@ -43,16 +46,14 @@ def heads(
     options: HeadsOptions | None = None,
 ) -> None:
     """Explain a model's behaviour by its attention heads or other parts, alone and together."""
-    from interplay.lenses import KINDS, Select, components, metrics
+    from interplay.lenses import Select, components, metrics
     from interplay.models import Encoder, load_network
 
     options = options or HeadsOptions()
     options.check()
     lines = _pairs(inputs)
     where = None if layers is None else _numbers(layers)
-    if where is not None and parts not in KINDS:
-        raise InputError(f"--layers goes with a kind of parts ({', '.join(KINDS)}), not with the path {parts!r}.")
-    select = Select.of(parts) if where is None else Select.of_kind(parts, where)
+    select = Select.of(parts) if where is None else _kind(parts, where)
     network = load_network(model, device=device)
     if isinstance(network, Encoder):
         texts: list[Any] = lines
@@ -64,6 +65,16 @@ def heads(
         say(f"scoring    log-probability of the target of {len(lines)} prompts")
     game = components(network, select, texts, metric, ablate=ablate, rescale=rescale, each=each, seed=options.seed)
     run(game, options)
+
+
+def _kind(parts: str, layers: list[int]) -> Select:
+    """The parts of a kind in those layers: a module path has none."""
+    from interplay.lenses import Select
+
+    try:
+        return Select.of_kind(parts, layers)
+    except InputError as error:
+        raise InputError(f"--layers goes with a kind of parts, not with a path: {error}") from error
 
 
 def _pairs(file: str) -> list[tuple[str, str]]:

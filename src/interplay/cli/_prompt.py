@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,20 +108,7 @@ def prompt(
         )
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=written, region=region)
     say(f"scoring    {scorer.name}")
-    run(game, options, cost=_cost(scorer, content, written, region))
-
-
-def _cost(
-    scorer: Scorer, content: str | Mapping[str, str], template: str | None, region: list[str] | None
-) -> Callable[[int], str] | None:
-    """What so many ablations cost on a server, where each may be several calls; None for a model here."""
-    from interplay.lenses import compose
-    from interplay.models import ServerScorer
-
-    if not isinstance(scorer, ServerScorer):
-        return None
-    whole = compose(content, template, region).whole  # scored when the game was made, and not paid for again
-    return lambda ablations: f"at most about {scorer.price(whole, ablations)}" if ablations else "nothing"
+    run(game, options)
 
 
 def _content(text: str, file: str) -> tuple[str | Mapping[str, str], str | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,9 @@ def run(
     game: Game,
     options: Options,
     *,
-    cost: Callable[[int], str] | None = None,
     executor: Executor | None = None,
 ) -> None:
-    """Explain a game and print it; ``cost`` says in words what so many ablations will cost."""
+    """Explain a game, saying what it will cost, and print it."""
     from interplay._explain.explain import explain
     from interplay.ablate import Store
     from interplay.cli._announce import announced
@@ -38,7 +36,7 @@ def run(
     path = ":memory:" if options.no_store else str(options.store or _default_store())
     kept = "" if options.no_store else f"\nstore      {path}"
     say(f"features   {game.n}\nbudget     {options.budget} ablations{kept}")
-    with Store(path) as opened, announced(cost) as progress:
+    with Store(path) as opened, announced(game.price) as progress:
         explanation = explain(
             game,
             budget=options.budget,

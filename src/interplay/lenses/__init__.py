@@ -3,24 +3,20 @@
 from interplay._game.layout import Gallery
 from interplay.lenses._components import metrics
 from interplay.lenses._components.components import components, heads
-from interplay.lenses._components.select import KINDS, Select
+from interplay.lenses._components.select import Select
 from interplay.lenses._features.documents import documents
 from interplay.lenses._features.image import image
-from interplay.lenses._features.regions import compose
 from interplay.lenses._features.tabular import tabular
 from interplay.lenses._features.text import text
 from interplay.lenses._training.groups import groups_of, near_duplicates
-from interplay.lenses._training.sklearn import SklearnScore, sklearn_training
+from interplay.lenses._training.sklearn import sklearn_training
 from interplay.lenses._training.torch import torch_training
 from interplay.lenses._training.training import training
 
 __all__ = [
-    "KINDS",
     "Gallery",
     "Select",
-    "SklearnScore",
     "components",
-    "compose",
     "documents",
     "groups_of",
     "heads",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from interplay._checks import Attributes, are_names, check_told, is_whole, told_by
 from interplay._errors import InputError
+from interplay._game.cost import Cost
 from interplay._game.game import Partial
 
 TextScorer: TypeAlias = Callable[[list[str]], npt.ArrayLike | Partial]
@@ -115,6 +116,10 @@ class Scorer:
             seen = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
             raise InputError(f"a scorer must be a function from texts to floats, but {seen} is not callable on texts.")
         return cls(given, **{"name": "the score", **told_by(given, "scorer", _TELLS)})
+
+    def price(self, text: str, ablations: int = 1) -> Cost:  # noqa: ARG002
+        """What so many ablations of ``text`` take."""
+        return Cost(ablations)
 
     def __call__(self, texts: Sequence[str]) -> Any:
         """The scores of ``texts``, as ``score`` returned them."""

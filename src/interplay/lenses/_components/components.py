@@ -34,6 +34,7 @@ def heads(
     each: bool = False,
     seed: int = 0,
     batch_size: int | None = None,
+    keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
     """A game whose features are attention heads; an ablated head adds nothing to the stream (or its mean, ...).
@@ -65,6 +66,7 @@ def heads(
         each=each,
         seed=seed,
         batch_size=batch_size,
+        keep=keep,
         name=name,
     )
 
@@ -81,6 +83,7 @@ def components(
     each: bool = False,
     seed: int = 0,
     batch_size: int | None = None,
+    keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
     """A game whose features are parts of a network, ablated in the forward pass; the model itself never changes.
@@ -115,6 +118,8 @@ def components(
         Of the choice of what is resampled.
     batch_size
         Rows per forward pass; found automatically when left out, and halved when memory runs out.
+    keep
+        The probability with which a design keeps each part: a language model with half of its heads gone is noise.
     name
         The game's identity in a store, needed where the metric is a plain function or the model is not a Hugging
         Face model.
@@ -175,6 +180,7 @@ def components(
         layout=_layout(parts),
         batch_size=max(8, max(per_call, batch_size or 0) // len(bound.rows)),
         notes=ablations.notes,
+        keep=keep,
         question=f"Which components drive the {_words(measured)} of {known_as(subject.model)}?",
     )
 

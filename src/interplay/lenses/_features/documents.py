@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
@@ -106,6 +107,8 @@ def documents(
         batch_size=bound.batch_size,
         notes=notes + bound.check(before + whole + after),
         keep=keep,
+        inputs=value.texts,
+        price=value.price,
         question=f"Which {parts} drive {bound.name}{f' of {bound.model}' if bound.model else ''}?",
     )
 
@@ -198,6 +201,10 @@ class _DocumentAblation:
             return None
         pile = {one: getattr(self.pile, one) for one in self.pile.__dataclass_fields__}
         return {"lens": "documents", "scorer": known, "replacements": self.replacements, **pile}
+
+    def price(self, ablations: int) -> Cost:
+        """What so many prompts take."""
+        return self.scorer.price(self.pile.before + self.pile.whole + self.pile.after, ablations)
 
     def texts(self, masks: Masks) -> list[str]:
         """The prompt of each mask (N, n)."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from interplay._checks import check_whole, unknown
 from interplay._errors import InputError
+from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import ImageLayout
 from interplay._game.masks import Masks, Values
@@ -92,8 +93,9 @@ def image(
     at_once = batch_size or max(1, min(_IMAGES, _BYTES // pixels.nbytes))
     small = tuple(map(tuple, parts.shrunk(_LARGEST).tolist()))
     notes = ("the image is a single segment, so there is nothing to combine",) if parts.count == 1 else ()
+    value = _ImageAblation(predict, pixels, _fill(pixels, ablate, parts), parts.of_pixel, at_once)
     return Game(
-        _ImageAblation(predict, pixels, _fill(pixels, ablate, parts), parts.of_pixel, at_once),
+        value,
         parts.labels,
         outputs=names,
         name=name,
@@ -101,6 +103,8 @@ def image(
         batch_size=at_once,
         notes=notes,
         keep=keep,
+        inputs=value.images,
+        price=value.price,
         question="Which segments of the image drive the prediction?",
     )
 
@@ -120,6 +124,10 @@ class _ImageAblation:
         always = np.ones((len(masks), 1), dtype=np.bool_)  # what -1 points to: pixels of no segment
         kept = np.concatenate([masks, always], axis=1)[:, self.of_pixel]  # (N, H, W)
         return np.where(kept if self.image.ndim == 2 else kept[..., None], self.image, self.fill)
+
+    def price(self, ablations: int) -> Cost:
+        """One prediction for each ablation."""
+        return Cost(ablations, "predictions")
 
     def __call__(self, masks: Masks) -> Values:
         starts = range(0, len(masks), self.batch_size)

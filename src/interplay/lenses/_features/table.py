@@ -113,6 +113,11 @@ class Table:
         ]
 
 
+def plain(value: Any) -> Any:
+    """A cell as Python has it: NumPy's numbers and truth values as bare ones."""
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufU" else value
+
+
 def shown(value: Any) -> str:
     """A cell as a reader sees it."""
     if _is_missing(np.array([value], dtype=object))[0]:

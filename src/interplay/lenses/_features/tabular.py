@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from interplay._checks import check_whole, unknown
 from interplay._errors import AblationError, InputError
+from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import TableLayout
 from interplay._game.masks import Masks, Values
 from interplay.lenses._features.predict import output_names, predicted
-from interplay.lenses._features.table import Positions, Table, shown
+from interplay.lenses._features.table import Positions, Table, plain, shown
 
 ABLATE = ("rows", "sample", "mean")
 _ROWS = 100  # of the background, averaged over where the user does not say how many
@@ -105,8 +106,9 @@ def tabular(
     for feature, (_, members) in enumerate(features):
         owner[members] = feature
     values = tuple(_value(table, 0, label, members) for label, members in features)
+    value = _TabularAblation(predict, drawn, owner, ablate, int(seed), int(batch_size))
     return Game(
-        _TabularAblation(predict, drawn, owner, ablate, int(seed), int(batch_size)),
+        value,
         tuple(f"{label} = {value}" for (label, _), value in zip(features, values, strict=True)),
         outputs=names,
         name=name,
@@ -118,6 +120,8 @@ def tabular(
         batch_size=min(_MASKS, max(1, batch_size // (drawn.rows if ablate == "rows" else 1))),
         notes=notes,
         keep=keep,
+        inputs=value.rows,
+        price=value.price,
         question="Which columns of the row drive the prediction?",
     )
 
@@ -133,8 +137,31 @@ class _TabularAblation:
     seed: int
     batch_size: int
 
+    def rows(self, masks: Masks) -> list[dict[Hashable, Any]]:
+        """The row of each mask (N, n) by column; an ablated cell holds the values of all rows averaged over."""
+        names = self.table.keys if self.table.framed else self.table.names
+        kept = masks[:, self.owner]
+        found: list[dict[Hashable, Any]] = []
+        for mask, columns in zip(masks, kept, strict=True):
+            absent = 1 + (np.arange(self.table.rows) if self.ablate == "rows" else np.array([self._row(mask)]))
+            cells = [
+                plain(self.table.cell(j)) if columns[j] else [plain(self.table.cell(j, row)) for row in absent]
+                for j in range(self.table.width)
+            ]
+            alone = [cell[0] if isinstance(cell, list) and len(cell) == 1 else cell for cell in cells]
+            found.append(dict(zip(names, alone, strict=True)))
+        return found
+
+    def price(self, ablations: int) -> Cost:
+        """One prediction for each ablation, or one for each background row of it."""
+        return Cost(ablations * self._each, "predictions")
+
+    @property
+    def _each(self) -> int:
+        return self.table.rows if self.ablate == "rows" else 1
+
     def __call__(self, masks: Masks) -> Values:
-        each = self.table.rows if self.ablate == "rows" else 1
+        each = self._each
         at_once = max(1, self.batch_size // each)
         parts = [self._mean(masks[start : start + at_once], each) for start in range(0, len(masks), at_once)]
         return np.concatenate(parts)

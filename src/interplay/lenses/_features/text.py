@@ -11,6 +11,7 @@ import numpy as np
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
@@ -105,6 +106,8 @@ def text(
         outputs=bound.outputs,
         name=name,
         identity=value.identity,
+        inputs=value.texts,
+        price=value.price,
         layout=TextLayout(prompt.text, tuple(spans)),
         batch_size=bound.batch_size,
         notes=notes,
@@ -138,6 +141,10 @@ class _TextAblation:
         where = {"lens": "text", "text": self.prompt.text, "spans": [list(span) for span in self.spans]}
         around = {"before": self.prompt.before, "after": self.prompt.after}
         return where | around | {"scorer": known, "replacements": list(self.replacements)}
+
+    def price(self, ablations: int) -> Cost:
+        """What so many texts take."""
+        return self.scorer.price(self.prompt.whole, ablations)
 
     def texts(self, masks: Masks) -> list[str]:
         """The text of each mask (N, n)."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from interplay._checks import check_whole
 from interplay._errors import AblationError, InputError, InterplayError
+from interplay._game.cost import Cost
 from interplay._game.game import Game, Partial
 from interplay._game.layout import Gallery, TrainingLayout
 from interplay._game.masks import Masks
@@ -111,6 +112,8 @@ def training(
         keep=keep,
         repeats=int(seeds),
         failures=failures,
+        inputs=retraining.subsets,
+        price=retraining.price,
         question="Which training examples drive the outputs?",
     )
 
@@ -129,6 +132,14 @@ class _Retraining:
     def indices(self, mask: npt.NDArray[np.bool_]) -> Indices:
         """The examples that a mask (n,) keeps, ascending."""
         return np.sort(np.concatenate([self.always, *(self.groups[i] for i in np.flatnonzero(mask))]))
+
+    def subsets(self, masks: Masks) -> list[list[int]]:
+        """The positions of the examples that each mask (N, n) trains on."""
+        return [self.indices(mask).tolist() for mask in masks]
+
+    def price(self, ablations: int) -> Cost:
+        """One retraining for each seed of each subset."""
+        return Cost(ablations * self.seeds, "retrainings")
 
     def seed_of(self, indices: Indices, repeat: int) -> int:
         """The seed of one retraining: 31 bits of a hash of what it trains on, so no order of work can change it."""

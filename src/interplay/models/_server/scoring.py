@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from interplay._errors import AblationError, InputError, InterplayError
+from interplay._game.cost import Cost
 from interplay._game.game import Partial
 from interplay._game.masks import Values
 from interplay.models._scorer import Scorer
@@ -226,8 +227,8 @@ class ServerScorer(Scorer):
 
     measured: SideBySide | None = field(default=None, repr=False)
 
-    def price(self, text: str, ablations: int = 1) -> Spent:
+    def price(self, text: str, ablations: int = 1) -> Cost:
         """About what so many ablations of ``text`` cost, at most: found by scoring the whole text once."""
         assert self.measured is not None
         each = self.measured.price(text)
-        return Spent(each.calls * ablations, each.tokens * ablations)
+        return Cost(each.calls * ablations, "calls", each.tokens * ablations, at_most=True)
