@@ -167,7 +167,8 @@ class _Pile:
 
     def prompt(self, units: Sequence[str]) -> str:
         """The prompt in which the units read so; a document without any text left is not written at all."""
-        left, written = iter(units), []
+        left = iter(units)
+        written: list[str] = []
         for i, (text, cut) in enumerate(zip(self.texts, self.cuts, strict=True)):
             edges = [0, *chain.from_iterable(cut), len(text)]
             outside = [text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
