@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from interplay._game.layout import GridLayout
 from interplay._spectrum.characters import Features
-from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -34,20 +29,13 @@ def energy_shares(spectrum: Spectrum, layout: GridLayout) -> EnergyShares | None
         return None
     within = across = 0.0
     for features, value in spectrum.coefficients.items():
-        if len(features) > 1 and _in_one_row(features, layout):
+        if len(features) > 1 and in_one_row(features, layout):
             within += value * value
         elif len(features) > 1:
             across += value * value
     return EnergyShares(1 - (within + across) / total, within / total, across / total)
 
 
-def pairs_by_row(found: Interactions, layout: GridLayout) -> tuple[Interactions, Interactions]:
-    """The pairs of ``found`` inside one row of the grid, and those of two rows."""
-    pairs = found.of_order(2)
-    inside = {features: value for features, value in pairs.items() if _in_one_row(features, layout)}
-    outside = {features: value for features, value in pairs.items() if features not in inside}
-    return pairs.only(inside), pairs.only(outside)
-
-
-def _in_one_row(features: Features, layout: GridLayout) -> bool:
+def in_one_row(features: Features, layout: GridLayout) -> bool:
+    """Whether a set lies inside one row of the grid."""
     return len({layout.cells[feature][0] for feature in features}) == 1

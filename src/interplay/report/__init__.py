@@ -3,7 +3,8 @@
 from interplay._findings.citations import Citation, citations
 from interplay._findings.grid import EnergyShares, energy_shares
 from interplay._findings.influences import Influences, Pair, TrainingSummary, influences, training_summary
-from interplay.report._terminal.terminal import show
+from interplay.report._terminal.show import show
+from interplay.report._views.views import view
 
 __all__ = [
     "Citation",
@@ -16,4 +17,5 @@ __all__ = [
     "influences",
     "show",
     "training_summary",
+    "view",
 ]

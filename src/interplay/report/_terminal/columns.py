@@ -1,51 +1,38 @@
-"""A row of a table: what each column is, what it typically is, and what it contributes."""
+"""A row of a table: what each column is, what it typically is, and what it does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from interplay._game.layout import TableLayout
+from interplay._findings.views import Row, signed
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.text import Text
+    from rich.table import Table
 
 _BAR = 12  # characters of the longest bar
+_NARROW = 60  # columns below which there is no room for bars
 
 
-def column_parts(layout: TableLayout, values: npt.NDArray[np.float64], top: int) -> Iterator[RenderableType]:
-    """The ``top`` columns by the magnitude of their values (n,), strongest first, and the sum of the others."""
+def column_rows(row: Row, top: int, *, width: int) -> Table:
+    """The ``top`` columns by the magnitude of their effects, strongest first, and the sum of the others."""
     from rich.table import Table
     from rich.text import Text
 
-    yield Text.assemble(
-        ("Row", "bold"), "  Shapley value of each column; in brackets what is typical of the background"
-    )
-    order = np.argsort(-np.abs(values), kind="stable")
-    scale = float(np.abs(values).max(initial=0.0)) or 1.0
+    order = sorted(range(len(row.effects)), key=lambda i: (-abs(row.effects[i].value), i))
+    scale = max((abs(effect.value) for effect in row.effects), default=0.0) or 1.0
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(width=_BAR, no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold", style="dim")
-    for feature in order[:top].tolist():
-        value = float(values[feature])
-        bar = "█" * max(1, round(_BAR * abs(value) / scale))
-        words = (layout.names[feature], f"= {layout.values[feature]}", f"({layout.typical[feature]})")
-        table.add_row(_signed(value), bar, *map(Text, words))
-    rest = order[top:]
-    if len(rest):
-        table.add_row(_signed(float(values[rest].sum())), "", f"{len(rest)} more together")
-    yield table
-
-
-def _signed(value: float) -> Text:
-    from rich.text import Text
-
-    number = f"{value:+.4f}" if abs(value) < 1e4 else f"{value:+.3e}"
-    return Text(number, "green" if value > 0 else "red")
+    if width >= _NARROW:
+        table.add_column(width=_BAR, no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for i in order[:top]:
+        effect = row.effects[i]
+        ink = "dim" if effect.faint else "green" if effect.value > 0 else "red"
+        bar = [] if width < _NARROW else ["" if effect.faint else "█" * max(1, round(_BAR * abs(effect.value) / scale))]
+        words = Text.assemble((f"{row.names[i]} = {row.values[i]}"), ((f"  ({row.typical[i]})"), "dim"))
+        table.add_row(Text(str(effect), ink), *bar, words)
+    if len(order) > top:
+        rest = sum(row.effects[i].value for i in order[top:])
+        blank = [""] * (width >= _NARROW)
+        table.add_row(signed(rest), *blank, Text(f"{len(order) - top} more together"))
+    return table

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from interplay._findings.views import Effect, ShadedPicture, signed
 from interplay._game.layout import ImageLayout
-from interplay._spectrum.interactions import Interactions
 from interplay.report._terminal.grid import shaded_grid
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDE, _PANEL = 32, 22  # characters across the picture, and across each of the small ones
-_LINES = 16
-_SETS = 3  # of the small pictures, side by side
-_WORTH = 0.05  # of the strongest: sets below it are not drawn
+_LINES = 12
 _SEGMENT = "segment "  # what labels of numbered segments begin with
 _SHADES = " ░▒▓█"  # of grey, where there is no colour
 _MARKED = 0.25  # without colour, segments of at least this share of the strongest are marked
@@ -29,21 +27,16 @@ _GREEN, _RED = (0.0, 190.0, 60.0), (225.0, 40.0, 40.0)
 
 
 def image_parts(
-    layout: ImageLayout,
-    labels: Sequence[str],
-    values: npt.NDArray[np.float64],
-    found: Interactions,
-    *,
-    width: int,
-    colour: bool,
+    part: ShadedPicture, values: npt.NDArray[np.float64], *, width: int, colour: bool
 ) -> Iterator[RenderableType]:
-    """The picture beside its segments shaded by ``values`` (n,), then the strongest sets of ``found`` in place."""
+    """The picture beside its segments shaded by ``values`` (n,), then the strongest sets in place."""
     from rich.table import Table
     from rich.text import Text
 
+    layout, labels = part.layout, part.labels
     sign = "green raises the output" if colour else "+ raises the output"
-    how = "Shapley value" if layout.cells is None else "Shapley value in % of the strongest"
-    yield Text.assemble(("Image", "bold"), f"  {how}: {sign} when kept")
+    how = part.meaning if layout.cells is None else f"{part.meaning} in % of the strongest"
+    yield Text.assemble(("Image", "bold"), f"  {how}: {sign}")
     picture = _Raster.of(layout, min(_WIDE, width), _LINES)
     cells = layout.cells
     if cells is None:
@@ -61,19 +54,17 @@ def image_parts(
     else:
         yield picture.plain(colour=colour)
         yield shaded
-    together = found.of_order(2, len(labels))
-    least = _WORTH * max(map(abs, together.values()), default=0.0)
-    sets = [features for features, value in islice(together.items(), _SETS) if abs(value) > least]
+    small = _Raster.of(layout, _PANEL, _LINES // 2)
+    across = max(small.columns, _PANEL)
+    sets = part.sets[: max(1, (width + 2) // (across + 2))]
     if sets:
         yield Text("")
         yield Text.assemble(("Where", "bold"), "  the strongest combinations lie")
-        small = _Raster.of(layout, _PANEL, _LINES // 2)
-        across = max(small.columns, _PANEL)
         table = Table.grid(padding=(0, 2))
         for _ in sets:
             table.add_column(width=across)
-        table.add_row(*(_caption(found, features) for features in sets))
-        table.add_row(*(small.highlighted(features, found[features], colour=colour) for features in sets))
+        table.add_row(*(_caption(effect, labels) for effect in sets))
+        table.add_row(*(small.highlighted(effect.features, effect.value, colour=colour) for effect in sets))
         yield table
 
 
@@ -189,10 +180,10 @@ def _grid_width(margin: int, columns: Sequence[str]) -> int:
     return margin + 1 + len(columns) * max(5, 1 + max(map(len, columns)))
 
 
-def _caption(found: Interactions, features: tuple[int, ...]) -> Text:
+def _caption(effect: Effect, names: Sequence[str]) -> Text:
     from rich.text import Text
 
-    labels = [found.labels[feature] for feature in features]
+    labels = [names[feature] for feature in effect.features]
     if all(label.startswith(_SEGMENT) for label in labels):
         labels = [label.removeprefix(_SEGMENT) for label in labels]
-    return Text(f"{found[features]:+.4g}  {' + '.join(labels)}")
+    return Text(f"{signed(effect.value)}  {' + '.join(labels)}", no_wrap=True, overflow="ellipsis")

@@ -13,13 +13,13 @@ from interplay._visible import visible
 if TYPE_CHECKING:
     from rich.text import Text
 
-_LONGEST = 2_500  # characters shown whole; of a longer text, the surroundings of its strongest features
-_AROUND = 80
-_EXCERPTS = 12
+_LINES = 10  # of a text shown whole; of a longer one, the surroundings of its strongest features
+_AROUND = 40
+_EXCERPTS = 6
 _MARKED = 0.25  # without colour, features of at least this share of the strongest are marked
 
 
-def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: bool) -> Text:
+def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: bool, width: int) -> Text:
     """The text, features on green or red by their values (n,), or as ``[+word+]``, ``[-word-]`` without colour."""
     from rich.text import Text
 
@@ -27,7 +27,7 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
     text = visible(layout.text)
     shown = Text()
     position = 0
-    for start, end in _windows(layout, values):
+    for start, end in _windows(layout, values, _LINES * width):
         if start > position:
             shown.append(" … ", "dim")
             position = start
@@ -61,10 +61,10 @@ def background(strength: float) -> str:
     return f"black on rgb({red},{green},{blue})"
 
 
-def _windows(layout: TextLayout, values: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+def _windows(layout: TextLayout, values: npt.NDArray[np.float64], most: int) -> list[tuple[int, int]]:
     """The character ranges to show: all of a short text, what surrounds the strongest features of a long one."""
     length = len(layout.text)
-    if length <= _LONGEST:
+    if length <= most:
         return [(0, length)]
     windows: list[tuple[int, int]] = []
     for feature in sorted(np.argsort(-np.abs(values), kind="stable")[:_EXCERPTS].tolist()):

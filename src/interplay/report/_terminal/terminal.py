@@ -1,225 +1,223 @@
-"""An explanation in the terminal: the strongest sets in the user's words, the text shaded, how far to trust it."""
+"""A view in the terminal: a question, its answer, how far to trust it, and the strongest sets; at most 40 lines."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from interplay._findings.grid import energy_shares, pairs_by_row
-from interplay._game.layout import GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
-from interplay._spectrum.characters import Features
-from interplay._spectrum.interactions import Interactions
-from interplay.report._terminal.columns import column_parts
+from interplay._findings.grid import in_one_row
+from interplay._findings.views import (
+    Cards,
+    Effect,
+    Facts,
+    Matrix,
+    Part,
+    Quality,
+    Ranking,
+    Row,
+    ShadedGrid,
+    ShadedPicture,
+    ShadedText,
+    Table,
+    View,
+)
+from interplay.report._terminal.cards import card_rows
+from interplay.report._terminal.columns import column_rows
 from interplay.report._terminal.gate import Gate
 from interplay.report._terminal.grid import shaded_grid
+from interplay.report._terminal.pictures import half_blocks
+from interplay.report._terminal.rows import Names, counted, effect_rows, plain_rows, title
 from interplay.report._terminal.segments import image_parts
 from interplay.report._terminal.shading import shaded_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console, RenderableType
-    from rich.table import Table
 
-    from interplay._explain.explanation import Explanation
-
-_BAR = 12  # characters of the longest bar
-
-INDEX_NAMES = {
-    "fourier": "Fourier coefficients (negative: keeping the set's odd parts raises the output)",
-    "mobius": "Möbius transform (what exactly this set adds)",
-    "sv": "Shapley values (shares of the output, interactions split evenly)",
-    "bv": "Banzhaf values (mean effect of keeping a feature)",
-    "sii": "Shapley interactions",
-    "bii": "Banzhaf interactions (mean joint effect)",
-    "k-sii": "k-Shapley interactions (shares of the output)",
-    "stii": "Shapley-Taylor interactions (shares of the output)",
-    "fsii": "Faith-Shapley interactions (best fit, exact at both ends)",
-    "fbii": "Faith-Banzhaf interactions (best fit over all ablations)",
-}
+LINES = 40  # of one output
+_MOST, _FEWEST = 8, 3  # rows of a list where nobody asked for a number
+_POINTS = 12  # test points in a line each
 
 
-def show(explanation: Explanation, *, index: str = "fbii", top: int = 10, console: Console | None = None) -> None:
-    """Print an explanation; one after the other where it has several outputs.
+def print_view(view: View, *, top: int | None, console: Console, verbose: bool) -> None:
+    """Print a view; its choices one after the other, or in a line each where they have a summary above them."""
+    for piece in _all(view, top, console, verbose):
+        console.print(Gate(piece))
 
-    Of training examples: a summary over all outputs, then the test points that pairs of examples move most.
 
-    Parameters
-    ----------
-    explanation
-        What to show.
-    index
-        The interaction index of the tables.
-    top
-        Rows in each table.
-    console
-        Where to print: rich's, on standard output, when left out.
-    """
-    from rich.console import Console
+def _all(view: View, top: int | None, console: Console, verbose: bool) -> Iterator[RenderableType]:
     from rich.rule import Rule
     from rich.text import Text
 
-    target = console or Console(highlight=False)
-    if isinstance(explanation.layout, TrainingLayout):
-        from interplay.report._terminal.training import training_parts
-
-        for part in training_parts(explanation, top, colour=_has_colour(target), width=target.width):
-            target.print(Gate(part))
+    yield from _pieces(view, top, console, verbose)
+    if view.parts and not verbose and len(view.choices) > 1:
+        yield Text("")
+        yield from map(_line, view.choices[:_POINTS])
+        if len(view.choices) > _POINTS:
+            yield Text(f"{len(view.choices) - _POINTS} more", "dim")
         return
-    for position in range(len(explanation.fits)):
-        one = explanation.for_output(position)
-        if len(explanation.fits) > 1:
-            target.print(Gate(Rule(Text(str((explanation.outputs or ())[position])))))
-        for part in _parts(one, index, top, target):
-            target.print(Gate(part))
+    for choice in view.choices:
+        yield Text("")
+        yield Rule(Text(choice.name))
+        if choice.picture is not None:
+            yield half_blocks(choice.picture, colour=has_colour(console))
+        yield from _pieces(choice, top, console, verbose, headed=False)
 
 
-def _parts(explanation: Explanation, index: str, top: int, console: Console) -> Iterator[RenderableType]:
-    from rich.text import Text
-
-    found = explanation.interactions(index)
-    yield Text.assemble((_headline(explanation), "bold"))
-    yield _ends(explanation)
-    yield Text("")
-    yield _faithfulness(explanation)
-    alone, together = found.of_order(1), found.of_order(2, explanation.n)
-    scale = max((abs(value) for value in found.values()), default=0.0)
-    for title, group in (("Together", together), ("Alone", alone)):
-        if title == "Together" and found.index in ("sv", "bv"):  # values of single features, whatever was found
-            continue
-        yield Text("")
-        if len(group):
-            yield Text.assemble(
-                (title, "bold"), f"  {min(top, len(group))} of {len(group)}, {INDEX_NAMES[found.index]}"
-            )
-            yield _table(group.top(top), scale)
-        else:
-            what = "no interaction" if title == "Together" else "no single effect"
-            yield Text.assemble((title, "bold"), f"  {what} was found by {explanation.method}")
-    if found.deviations is not None:
-        yield Text("± is half of a 90% credible interval", style="dim")
-    if isinstance(explanation.layout, GridLayout):
-        yield from _grid(explanation, explanation.layout, found, top, console)
-    if isinstance(explanation.layout, TableLayout):
-        yield Text("")
-        yield from column_parts(explanation.layout, _shapley(explanation), top)
-    if isinstance(explanation.layout, ImageLayout):
-        yield Text("")
-        values, colour = _shapley(explanation), _has_colour(console)
-        yield from image_parts(
-            explanation.layout, explanation.labels, values, found, width=console.width, colour=colour
-        )
-    if isinstance(explanation.layout, TextLayout):
-        values = _shapley(explanation)
-        yield Text("")
-        yield Text.assemble(("Text", "bold"), "  " + _legend(console))
-        yield shaded_text(explanation.layout, values, colour=_has_colour(console))
-    if explanation.notes:
-        yield Text("")
-        for note in explanation.notes:
-            yield Text.assemble(("Note  ", "bold"), note)
-
-
-def _grid(
-    explanation: Explanation, layout: GridLayout, found: Interactions, top: int, console: Console
+def _pieces(
+    view: View, top: int | None, console: Console, verbose: bool, *, headed: bool = True
 ) -> Iterator[RenderableType]:
-    """Pairs within and across the grid's rows, their energy, and the grid itself."""
     from rich.text import Text
 
-    inside, outside = pairs_by_row(found, layout)
-    scale = max((abs(value) for value in found.values()), default=0.0)
-    for title, group in (("Pairs within a layer", inside), ("Pairs across layers", outside)):
-        if len(group):
-            yield Text("")
-            yield Text.assemble((title, "bold"), f"  {min(top, len(group))} of {len(group)}")
-            yield _table(group.top(top), scale)
-    shares = energy_shares(explanation.spectrum, layout)
-    if shares is not None and explanation.spectrum.order > 1:
-        yield Text("")
-        yield Text.assemble(
-            ("Energy", "bold"),
-            f"  {shares.single:.1%} single parts, {shares.within:.1%} sets within a layer, "
-            f"{shares.across:.1%} sets across layers",
+    head: list[RenderableType] = [Text(view.question, "bold")] if headed else []
+    head.append(Text(view.answer))
+    quality = view.part(Quality)
+    if quality is not None:
+        head += ["", *_quality(quality, verbose)]
+    if headed and view.cost:
+        head.append(Text(view.cost, "dim"))
+    notes = [*view.notes, *(view.asides if verbose else ())]
+    foot: list[RenderableType] = ["", *(Text.assemble(("Note  ", "bold"), note) for note in notes)] if notes else []
+    placed = [piece for part in view.parts for piece in _placed(part, top or _MOST, console)]
+    ranking = view.part(Ranking)
+    yield from head
+    if ranking is not None:
+        taken = _height([*head, *placed, *foot], console)
+        yield from _ranking(ranking, view, top, LINES - taken, console.width)
+    yield from placed
+    yield from foot
+
+
+def _quality(quality: Quality, verbose: bool) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    if not quality.known:
+        yield Text(f"R² is undefined: {quality.how}")
+        return
+    interval = f" [{quality.low:.3f}, {quality.high:.3f}]" if np.isfinite(quality.low) else ""
+    what = "with interactions" if quality.interactions else "single features only"
+    first = "" if quality.first_order is None else f"; first order alone {quality.first_order:.3f}"
+    yield Text.assemble(("R² on unseen ablations ", "bold"), f"{quality.r2:.3f}{interval} {what}{first}")
+    if verbose:
+        yield Text(quality.how, "dim")
+
+
+def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: int) -> Iterator[RenderableType]:
+    """Sets of several features, then single ones; of a grid, sets within a row apart from those across."""
+    from rich.text import Text
+
+    names = Names.of(ranking.labels)
+    single = ranking.certain(1, 1)
+    grid = view.part(ShadedGrid)
+    groups = _together(ranking, grid) if ranking.combines else []
+    heads = 3 * (1 + len([group for _, group in groups if group])) + any(e.reach is not None for e in ranking.effects)
+    each = max(_FEWEST, min(_MOST, (room - heads) // (1 + len(groups)))) if top is None else top
+    scale = max((abs(effect.value) for effect in ranking.certain()), default=0.0)
+    shown: list[Effect] = []
+    for name, group in groups:
+        yield ""
+        if not group:
+            faint = ranking.faint(2)
+            more = f" that differs from zero ({faint} do not)" if faint else ""
+            yield Text.assemble((name, "bold"), f"  no interaction was found{more}")
+            continue
+        count = (
+            counted(min(each, len(group)), ranking, 2, None)
+            if len(groups) == 1
+            else f"{min(each, len(group))} of {len(group)}"
         )
-    yield Text("")
-    sign = "green raises the output" if _has_colour(console) else "+ raises the output"
-    yield Text.assemble(("Layers", "bold"), f"  Shapley value in % of the strongest: {sign} when kept")
-    yield shaded_grid(layout, _shapley(explanation), width=console.width, colour=_has_colour(console))
+        yield title(name, f"{count}, {ranking.meaning}")
+        shown += group[:each]
+        yield effect_rows(
+            group[:each], [names.short(effect.features) for effect in group[:each]], scale=scale, width=width
+        )
+    yield ""
+    alone = list(single[:each])
+    if names.numbered:  # the key of the sets above: their other parts follow
+        known = {effect.features: effect for effect in ranking.effects if len(effect.features) == 1}
+        mentioned = {(i,) for effect in shown for i in effect.features} - {effect.features for effect in alone}
+        alone += [known.get(key, Effect(key, 0.0, None, True)) for key in sorted(mentioned)]
+    if alone:
+        yield title("Alone", f"{counted(min(each, len(single)), ranking, 1, 1)}, {ranking.meaning}")
+        yield effect_rows(alone, [names.long(effect.features[0]) for effect in alone], scale=scale, width=width)
+    else:
+        yield Text.assemble(("Alone", "bold"), "  no single effect was found")
+    if any(effect.reach is not None for effect in (*shown, *alone)):
+        yield Text("± is half of a 90% credible interval", "dim")
 
 
-def _shapley(explanation: Explanation) -> npt.NDArray[np.float64]:
-    """The Shapley value of each feature, (n,)."""
-    shares = explanation.interactions("sv")
-    return np.array([shares.get((i,), 0.0) for i in range(explanation.n)])
+def _together(ranking: Ranking, grid: ShadedGrid | None) -> list[tuple[str, tuple[Effect, ...]]]:
+    sets = ranking.certain(2)
+    if grid is None or len(grid.layout.rows) < 2 or not sets:
+        return [("Together", sets)]
+    inside = tuple(effect for effect in sets if in_one_row(effect.features, grid.layout))
+    within = {effect.features for effect in inside}
+    outside = tuple(effect for effect in sets if effect.features not in within)
+    groups = [("Together within a layer", inside), ("Together across layers", outside)]
+    return [(name, group) for name, group in groups if group]
 
 
-def _headline(explanation: Explanation) -> str:
-    stored = f", {explanation.from_store} of them from the store" if explanation.from_store else ""
-    return f"{explanation.n} features, {explanation.used} ablations{stored}, method {explanation.method}"
-
-
-def _ends(explanation: Explanation) -> RenderableType:
+def _placed(part: Part, top: int, console: Console) -> Iterator[RenderableType]:
+    """What is shown where it lies: text, grid, picture, row; and examples and tables."""
     from rich.text import Text
 
-    words = []
-    if explanation.full is not None:
-        words.append(f"output {explanation.full[0]:.4g} with everything kept")
-    if explanation.empty is not None:
-        words.append(f"{explanation.empty[0]:.4g} with everything ablated")
-    mean = explanation.spectrum.coefficients.get((), 0.0)
-    words.append(f"{mean:.4g} on average over ablations")
-    return Text(", ".join(words))
+    colour, width = has_colour(console), console.width
+    how = "green raises the output, red lowers it" if colour else "+ raises the output, - lowers it"
+    if isinstance(part, ShadedText):
+        if Names.of(tuple(part.layout.text[a:b] for a, b in part.layout.spans)).numbered:
+            return  # the key shows them
+        yield ""
+        marks = how if colour else "[+raises+] the output, [-lowers-] it; at least a quarter of the strongest"
+        yield title("Text", marks)
+        yield shaded_text(part.layout, _values(part.effects), colour=colour, width=width)
+    elif isinstance(part, ShadedGrid):
+        if part.energy:
+            yield ""
+            yield title("Energy", ", ".join(f"{share:.1%} {name}" for name, share in part.energy))
+        yield ""
+        yield title("Layers", f"{part.meaning} in % of the strongest: {how}")
+        yield shaded_grid(part.layout, _values(part.effects), width=width, colour=colour)
+    elif isinstance(part, ShadedPicture):
+        yield ""
+        yield from image_parts(part, _values(part.effects), width=width, colour=colour)
+    elif isinstance(part, Row):
+        yield ""
+        yield title("Row", f"{part.meaning}; in brackets what is typical of the background")
+        yield column_rows(part, top, width=width)
+    elif isinstance(part, Cards):
+        yield ""
+        yield title(part.title, "")
+        yield from card_rows(part, min(top, 5), colour=colour)
+    elif isinstance(part, Table):
+        yield ""
+        yield title(part.title, "")
+        yield plain_rows(part, top)
+    elif isinstance(part, Facts):
+        yield ""
+        yield title(part.title, "")
+        for name, words in part.items:
+            yield Text(f"{name:<9} {(words)}", no_wrap=True, overflow="ellipsis")
+    else:
+        assert isinstance(part, (Quality, Ranking, Matrix))  # drawn elsewhere, or too wide for a terminal
 
 
-def _faithfulness(explanation: Explanation) -> RenderableType:
-    from rich.table import Table
+def _line(choice: View) -> RenderableType:
+    """A choice in a line: its name and its answer."""
     from rich.text import Text
 
-    quality = explanation.faithfulness
-    table = Table.grid(padding=(0, 2))
-    if np.isnan(quality.r2):
-        table.add_row("R² is undefined", Text(quality.how))
-        return table
-    interval = f"[{quality.low:.3f}, {quality.high:.3f}]" if np.isfinite(quality.low) else "(too few for an interval)"
-    what = "with interactions" if explanation.spectrum.order > 1 else "single features only"
-    table.add_row("R² on unseen ablations", f"{quality.r2:.3f}", f"{interval} {what}")
-    if quality.first_order is not None and explanation.method != "lasso":
-        table.add_row("", f"{quality.first_order:.3f}", "first order alone (lasso)")
-    table.add_row("", "", Text(f"by {quality.how}" if "cross" in quality.how else quality.how))
-    return table
+    return Text.assemble((choice.name, "bold"), "  ", choice.answer, no_wrap=True, overflow="ellipsis")
 
 
-def _table(found: Interactions, scale: float) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(width=_BAR, no_wrap=True)
-    table.add_column(overflow="fold")
-    for key, (words, value) in zip(found, found.named(), strict=True):
-        style = "green" if value > 0 else "red"
-        length = max(1, round(_BAR * abs(value) / scale)) if scale else 0
-        table.add_row(Text(_number(found, key), style), "█" * length, Text(" + ".join(words)))
-    return table
+def _values(effects: Sequence[Effect]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The effect of each feature (n,), zero where it cannot be told from zero."""
+    return np.array([0.0 if effect.faint else effect.value for effect in effects])
 
 
-def _number(found: Interactions, key: Features) -> str:
-    if found.deviations is not None and key in found.deviations:
-        return found.format(key)
-    return f"{found[key]:+.4f}" if abs(found[key]) < 1e4 else f"{found[key]:+.3e}"
+def _height(pieces: Sequence[RenderableType], console: Console) -> int:
+    return sum(len(console.render_lines(piece, pad=False)) for piece in pieces)
 
 
-def _has_colour(console: Console) -> bool:
+def has_colour(console: Console) -> bool:
+    """Whether what is printed there may have colours."""
     return console.is_terminal and not console.no_color and console.color_system is not None
-
-
-def _legend(console: Console) -> str:
-    share = "shaded by Shapley value"
-    return (
-        f"{share}: green raises the output, red lowers it"
-        if _has_colour(console)
-        else (f"{share}: [+raises+] the output, [-lowers-] it; at least a quarter of the strongest")
-    )

@@ -1,0 +1,100 @@
+"""Rankings and tables as rows of one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from interplay._findings.views import Effect, Ranking, Table, signed
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+_BAR = 12  # characters of the longest bar
+_NARROW = 60  # columns below which there is no room for bars
+_LONG = 24  # characters from which parts are numbered
+
+
+@dataclass(frozen=True)
+class Names:
+    """What parts are called in a row: by their labels or, where those are long, by numbers with a key."""
+
+    labels: tuple[str, ...]
+    numbered: bool
+
+    @classmethod
+    def of(cls, labels: tuple[str, ...]) -> Names:
+        """Numbers where any label is long."""
+        return cls(labels, any(len(label) > _LONG for label in labels))
+
+    def short(self, features: Sequence[int]) -> str:
+        """A set in a row: "never + fails", or "S1 + S4"."""
+        return " + ".join(f"S{i + 1}" if self.numbered else self.labels[i] for i in features)
+
+    def long(self, feature: int) -> str:
+        """A single part in a row: "never", or "S1  It never fails to charm."."""
+        label = self.labels[feature]
+        return f"S{feature + 1}  {label}" if self.numbered else label
+
+
+def effect_rows(effects: Sequence[Effect], words: Sequence[str], *, scale: float, width: int) -> RichTable:
+    """Numbers, bars where there is room, and words; a row is a line."""
+    from rich.text import Text
+
+    table = _grid()
+    table.add_column(justify="right", no_wrap=True)
+    if width >= _NARROW:
+        table.add_column(width=_BAR, no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for effect, name in zip(effects, words, strict=True):
+        ink = "dim" if effect.faint else "green" if effect.value > 0 else "red"
+        length = 0 if effect.faint or not scale else max(1, round(_BAR * abs(effect.value) / scale))
+        bar = [Text("█" * length)] if width >= _NARROW else []
+        table.add_row(Text(str(effect), ink), *bar, Text(name, "dim" if effect.faint else ""))
+    return table
+
+
+def title(words: str, more: str) -> Text:
+    """A section's head."""
+    from rich.text import Text
+
+    return Text.assemble((words, "bold"), f"  {more}", no_wrap=True, overflow="ellipsis")
+
+
+def counted(shown: int, ranking: Ranking, low: int, high: int | None) -> str:
+    """ "8 of 41, 3101 more cannot be told from zero"."""
+    certain, faint = len(ranking.certain(low, high)) + (ranking.left if high != 1 else 0), ranking.faint(low, high)
+    rest = f"; {faint} not told from zero" if faint else ""
+    return f"{shown} of {certain}{rest}"
+
+
+def plain_rows(table: Table, top: int) -> RichTable:
+    """Any table, its first ``top`` rows, a line each; a count of the others below."""
+    from rich.text import Text
+
+    drawn = _grid()
+    for column, _ in enumerate(table.columns):
+        drawn.add_column(no_wrap=True, overflow="ellipsis", justify="left" if column == 0 else "right")
+    drawn.add_row(*(Text(name, "dim") for name in table.columns))
+    for row in table.rows[:top]:
+        drawn.add_row(*map(_cell, row))
+    left = table.left + max(0, len(table.rows) - top)
+    if left:
+        drawn.add_row(Text(f"{left} more", "dim"), *[""] * (len(table.columns) - 1))
+    return drawn
+
+
+def _cell(value: str | float | int) -> Text:
+    from rich.text import Text
+
+    if isinstance(value, float):
+        return Text(signed(value), "green" if value > 0 else "red" if value < 0 else "")
+    return Text(str(value))
+
+
+def _grid() -> RichTable:
+    from rich.table import Table as RichTable
+
+    return RichTable.grid(padding=(0, 2))

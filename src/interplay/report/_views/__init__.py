@@ -1,0 +1,1 @@
+"""From results to views: numbers and words, no ink."""

@@ -1,0 +1,199 @@
+"""The view of an explanation: the question, the answer in a sentence, how far to trust it, and what drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interplay._findings.grid import energy_shares
+from interplay._findings.views import (
+    Effect,
+    Part,
+    Quality,
+    Ranking,
+    Removal,
+    Row,
+    ShadedGrid,
+    ShadedPicture,
+    ShadedText,
+    View,
+    alone,
+    effects_of,
+    signed,
+)
+from interplay._game.layout import GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
+from interplay._spectrum.indices import canonical_index
+from interplay._spectrum.interactions import Interactions, distinct_labels
+from interplay._spectrum.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from interplay._explain.explanation import Explanation
+
+MEANINGS = {
+    "fourier": "Fourier coefficients (negative: keeping the set's odd parts raises the output)",
+    "mobius": "Möbius transform (what exactly this set adds)",
+    "sv": "Shapley values (shares of the output, interactions split evenly)",
+    "bv": "Banzhaf values (mean effect of keeping a feature)",
+    "sii": "Shapley interactions",
+    "bii": "Banzhaf interactions (mean joint effect)",
+    "k-sii": "k-Shapley interactions (shares of the output)",
+    "stii": "Shapley-Taylor interactions (shares of the output)",
+    "fsii": "Faith-Shapley interactions (best fit, exact at both ends)",
+    "fbii": "Faith-Banzhaf interactions (best fit over all ablations)",
+}
+_SHARES = ("sv", "sii", "k-sii", "stii", "fsii")  # those whose single features are Shapley values, or nearly
+MOST = 3000  # sets of a ranking
+_WORTH = 0.05  # of the strongest: sets below it are not outlined
+_OUTLINED = 3
+_POOR = 0.5  # R² below which it matters how the fit was made
+
+
+def explanation_view(explanation: Explanation, index: str | None, *, removals: Sequence[Removal] = ()) -> View:
+    """The view of an explanation by one index, its own where it is None; of several outputs, with a choice for each.
+
+    ``removals`` are what was measured with some features gone, where somebody did.
+    """
+    if isinstance(explanation.layout, TrainingLayout):
+        from interplay.report._views.training import training_view
+
+        return training_view(explanation)
+    if len(explanation.fits) == 1:
+        return _one(explanation, index, removals)
+    names = explanation.outputs or tuple(map(str, range(len(explanation.fits))))
+    choices = tuple(
+        replace(_one(explanation.for_output(position), index, ()), name=name) for position, name in enumerate(names)
+    )
+    scores = [fit.faithfulness.r2 for fit in explanation.fits if not np.isnan(fit.faithfulness.r2)]
+    known = f" of median R² {np.median(scores):.3f} on unseen ablations" if scores else ""
+    return View(
+        question_of(explanation),
+        f"{len(names)} outputs were explained by the same ablations, with fits{known}.",
+        notes=explanation.game_notes,
+        cost=cost_of(explanation),
+        choices=tuple(replace(choice, notes=choice.notes[len(explanation.game_notes) :]) for choice in choices),
+    )
+
+
+def question_of(explanation: Explanation) -> str:
+    """What was asked, as the game said it or in general."""
+    return explanation.question or f"Which of the {explanation.n} features drive the output, alone and together?"
+
+
+def cost_of(explanation: Explanation) -> str:
+    """What it took: "1000 ablations, method gp"."""
+    stored = f", {explanation.from_store} of them from the store" if explanation.from_store else ""
+    methods = ", ".join(dict.fromkeys(fit.method for fit in explanation.fits))
+    return f"{explanation.n} features, {explanation.used} ablations{stored}, method {methods}"
+
+
+def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal]) -> View:
+    quality = quality_of(explanation)
+    found = explanation.interactions() if index is None else explanation.interactions(index)
+    ranking = ranking_of(found, removals)
+    made = explanation.fit.notes  # how the fit was made: worth a reader's time where it did not go well
+    poor = not quality.known or quality.r2 < _POOR
+    return View(
+        question_of(explanation),
+        _answer(explanation, ranking),
+        (quality, ranking, *_placed(explanation, ranking)),
+        notes=explanation.game_notes + (made if poor else ()),
+        asides=() if poor else made,
+        cost=cost_of(explanation),
+    )
+
+
+def quality_of(explanation: Explanation) -> Quality:
+    """How far to trust the explanation of one output."""
+    found = explanation.faithfulness
+    first = None if explanation.method == "lasso" else found.first_order
+    return Quality(found.r2, found.low, found.high, first, explanation.spectrum.order > 1, found.how)
+
+
+def ranking_of(found: Interactions, removals: Sequence[Removal] = ()) -> Ranking:
+    """The sets of an index, the strongest first."""
+    return Ranking(
+        effects_of(found.top(MOST)),
+        distinct_labels(found.labels),
+        found.index,
+        MEANINGS[found.index],
+        left=max(0, len(found) - MOST),
+        combines=found.index not in ("sv", "bv"),
+        removals=tuple(removals),
+    )
+
+
+def _placed(explanation: Explanation, ranking: Ranking) -> tuple[Part, ...]:
+    """The features where they lie in what the user gave, each with the effect it has by itself."""
+    layout = explanation.layout
+    if layout is None:
+        return ()
+    share = "sv" if canonical_index(ranking.index) in _SHARES else "bv"
+    effects = alone(explanation.interactions(share))
+    meaning = "Shapley value" if share == "sv" else "mean effect of keeping it"
+    if isinstance(layout, TextLayout):
+        return (ShadedText(layout, effects, meaning),)
+    if isinstance(layout, GridLayout):
+        return (ShadedGrid(layout, effects, meaning, _energy(explanation.spectrum, layout)),)
+    if isinstance(layout, TableLayout):
+        return (Row(layout.names, layout.values, layout.typical, effects, meaning),)
+    if isinstance(layout, ImageLayout):
+        together = ranking.certain(2)
+        least = _WORTH * max((abs(effect.value) for effect in together), default=0.0)
+        sets = tuple(effect for effect in islice(together, _OUTLINED) if abs(effect.value) > least)
+        return (ShadedPicture(layout, explanation.labels, effects, meaning, sets),)
+    return ()
+
+
+def _energy(spectrum: Spectrum, layout: GridLayout) -> tuple[tuple[str, float], ...]:
+    """Shares of the energy by name; none of a spectrum without interactions."""
+    shares = energy_shares(spectrum, layout)
+    if shares is None or spectrum.order < 2:
+        return ()
+    return (
+        ("single parts", shares.single),
+        ("sets within a layer", shares.within),
+        ("sets across layers", shares.across),
+    )
+
+
+def _answer(explanation: Explanation, ranking: Ranking) -> str:
+    """One sentence: what the output is, with and without everything, and what drives it most."""
+    ends = _ends(explanation)
+    if ranking.removals:
+        return f"{ends}; {_removed(ranking)} (measured)."
+    single = [_named(effect, ranking) for effect in ranking.certain(1, 1)[:2]]
+    together = [_named(effect, ranking) for effect in ranking.certain(2)[:1]] if ranking.combines else []
+    if not single and not together:
+        return f"{ends}; no part and no combination of parts differs from zero."
+    words = " and ".join(single)
+    if together:
+        words += f"{', and together ' if words else 'together '}{together[0]}"
+    return f"{ends}; it is driven most by {words}."
+
+
+def _ends(explanation: Explanation) -> str:
+    mean = explanation.spectrum.coefficients.get((), 0.0)
+    measured = []
+    if explanation.full is not None:
+        measured.append(f"{explanation.full[0]:.3g} with everything kept")
+    if explanation.empty is not None:
+        measured.append(f"{explanation.empty[0]:.3g} with nothing")
+    return f"The output is {' and '.join(measured) or f'{mean:.3g} on average over ablations'}"
+
+
+def _named(effect: Effect, ranking: Ranking) -> str:
+    return f"{' + '.join(ranking.labels[i] for i in effect.features)} ({signed(_short(effect))})"
+
+
+def _short(effect: Effect) -> float:
+    return float(f"{effect.value:.2g}")
+
+
+def _removed(ranking: Ranking) -> str:
+    first = ranking.removals[0]
+    words = " and ".join(f"“{ranking.labels[i]}”" for i in first.features)
+    return f"without {words} it goes from {first.before:.3g} to {first.after:.3g}"

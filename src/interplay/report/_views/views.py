@@ -1,0 +1,41 @@
+"""`view`: what there is to show of any result."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from interplay._errors import InputError
+from interplay._explain.explanation import Explanation
+from interplay._findings.influences import Influences
+from interplay._findings.views import View, Viewable
+from interplay._spectrum.interactions import Interactions
+from interplay._spectrum.spectrum import Spectrum
+from interplay.report._views.explained import explanation_view
+from interplay.report._views.found import influences_view, interactions_view, spectrum_view
+
+Shown: TypeAlias = Explanation | Interactions | Spectrum | Influences | Viewable | View
+
+
+def view(result: Shown, *, index: str | None = None) -> View:
+    """The view of an explanation, of interactions, a spectrum or a finding, or of anything with a ``view()``.
+
+    Parameters
+    ----------
+    result
+        What to show.
+    index
+        The interaction index of an explanation; its own when left out.
+    """
+    if isinstance(result, View):
+        return result
+    if isinstance(result, Explanation):
+        return explanation_view(result, index)
+    if isinstance(result, Interactions):
+        return interactions_view(result)
+    if isinstance(result, Spectrum):
+        return spectrum_view(result)
+    if isinstance(result, Influences):
+        return influences_view(result)
+    if isinstance(result, Viewable):
+        return result.view()
+    raise InputError(f"{type(result).__name__} has nothing to show: pass an explanation, or anything with a view().")
