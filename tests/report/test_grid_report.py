@@ -51,12 +51,12 @@ def test_the_report_has_the_grid_the_pairs_and_their_energy_at_80_columns() -> N
     text = shown(explained())
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
-    within, across = text.index("Pairs within a layer"), text.index("Pairs across layers")
+    within, across = text.index("Together within a layer"), text.index("Together across layers")
     assert "L0.H1 + L0.H2" in text[within:across]
     assert "L0.H0 + L1.H2" in text[across:]
     assert "Energy" in text
     rows = text[text.index("Layers") :].splitlines()
-    # Shapley values are -1.5 (twice), 1 (three times) and 0, in per cent of the strongest.
+    # Mean effects are -1.5 (twice), 1 (three times) and 0, in per cent of the strongest.
     assert rows[1].split() == ["H0", "H1", "H2"]
     assert rows[2].split() == ["L0", "-100", "+67", "+67"]
     assert rows[3].split() == ["L1", "·", "+67", "-100"]

@@ -111,7 +111,7 @@ def printed(explanation: ip.Explanation, width: int = 80) -> str:
 def test_a_report_shows_examples_pairs_and_pictures_in_80_columns(tmp_path: Path) -> None:
     result = ip.explain(lesson(), budget=64)
     text = printed(result)
-    for part in ("Over all 2 outputs", "c + d", "Redundant", "a + b", "Opposed", "Most harmful", "y with y 57%", "▄█"):
+    for part in ("c + d", "redundant", "a + b", "e harms", "y with y 57%", "▄█", "Look at these first", "second"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 80
     result.save(tmp_path / "saved.json")
@@ -178,8 +178,9 @@ def test_a_predicted_number_is_raised_or_lowered_and_neither_helped_nor_harmed(r
         "--save", "saved.json", "--no-store",
     )  # fmt: skip
     assert status == 0, err
-    assert "Raise it most" in out
-    assert "helpful" not in out
+    assert "raises" in out
+    assert "helps" not in out
+    assert "harm" not in out
     assert run("show", "saved.json", "--top", "5")[1] == out  # type: ignore[operator]
 
 
@@ -209,7 +210,6 @@ def test_the_digits_demo_shows_their_pictures(run: object) -> None:
         "training", "digits", "--examples", "12", "--tests", "2", "--budget", "30", "--method", "lasso", "--no-store"
     )
     assert status == 0, err
-    assert "copy of #0" in out
     assert "labelled" in out
     assert "█" in out
 

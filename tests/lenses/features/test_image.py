@@ -365,7 +365,7 @@ def test_the_report_shows_the_grid_and_where_the_strongest_sets_lie_without_colo
     assert lines[0].split()[-4:] == ["A", "B", "C", "D"]
     assert lines[1].split()[-5:] == ["1", "+100", "·", "·", "-100"]
     assert lines[4].split()[-5:] == ["4", "·", "·", "·", "+100"]
-    assert lines[0].startswith("████")  # the bright pixel, four times enlarged
+    assert lines[0].startswith("███")  # the bright pixel, three times enlarged
     where = text[text.index("\nWhere") :].splitlines()[2:]
     assert where[0].split()[:4] == ["+1", "A1", "+", "D4"]
     assert where[1].split()[0] == "████" + "·" * 12

@@ -401,13 +401,13 @@ def test_a_saved_explanation_keeps_the_row_and_the_report_shows_it_at_80_columns
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
-    assert "age = 31 + colour = red" in text
+    assert "age + colour" in text
     row = text[text.index("\nRow") :].splitlines()[2:]
-    assert row[0].split() == ["+750.0000", "█" * 12, "member", "=", "True", "(False)"]
+    assert row[0].split() == ["+750", "█" * 12, "member", "=", "True", "(False)"]
     assert row[1].split()[2:] == ["colour", "=", "red", "(red)"]
     assert row[3].split()[1:] == ["4", "more", "together"]
     total = sum(float(line.split()[0]) for line in row[:4])
-    assert total == pytest.approx(result.full[0] - result.empty[0], abs=1e-3)  # type: ignore[index]
+    assert total == pytest.approx(result.full[0] - result.empty[0], abs=1e-2)  # type: ignore[index]
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from interplay._findings.views import Cards
 from interplay.report._terminal.pictures import half_blocks
+from interplay.report._terminal.rows import one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -14,18 +15,23 @@ if TYPE_CHECKING:
 _PICTURES = 3  # sets shown as pictures, in one row
 
 
-def card_rows(cards: Cards, top: int, *, colour: bool) -> Iterator[RenderableType]:
+def card_rows(cards: Cards, top: int, *, colour: bool, width: int) -> Iterator[RenderableType]:
     """The sets of ``cards``, ``top`` of them, with the pictures of the first."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for effect, word in cards.items[:top]:
-        name = " + ".join(cards.cards[i].name for i in effect.features)
-        table.add_row(Text(str(effect), "green" if effect.value > 0 else "red"), word, Text(name))
+    shown = cards.items[:top]
+    numbers, words = (max((len(str(item[at])) for item in shown), default=0) for at in (0, 1))
+    room = width - numbers - words - 4
+    table.add_column(justify="right", no_wrap=True, min_width=numbers)
+    if words:
+        table.add_column(no_wrap=True, min_width=words)
+    table.add_column()
+    for effect, word in shown:
+        each = max(8, room // len(effect.features) - 3)
+        name = " + ".join(_cut(cards.cards[i].name, each) for i in effect.features)
+        table.add_row(Text(str(effect), "green" if effect.value > 0 else "red"), *[word] * bool(words), one_line(name))
     yield table
     if any(card.picture for card in cards.cards.values()):
         drawn = Table.grid(padding=(0, 1))
@@ -42,3 +48,7 @@ def card_rows(cards: Cards, top: int, *, colour: bool) -> Iterator[RenderableTyp
     left = cards.left + max(0, len(cards.items) - top)
     if left:
         yield Text(f"{left} more", "dim")
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else name[: width - 1].rstrip() + "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from interplay._findings.views import Effect, Ranking, Table, signed
 
@@ -44,22 +44,24 @@ def effect_rows(effects: Sequence[Effect], words: Sequence[str], *, scale: float
     from rich.text import Text
 
     table = _grid()
-    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, min_width=max((len(str(effect)) for effect in effects), default=0))
     if width >= _NARROW:
         table.add_column(width=_BAR, no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column()
     for effect, name in zip(effects, words, strict=True):
         ink = "dim" if effect.faint else "green" if effect.value > 0 else "red"
         length = 0 if effect.faint or not scale else max(1, round(_BAR * abs(effect.value) / scale))
         bar = [Text("█" * length)] if width >= _NARROW else []
-        table.add_row(Text(str(effect), ink), *bar, Text(name, "dim" if effect.faint else ""))
+        table.add_row(Text(str(effect), ink), *bar, one_line(name, "dim" if effect.faint else ""))
     return table
 
 
 def title(words: str, more: str) -> Text:
-    """A section's head."""
+    """A section's head, or a line below one."""
     from rich.text import Text
 
+    if not words:
+        return Text(more, "dim", no_wrap=True, overflow="ellipsis")
     return Text.assemble((words, "bold"), f"  {more}", no_wrap=True, overflow="ellipsis")
 
 
@@ -76,7 +78,9 @@ def plain_rows(table: Table, top: int) -> RichTable:
 
     drawn = _grid()
     for column, _ in enumerate(table.columns):
-        drawn.add_column(no_wrap=True, overflow="ellipsis", justify="left" if column == 0 else "right")
+        least = 0 if column == 0 else max(len(_cell(row[column])) for row in (table.columns, *table.rows[:top]))
+        justify: Literal["left", "right"] = "left" if column == 0 else "right"
+        drawn.add_column(no_wrap=column > 0, justify=justify, min_width=least)
     drawn.add_row(*(Text(name, "dim") for name in table.columns))
     for row in table.rows[:top]:
         drawn.add_row(*map(_cell, row))
@@ -91,7 +95,14 @@ def _cell(value: str | float | int) -> Text:
 
     if isinstance(value, float):
         return Text(signed(value), "green" if value > 0 else "red" if value < 0 else "")
-    return Text(str(value))
+    return one_line(str(value))
+
+
+def one_line(words: str, style: str = "") -> Text:
+    """Words that are cut rather than wrapped; alone in its column, which makes room for the others."""
+    from rich.text import Text
+
+    return Text(words, style, no_wrap=True, overflow="ellipsis")
 
 
 def _grid() -> RichTable:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDE, _PANEL = 32, 22  # characters across the picture, and across each of the small ones
-_LINES = 12
+_LINES, _SMALL = 12, 8  # lines of both
 _SEGMENT = "segment "  # what labels of numbered segments begin with
 _SHADES = " ░▒▓█"  # of grey, where there is no colour
 _MARKED = 0.25  # without colour, segments of at least this share of the strongest are marked
@@ -54,7 +54,7 @@ def image_parts(
     else:
         yield picture.plain(colour=colour)
         yield shaded
-    small = _Raster.of(layout, _PANEL, _LINES // 2)
+    small = _Raster.of(layout, _PANEL, _SMALL)
     across = max(small.columns, _PANEL)
     sets = part.sets[: max(1, (width + 2) // (across + 2))]
     if sets:

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 LINES = 40  # of one output
-_MOST, _FEWEST = 8, 3  # rows of a list where nobody asked for a number
+_MOST, _FEWEST = 8, 2  # rows of a list where nobody asked for a number
 _POINTS = 12  # test points in a line each
+_NAMED = 14  # characters of their names
 
 
 def print_view(view: View, *, top: int | None, console: Console, verbose: bool) -> None:
@@ -111,7 +112,7 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
     single = ranking.certain(1, 1)
     grid = view.part(ShadedGrid)
     groups = _together(ranking, grid) if ranking.combines else []
-    heads = 3 * (1 + len([group for _, group in groups if group])) + any(e.reach is not None for e in ranking.effects)
+    heads = 2 * (1 + len(groups)) + 1
     each = max(_FEWEST, min(_MOST, (room - heads) // (1 + len(groups)))) if top is None else top
     scale = max((abs(effect.value) for effect in ranking.certain()), default=0.0)
     shown: list[Effect] = []
@@ -127,24 +128,34 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
             if len(groups) == 1
             else f"{min(each, len(group))} of {len(group)}"
         )
-        yield title(name, f"{count}, {ranking.meaning}")
+        yield title(name, count)
         shown += group[:each]
         yield effect_rows(
             group[:each], [names.short(effect.features) for effect in group[:each]], scale=scale, width=width
         )
+    if view.part(Row) is None:  # which has a line for each
+        yield from _alone(ranking, single[:each], shown, names, scale, width)
+    known = any(effect.reach is not None for effect in (*shown, *single[:each]))
+    yield title("", f"{ranking.meaning}{'; ± is half of a 90% credible interval' if known else ''}")
+
+
+def _alone(
+    ranking: Ranking, single: Sequence[Effect], shown: Sequence[Effect], names: Names, scale: float, width: int
+) -> Iterator[RenderableType]:
+    """Single features; where parts are numbered, the key of the sets ``shown`` above as well."""
+    from rich.text import Text
+
     yield ""
-    alone = list(single[:each])
-    if names.numbered:  # the key of the sets above: their other parts follow
+    alone = list(single)
+    if names.numbered:
         known = {effect.features: effect for effect in ranking.effects if len(effect.features) == 1}
         mentioned = {(i,) for effect in shown for i in effect.features} - {effect.features for effect in alone}
         alone += [known.get(key, Effect(key, 0.0, None, True)) for key in sorted(mentioned)]
     if alone:
-        yield title("Alone", f"{counted(min(each, len(single)), ranking, 1, 1)}, {ranking.meaning}")
+        yield title("Alone", counted(len(single), ranking, 1, 1))
         yield effect_rows(alone, [names.long(effect.features[0]) for effect in alone], scale=scale, width=width)
     else:
         yield Text.assemble(("Alone", "bold"), "  no single effect was found")
-    if any(effect.reach is not None for effect in (*shown, *alone)):
-        yield Text("± is half of a 90% credible interval", "dim")
 
 
 def _together(ranking: Ranking, grid: ShadedGrid | None) -> list[tuple[str, tuple[Effect, ...]]]:
@@ -188,7 +199,7 @@ def _placed(part: Part, top: int, console: Console) -> Iterator[RenderableType]:
     elif isinstance(part, Cards):
         yield ""
         yield title(part.title, "")
-        yield from card_rows(part, min(top, 5), colour=colour)
+        yield from card_rows(part, min(top, 5), colour=colour, width=width)
     elif isinstance(part, Table):
         yield ""
         yield title(part.title, "")
@@ -206,7 +217,8 @@ def _line(choice: View) -> RenderableType:
     """A choice in a line: its name and its answer."""
     from rich.text import Text
 
-    return Text.assemble((choice.name, "bold"), "  ", choice.answer, no_wrap=True, overflow="ellipsis")
+    name = f"{choice.name[:_NAMED]:<{_NAMED}}"
+    return Text.assemble((name, "bold"), "  ", choice.answer, no_wrap=True, overflow="ellipsis")
 
 
 def _values(effects: Sequence[Effect]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -49,6 +49,7 @@ _SHARES = ("sv", "sii", "k-sii", "stii", "fsii")  # those whose single features 
 MOST = 3000  # sets of a ranking
 _WORTH = 0.05  # of the strongest: sets below it are not outlined
 _OUTLINED = 3
+_BRIEF = 28  # characters of a label in a sentence
 _POOR = 0.5  # R² below which it matters how the fit was made
 
 
@@ -94,6 +95,8 @@ def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal
     quality = quality_of(explanation)
     found = explanation.interactions() if index is None else explanation.interactions(index)
     ranking = ranking_of(found, removals)
+    if isinstance(explanation.layout, TableLayout):  # the values stand in the row
+        ranking = replace(ranking, labels=distinct_labels(explanation.layout.names))
     made = explanation.fit.notes  # how the fit was made: worth a reader's time where it did not go well
     poor = not quality.known or quality.r2 < _POOR
     return View(
@@ -186,7 +189,13 @@ def _ends(explanation: Explanation) -> str:
 
 
 def _named(effect: Effect, ranking: Ranking) -> str:
-    return f"{' + '.join(ranking.labels[i] for i in effect.features)} ({signed(_short(effect))})"
+    return f"{' + '.join(brief(ranking.labels[i]) for i in effect.features)} ({signed(_short(effect))})"
+
+
+def brief(label: str) -> str:
+    """A label inside a sentence: long ones are cut, and those of several words quoted."""
+    short = label if len(label) <= _BRIEF else f"{label[: _BRIEF - 1].rstrip()}…"
+    return f"“{short}”" if " " in short else short
 
 
 def _short(effect: Effect) -> float:
@@ -195,5 +204,5 @@ def _short(effect: Effect) -> float:
 
 def _removed(ranking: Ranking) -> str:
     first = ranking.removals[0]
-    words = " and ".join(f"“{ranking.labels[i]}”" for i in first.features)
+    words = " and ".join(brief(ranking.labels[i]) for i in first.features)
     return f"without {words} it goes from {first.before:.3g} to {first.after:.3g}"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from interplay._findings.influences import Influences, Pair, TrainingSummary, influences, training_summary
-from interplay._findings.views import Card, Cards, Effect, Facts, Matrix, Part, Quality, Table, View, signed
+from interplay._findings.views import Card, Cards, Effect, Facts, Matrix, Part, Quality, View, signed
 from interplay._game.layout import Gallery, TrainingLayout
 from interplay._spectrum.interactions import distinct_labels
-from interplay.report._views.explained import cost_of, quality_of, question_of
+from interplay.report._views.explained import brief, cost_of, quality_of, question_of
 
 if TYPE_CHECKING:
     from interplay._explain.explanation import Explanation
@@ -39,8 +39,8 @@ def training_view(explanation: Explanation) -> View:
     quality = _quality(explanation)
     return View(
         question_of(explanation),
-        _answer(explanation, layout, summary, names),
-        (quality, *_summed(summary, names, cards), _matrix(found, summary, names)),
+        _answer(explanation, layout, summary, [brief(name) for name in names]),
+        (quality, *_summed(summary, layout, cards), _matrix(found, summary, names)),
         notes=explanation.game_notes,
         asides=notes,
         cost=cost_of(explanation),
@@ -73,33 +73,25 @@ def _answer(explanation: Explanation, layout: TrainingLayout, summary: TrainingS
     ranked = sorted(summary.examples, key=lambda item: item[1])
     worst, best = ranked[0], ranked[-1]
     raised, lowered = ("raises", "lowers") if layout.neutral else ("helps", "harms")
-    of = "the output" if summary.outputs == 1 else f"{summary.outputs} outputs on average"
+    where = "" if summary.outputs == 1 else f"Over {summary.outputs} outputs, "
     words = []
     if best[1] > 0:
-        words.append(f"{names[best[0]]} {raised} {of} most ({signed(float(f'{best[1]:.2g}'))})")
+        words.append(f"{names[best[0]]} {raised} most ({_rounded(best[1])})")
     if worst[1] < 0:
-        words.append(f"{names[worst[0]]} {lowered} {'it' if words else of} most ({signed(float(f'{worst[1]:.2g}'))})")
+        words.append(f"{names[worst[0]]} {lowered} most ({_rounded(worst[1])})")
     if summary.pairs:
         pair = summary.pairs[0]
         both = " + ".join(names[i] for i in pair.features)
-        words.append(f"{both} do {signed(float(f'{pair.effect:.2g}'))} beyond the sum of both")
-    if not words:
-        return f"None of the {explanation.n} examples changes {of}."
-    text = "; ".join(words)
-    return f"{text[0].upper()}{text[1:]}."
+        words.append(f"{both} together do {_rounded(pair.effect)} beyond the sum of both")
+    return f"{where}{'; '.join(words) or f'none of the {explanation.n} examples changes anything'}."
 
 
-def _summed(summary: TrainingSummary, names: Sequence[str], cards: dict[int, Card]) -> list[Part]:
+def _summed(summary: TrainingSummary, layout: TrainingLayout, cards: dict[int, Card]) -> list[Part]:
     """The examples to look at first, and the pairs that act together, over all outputs."""
-    first = sorted(summary.examples, key=lambda item: (-abs(item[1]) - item[2], item[0]))
-    parts: list[Part] = [
-        Table(
-            "Look at these first",
-            ("example", "mean effect", "in pairs"),
-            tuple((names[i], effect, pairs) for i, effect, pairs in first[:_ROWS]),
-            left=max(0, len(first) - _ROWS),
-        )
-    ]
+    first = sorted(summary.examples, key=lambda item: (-abs(item[1]) if layout.neutral else item[1], item[0]))
+    title = "Look at these first" if layout.neutral else "Look at these first: they harm most, or help least"
+    items = tuple((Effect((i,), effect), f"{pairs:.2g} in pairs") for i, effect, pairs in first[:_ROWS])
+    parts: list[Part] = [Cards(title, items, cards, left=len(first) - len(items))]
     facts = []
     if summary.kinds:
         facts.append(("pairs", ", ".join(f"{kind} {share:.0%}" for kind, share in summary.kinds)))
@@ -111,7 +103,7 @@ def _summed(summary: TrainingSummary, names: Sequence[str], cards: dict[int, Car
         parts.append(_paired("Pairs that act together most: mean effect beyond the sum of both", summary.pairs, cards))
     else:
         parts.append(
-            Facts("Pairs", (("none", "the examples act one by one, or this method looks for single features only"),))
+            Facts("Pairs", (("none", "no pair was found: examples act one by one, or the method looks for no pairs"),))
         )
     return parts
 
@@ -131,22 +123,36 @@ def _point(
         pairs = found.of_kind(kind)
         if pairs:
             parts.append(_paired(title.format(one=one, other=other), pairs, cards))
-    ends = [
-        f"{values[position]:.3g} with {which} examples"
-        for values, which in ((explanation.full, "all"), (explanation.empty, "no"))
-        if values is not None
-    ]
-    start = f"The output is {' and '.join(ends)}; " if ends else ""
     targets = layout.targets
     pictures = None if targets is None else targets.pictures
     return View(
         question_of(explanation),
-        f"{start}{len(found.helpful)} examples {'raise' if layout.neutral else 'help'}, {len(found.harmful)} "
-        f"{'lower' if layout.neutral else 'harm'}, and {len(found.pairs)} pairs act together.",
+        _point_answer(explanation, found, position, cards, (one, other)),
         tuple(parts),
         name=found.output,
         picture=None if pictures is None else pictures[position],
     )
+
+
+def _point_answer(
+    explanation: Explanation, found: Influences, position: int, cards: dict[int, Card], verbs: tuple[str, str]
+) -> str:
+    """One sentence on a test point."""
+    words = [
+        f"{brief(cards[items[0][0]].name)} {verb} most ({_rounded(items[0][1])})"
+        for items, verb in zip((found.helpful, found.harmful), verbs, strict=True)
+        if items
+    ]
+    if found.pairs:
+        pair = found.pairs[0]
+        both = " + ".join(brief(cards[i].name) for i in pair.features)
+        words.append(f"{both} are {pair.kind} ({_rounded(pair.effect)})")
+    end = "" if explanation.full is None else f"{explanation.full[position]:.3g} with all examples: "
+    return f"{end}{'; '.join(words) or 'no example changes it'}."
+
+
+def _rounded(value: float) -> str:
+    return signed(float(f"{value:.2g}"))
 
 
 def _paired(title: str, pairs: Sequence[Pair], cards: dict[int, Card]) -> Cards:
