@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay.cli._console import say
-from interplay.cli._options import Device, Options, Top
+from interplay.cli._options import Device, Options
 from interplay.cli._shared import read_text, run
 
 if TYPE_CHECKING:
     from interplay.lenses import Select
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class HeadsOptions(Options):
-    """The options of `heads`."""
-
-    top: Top = 8
 
 
 def heads(
@@ -43,13 +34,13 @@ def heads(
     rescale: Annotated[bool, Parameter(negative=(), help="Multiply what is kept by all / kept.")] = False,
     each: Annotated[bool, Parameter(negative=(), help="Explain each line by itself.")] = False,
     device: Device = None,
-    options: HeadsOptions | None = None,
+    options: Options | None = None,
 ) -> None:
     """Explain a model's behaviour by its attention heads or other parts, alone and together."""
     from interplay.lenses import Select, components, metrics
     from interplay.models import Encoder, load_network
 
-    options = options or HeadsOptions()
+    options = options or Options()
     options.check()
     lines = _pairs(inputs)
     where = None if layers is None else _numbers(layers)

@@ -26,7 +26,6 @@ Index = Annotated[
         "the ablations know best."
     ),
 ]
-Top = Annotated[int, Parameter(help="Rows in each table.")]
 Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")]
 
 
@@ -36,14 +35,20 @@ class Reading:
     """How a result is read out."""
 
     index: Index = None
-    top: Top = 10
+    top: Annotated[int | None, Parameter(help="Rows in each table; as many as fit, and 10 in JSON, if left out.")] = (
+        None
+    )
+    verbose: Annotated[
+        bool,
+        Parameter(name=["--verbose", "-v"], negative=(), help="Also how the fit was made, and every output."),
+    ] = False
     json_: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")] = False
 
     def check(self) -> None:
         """Refuse what cannot be used: before a model is loaded, or paid for."""
         if self.index is not None:
             canonical_index(self.index)
-        if self.top < 0:
+        if self.top is not None and self.top < 0:
             raise InputError(f"--top must not be negative, but is {self.top}.")
 
 

@@ -62,14 +62,14 @@ def print_result(explanation: Explanation, reading: Reading) -> None:
         return
     from interplay.report import show as show_report
 
-    show_report(explanation, index=reading.index or explanation.index, top=reading.top)
+    show_report(explanation, index=reading.index, top=reading.top, verbose=reading.verbose)
 
 
 def _for_machines(explanation: Explanation, reading: Reading) -> dict[str, Any]:
     """The saved form, with the interactions of each output read out."""
     index, read_out = canonical_index(reading.index or explanation.index), []
     for position in range(len(explanation.fits)):
-        found = explanation.for_output(position).interactions(index, top=reading.top)
+        found = explanation.for_output(position).interactions(index, top=10 if reading.top is None else reading.top)
         read_out.append(
             [
                 {"features": list(key), "labels": [explanation.labels[i] for i in key], "value": value}

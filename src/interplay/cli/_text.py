@@ -11,16 +11,8 @@ from cyclopts import Parameter
 from interplay._errors import InputError
 from interplay._explain.explanation import load
 from interplay.cli._console import say
-from interplay.cli._options import Budget, Device, Options, Reading, Top
+from interplay.cli._options import Budget, Device, Options, Reading
 from interplay.cli._shared import print_result, read_text, run
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class DemoOptions(Options):
-    """The options of `demo`."""
-
-    top: Top = 8
 
 
 @Parameter(name="*")
@@ -35,7 +27,7 @@ def demo(
     what: Annotated[Literal["words", "heads"], Parameter(help="words of a review, or attention heads.")] = "words",
     /,
     *,
-    options: DemoOptions | None = None,
+    options: Options | None = None,
 ) -> None:
     """Explain how a real transformer (MiniLM, in its wheel) reads a film review, or which of its heads do what."""
     from interplay._demo import PAIRS, QUERY, REVIEW, demo_model
@@ -44,7 +36,7 @@ def demo(
     from interplay.lenses import text as text_lens
     from interplay.models import Encoder
 
-    options = options or DemoOptions()
+    options = options or Options()
     options.check()
     if what == "heads":
         heads_game = heads_lens(Encoder.load(demo_model()), PAIRS, metrics.similarity())

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from interplay._errors import InputError
-from interplay.cli._options import Budget, Options, Order, Top
+from interplay.cli._options import Budget, Options, Order
 from interplay.cli._shared import run
 
 
@@ -23,7 +23,6 @@ class TrainingOptions(Options):
     index: Annotated[
         str | None, Parameter(help="Interaction index of --json; the tables show mean effects at the keep rate.")
     ] = None
-    top: Top = 5
 
 
 def training(
