@@ -13,7 +13,6 @@ from interplay._findings.grid import energy_shares
 from interplay._findings.views import (
     Effect,
     Part,
-    Quality,
     Ranking,
     Removal,
     Row,
@@ -25,10 +24,11 @@ from interplay._findings.views import (
     effects_of,
     signed,
 )
-from interplay._game.layout import GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
+from interplay._game.layout import GridLayout, ImageLayout, TableLayout, TextLayout
 from interplay._spectrum.indices import canonical_index
 from interplay._spectrum.interactions import Interactions, distinct_labels
 from interplay._spectrum.spectrum import Spectrum
+from interplay.report._views.headline import brief, cost_of, quality_of, question_of
 
 if TYPE_CHECKING:
     from interplay._explain.explanation import Explanation
@@ -49,7 +49,6 @@ _SHARES = ("sv", "sii", "k-sii", "stii", "fsii")  # those whose single features 
 MOST = 3000  # sets of a ranking
 _WORTH = 0.05  # of the strongest: sets below it are not outlined
 _OUTLINED = 3
-_BRIEF = 28  # characters of a label in a sentence
 _POOR = 0.5  # R² below which it matters how the fit was made
 
 
@@ -58,10 +57,6 @@ def explanation_view(explanation: Explanation, index: str | None, *, removals: S
 
     ``removals`` are what was measured with some features gone, where somebody did.
     """
-    if isinstance(explanation.layout, TrainingLayout):
-        from interplay.report._views.training import training_view
-
-        return training_view(explanation)
     if len(explanation.fits) == 1:
         return _one(explanation, index, removals)
     names = explanation.outputs or tuple(map(str, range(len(explanation.fits))))
@@ -77,18 +72,6 @@ def explanation_view(explanation: Explanation, index: str | None, *, removals: S
         cost=cost_of(explanation),
         choices=tuple(replace(choice, notes=choice.notes[len(explanation.game_notes) :]) for choice in choices),
     )
-
-
-def question_of(explanation: Explanation) -> str:
-    """What was asked, as the game said it or in general."""
-    return explanation.question or f"Which of the {explanation.n} features drive the output, alone and together?"
-
-
-def cost_of(explanation: Explanation) -> str:
-    """What it took: "1000 ablations, method gp"."""
-    stored = f", {explanation.from_store} of them from the store" if explanation.from_store else ""
-    methods = ", ".join(dict.fromkeys(fit.method for fit in explanation.fits))
-    return f"{explanation.n} features, {explanation.used} ablations{stored}, method {methods}"
 
 
 def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal]) -> View:
@@ -107,13 +90,6 @@ def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal
         asides=() if poor else made,
         cost=cost_of(explanation),
     )
-
-
-def quality_of(explanation: Explanation) -> Quality:
-    """How far to trust the explanation of one output."""
-    found = explanation.faithfulness
-    first = None if explanation.method == "lasso" else found.first_order
-    return Quality(found.r2, found.low, found.high, first, explanation.spectrum.order > 1, found.how)
 
 
 def ranking_of(found: Interactions, removals: Sequence[Removal] = ()) -> Ranking:
@@ -190,12 +166,6 @@ def _ends(explanation: Explanation) -> str:
 
 def _named(effect: Effect, ranking: Ranking) -> str:
     return f"{' + '.join(brief(ranking.labels[i]) for i in effect.features)} ({signed(_short(effect))})"
-
-
-def brief(label: str) -> str:
-    """A label inside a sentence: long ones are cut, and those of several words quoted."""
-    short = label if len(label) <= _BRIEF else f"{label[: _BRIEF - 1].rstrip()}…"
-    return f"“{short}”" if " " in short else short
 
 
 def _short(effect: Effect) -> float:

@@ -11,7 +11,7 @@ from interplay._findings.influences import Influences, Pair, TrainingSummary, in
 from interplay._findings.views import Card, Cards, Effect, Facts, Matrix, Part, Quality, View, signed
 from interplay._game.layout import Gallery, TrainingLayout
 from interplay._spectrum.interactions import distinct_labels
-from interplay.report._views.explained import brief, cost_of, quality_of, question_of
+from interplay.report._views.headline import brief, cost_of, quality_of, question_of
 
 if TYPE_CHECKING:
     from interplay._explain.explanation import Explanation

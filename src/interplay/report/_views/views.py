@@ -8,10 +8,12 @@ from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._findings.influences import Influences
 from interplay._findings.views import View, Viewable
+from interplay._game.layout import TrainingLayout
 from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
 from interplay.report._views.explained import explanation_view
 from interplay.report._views.found import influences_view, interactions_view, spectrum_view
+from interplay.report._views.training import training_view
 
 Shown: TypeAlias = Explanation | Interactions | Spectrum | Influences | Viewable | View
 
@@ -28,6 +30,8 @@ def view(result: Shown, *, index: str | None = None) -> View:
     """
     if isinstance(result, View):
         return result
+    if isinstance(result, Explanation) and isinstance(result.layout, TrainingLayout):
+        return training_view(result)
     if isinstance(result, Explanation):
         return explanation_view(result, index)
     if isinstance(result, Interactions):
