@@ -52,7 +52,7 @@ def strongest(
                 sums = (characters[block] * light[draw]) @ single
                 factors = prior.factors_extended(ids[block], prior.factors(ids[block]))
                 means[block] += product[draw, block, None] * decay[draw] * factors * sums
-        parent, added, means_of = _extensions(ids, means)
+        parent, added, means_of = extensions(ids, means)
         ranked = np.argsort(-np.abs(means_of), kind="stable")[:most]
         parent, added = parent[ranked], added[ranked]
         grown = np.sort(np.column_stack([ids[parent], added]), axis=1)
@@ -66,7 +66,7 @@ def strongest(
     return _merge(found_ids, found, most)
 
 
-def _extensions(
+def extensions(
     ids: npt.NDArray[np.intp], means: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Every set that extends one of ``ids`` (B, d) by one feature, once: parents, added features, means."""

@@ -1,0 +1,1 @@
+"""Values and slopes of ablations, fitted together."""
