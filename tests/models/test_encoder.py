@@ -39,18 +39,18 @@ def test_similarity_is_the_cosine_with_the_reference(minilm: ip.models.Encoder) 
 
 def test_a_text_beyond_the_window_is_refused_with_both_lengths(minilm: ip.models.Encoder) -> None:
     long = "word " * 600
-    with pytest.raises(ip.InputError, match=r"a text has 602 tokens, but the model's window is 512: .* truncate=True"):
+    with pytest.raises(ip.InputError, match=r"a text has 602 tokens, but the model's window is 256: .* truncate=True"):
         minilm.similarity("x")([long])
     with pytest.raises(ip.InputError, match="602 tokens"):
         ip.lenses.text(minilm.similarity("x"), long)
 
 
 def test_truncation_said_aloud_reads_the_beginning_and_notes_it(minilm: ip.models.Encoder) -> None:
-    cutting = ip.models.Encoder(minilm.model, minilm.tokenizer, minilm.pooling, truncate=True)
+    cutting = ip.models.Encoder(minilm.model, minilm.tokenizer, minilm.pooling, truncate=True, max_length=256)
     long = "good film " * 400
-    np.testing.assert_allclose(cutting.embed([long]), cutting.embed([long[: 10 * 255]]), atol=1e-5)
+    np.testing.assert_allclose(cutting.embed([long]), cutting.embed([long[: 10 * 127]]), atol=1e-5)
     game = ip.lenses.text(cutting.similarity("x"), long, unit=[(0, 4), (5, 9)])
-    assert any("truncated: the text has 802 tokens, and the model reads only the first 512" in n for n in game.notes)
+    assert any("truncated: the text has 802 tokens, and the model reads only the first 256" in n for n in game.notes)
 
 
 def test_tokens_of_the_model_are_units_and_its_mask_token_ablates(minilm: ip.models.Encoder) -> None:
@@ -77,7 +77,7 @@ def test_identity_follows_the_content_of_model_text_and_target(minilm: ip.models
     base = fingerprint(minilm)
     minilm.embed(TEXTS)  # use leaves traces in a tokenizer, which must not change who it is
     assert fingerprint(minilm) == base
-    changed = ip.models.Encoder(copy.deepcopy(minilm.model), minilm.tokenizer)
+    changed = ip.models.Encoder(copy.deepcopy(minilm.model), minilm.tokenizer, max_length=minilm.max_length)
     assert fingerprint(changed) == base
     with torch.no_grad():
         next(changed.model.parameters())[0, 0] += 1e-3
@@ -160,7 +160,7 @@ def test_what_is_no_model_is_named(tmp_path: Path, minilm: ip.models.Encoder, mo
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ip.InputError, match="cannot load a model from"):
         ip.models.Encoder.load(tmp_path)
-    with pytest.raises(ip.InputError, match="is a file: pass the folder"):
+    with pytest.raises(ip.InputError, match="is a file: pass a GGUF file, or the folder"):
         ip.models.Encoder.load(tmp_path / "config.json")
     with pytest.raises(ip.InputError, match=r"BertModel has no classification head.*use similarity\(text\)"):
         minilm.label("good")

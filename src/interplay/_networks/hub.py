@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from interplay._checks import unknown
 from interplay._errors import InputError, MissingExtraError
 
 _HUB_NAME = re.compile(r"([\w.-]+/)?[\w.-]+")  # the oldest names, such as gpt2, have no owner
+_BITS = {"8bit": "load_in_8bit", "4bit": "load_in_4bit"}
 
 
 def require_torch() -> Any:
@@ -25,31 +25,165 @@ def require_torch() -> Any:
     return torch
 
 
-def find_model(path: str | os.PathLike[str]) -> str:
-    """``path`` as a folder that holds a model, or as the name of one on the hub.
+@dataclass(frozen=True)
+class Source:
+    """Where a model lies: a folder, a GGUF file in one, or a name on the hub.
 
-    Raises
-    ------
-    InputError
-        For a folder that does not exist or holds no ``config.json``.
+    Parameters
+    ----------
+    path
+        The folder, or the hub name.
+    gguf
+        The name of the GGUF file (llama.cpp's) in the folder; None for Hugging Face's own files.
+    trusted
+        Whether Python files that come with the model may be run.
     """
-    given = os.fspath(path)
-    if not given.strip():
-        raise InputError("the model's path is empty: pass the folder of a saved Hugging Face model, or a hub name.")
-    folder = Path(given).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(f"the folder {given} holds no model: it has no config.json.")
-        return str(folder)
-    if folder.is_file():
-        raise InputError(f"{given} is a file: pass the folder of a saved Hugging Face model, the one with config.json.")
-    if not _HUB_NAME.fullmatch(given) or given.startswith("."):
-        raise InputError(
-            f"there is no model at {given!r}: pass the folder of a saved Hugging Face model, or a hub name like "
-            "'sentence-transformers/all-MiniLM-L6-v2'."
-        )
-    _ask_hub(given)
-    return given
+
+    path: str
+    gguf: str | None = None
+    trusted: bool = False
+
+    @classmethod
+    def find(cls, path: str | os.PathLike[str], *, trust_remote_code: bool = False) -> Source:
+        """The model at ``path``.
+
+        Raises
+        ------
+        InputError
+            For a folder that does not exist, or holds neither a ``config.json`` nor one GGUF file.
+        MissingExtraError
+            Without torch and transformers.
+        """
+        require_torch()
+        given = os.fspath(path)
+        if not given.strip():
+            raise InputError("the model's path is empty: pass the folder of a saved Hugging Face model, or a hub name.")
+        place = _place(given)
+        if place is not None and place.is_dir():
+            if (place / "config.json").is_file():
+                return cls(str(place), trusted=trust_remote_code)
+            found = sorted(file.name for file in place.glob("*.gguf"))
+            if len(found) == 1:
+                return cls(str(place), found[0], trust_remote_code)
+            raise InputError(
+                f"the folder {given} holds no model: it has no config.json"
+                + (f" and {len(found)} GGUF files; pass the path of one of them." if found else ".")
+            )
+        if place is not None and place.is_file():
+            if place.suffix.lower() == ".gguf":
+                return cls(str(place.parent), place.name, trust_remote_code)
+            raise InputError(
+                f"{given} is a file: pass a GGUF file, or the folder of a saved Hugging Face model, the one with "
+                "config.json."
+            )
+        if not _HUB_NAME.fullmatch(given) or given.startswith("."):
+            raise InputError(
+                f"there is no model at {given!r}: pass the folder of a saved Hugging Face model, or a hub name like "
+                "'sentence-transformers/all-MiniLM-L6-v2'."
+            )
+        _ask_hub(given)
+        return cls(given, trusted=trust_remote_code)
+
+    def config(self) -> Any:
+        """The model's configuration."""
+        import transformers
+
+        return self._load(transformers.AutoConfig)
+
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        import transformers
+
+        return self._load(transformers.AutoTokenizer)
+
+    def file(self, name: str) -> Path | None:
+        """A file that lies beside the model; None where there is none."""
+        from transformers.utils.hub import cached_file
+
+        quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+        found = cached_file(self.path, name, **quiet, _raise_exceptions_for_gated_repo=False)
+        return None if found is None else Path(found)
+
+    def model(
+        self,
+        loader: Any,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        device_map: Any = None,
+        quantization: Any = None,
+        spare: str | None = None,
+    ) -> Any:
+        """The model, made by ``loader``, on its device and in evaluation mode.
+
+        Parameters
+        ----------
+        device, dtype, device_map, quantization
+            See `interplay.models.CausalLM.load`.
+        spare
+            The part whose weights may be missing, as nothing that is measured uses it.
+
+        Raises
+        ------
+        InputError
+            For a dtype or device that does not exist, or weights that lack some of the model's.
+        MissingExtraError
+            Where device_map or quantization need a package that is not installed.
+        """
+        torch = require_torch()
+        if dtype is not None and not isinstance(getattr(torch, str(dtype), None), torch.dtype):
+            raise unknown("dtype", dtype, ["float32", "bfloat16", "float16"])
+        if device is not None and device_map is not None:
+            raise InputError(f"device={device!r} and device_map={device_map!r} exclude each other: give one of them.")
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        options: dict[str, Any] = {"dtype": getattr(torch, dtype) if dtype else "auto"}
+        if quantization is not None:
+            options["quantization_config"] = _quantized(quantization)
+            device_map = {"": place} if device_map is None else device_map
+        if device_map is not None:
+            _need("accelerate", "device_map")
+            options["device_map"] = device_map
+        model, said = self._load(loader, output_loading_info=True, **options)
+        missing = [key for key in said["missing_keys"] if spare is None or spare not in key]
+        if missing:  # they were drawn at random
+            raise InputError(
+                f"the weights in {self.path!r} lack {len(missing)} of the model's, such as {min(missing)}: it was "
+                "saved without its head, or in part."
+            )
+        model = _plain(model) if self.gguf is not None else model
+        if device_map is not None:
+            return model.eval()
+        try:
+            return model.to(place).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"cannot use the device {place!r}: {_one_line(error)}") from error
+
+    def _load(self, loader: Any, **options: Any) -> Any:
+        """``loader.from_pretrained``, its errors in one sentence."""
+        from transformers.utils import logging
+
+        if self.gguf is not None:
+            _need("gguf", "a GGUF file")
+            options["gguf_file"] = self.gguf
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            # Left out, transformers would ask on the terminal whether to run a model's own Python files.
+            return loader.from_pretrained(self.path, trust_remote_code=self.trusted, **options)
+        except Exception as error:  # readers of damaged files raise whatever they meet
+            raise InputError(f"cannot load a model from {self.path!r}: {_one_line(error)}") from error
+        finally:
+            if shown:
+                logging.enable_progress_bar()
+
+
+def _place(given: str) -> Path | None:
+    """A file or folder that is there; None where there is none, or no path can be so called."""
+    try:
+        place = Path(given).expanduser()
+        return place if place.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, or no such home
+        return None
 
 
 def _ask_hub(name: str) -> None:
@@ -74,78 +208,36 @@ def known_as(model: Any) -> str:
     return telling[-1] if telling else type(model).__name__
 
 
-def load_pretrained(loader: Any, path: str, **options: Any) -> Any:
-    """``loader.from_pretrained(path)``, its errors in one sentence."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        return loader.from_pretrained(path, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot load a model from {path!r}: {_one_line(error)}") from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+def _plain(model: Any) -> Any:
+    """A model read from a GGUF file, whose weights are plain by now, without the mark that they were quantized."""
+    config = model.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    made = type(model)(config).to(model.dtype)
+    made.load_state_dict(model.state_dict(), assign=True)
+    made.tie_weights()
+    made.generation_config = model.generation_config
+    return made
 
 
-def load_placed(
-    loader: Any, path: str, *, device: str | None = None, dtype: str | None = None, **options: Any
-) -> tuple[Any, dict[str, Any]]:
-    """The model in ``path`` on its device, in evaluation mode, and what loading it said (missing weights, ...).
+def _quantized(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if given not in _BITS:
+        raise unknown("quantization", given, _BITS)
+    _need("bitsandbytes", f"quantization={given!r}")
+    import transformers
 
-    Raises
-    ------
-    InputError
-        For a dtype or device that does not exist.
-    """
-    torch = require_torch()
-    if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise unknown("dtype", dtype, ["float32", "bfloat16", "float16"])
-    chosen = getattr(torch, dtype) if dtype else "auto"
-    model, said = load_pretrained(loader, path, dtype=chosen, output_loading_info=True, **options)
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return model.to(place).eval(), said
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"cannot use the device {place!r}: {_one_line(error)}") from error
+    return transformers.BitsAndBytesConfig(**{_BITS[given]: True})
+
+
+def _need(package: str, what: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(f"{what} needs {package}, which is not installed: pip install {package}")
 
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"
-
-
-def model_identity(model: Any, tokenizer: Any) -> dict[str, Any]:
-    """What makes a loaded model this one: its weights, configuration and tokenizer, each by content."""
-    weights = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        weights.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        # Viewed as bytes, because NumPy has no bfloat16.
-        weights.update(tensor.detach().cpu().contiguous().flatten().view(_bytes_of(tensor)).numpy().data)
-    configuration = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
-    configuration.pop("transformers_version", None)
-    return {
-        "class": type(model).__name__,
-        "weights": weights.hexdigest(),
-        "configuration": json.loads(json.dumps(configuration, sort_keys=True, default=str)),
-        "tokenizer": _tokenizer_identity(tokenizer),
-    }
-
-
-def _bytes_of(tensor: Any) -> Any:
-    torch = require_torch()
-    return torch.uint8 if tensor.numel() else tensor.dtype
-
-
-def _tokenizer_identity(tokenizer: Any) -> str:
-    if tokenizer is None:
-        return "none"
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        parts = json.loads(backend.to_str())
-        parts.pop("padding", None)  # left over from the last call, not part of what the tokenizer is
-        parts.pop("truncation", None)
-    else:
-        parts = {"class": type(tokenizer).__name__, "vocabulary": sorted(tokenizer.get_vocab().items())}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -145,7 +145,7 @@ def _local(
 ) -> Scorer:
     from interplay.models import CausalLM
 
-    loaded = CausalLM.load(model, device, dtype, chat=chat, system=system)
+    loaded = CausalLM.load(model, device=device, dtype=dtype, chat=chat, system=system)
     if target is not None and against is not None:
         return loaded.margin(target, against)
     return loaded.logprob(target, per=per, max_tokens=max_tokens)

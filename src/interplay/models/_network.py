@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from interplay._networks.hub import find_model, load_placed, load_pretrained, require_torch
+from interplay._networks.behaviour import window_of
+from interplay._networks.hub import Source
 from interplay.models._encoder import Encoder
 
 SPEAKS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForSeq2SeqLM")
@@ -22,7 +23,9 @@ class Network:
     window: int | None = None
 
 
-def load_network(path: str | os.PathLike[str], *, device: str | None = None) -> Encoder | Network:
+def load_network(
+    path: str | os.PathLike[str], *, device: str | None = None, trust_remote_code: bool = False
+) -> Encoder | Network:
     """The language model (decoder or encoder-decoder) or encoder in the folder ``path``, or of that hub name.
 
     Raises
@@ -32,14 +35,12 @@ def load_network(path: str | os.PathLike[str], *, device: str | None = None) -> 
     MissingExtraError
         Without torch and transformers.
     """
-    require_torch()
+    source = Source.find(path, trust_remote_code=trust_remote_code)
     import transformers
 
-    found = find_model(path)
-    config = load_pretrained(transformers.AutoConfig, found)
-    if not any(name.endswith(SPEAKS) for name in config.architectures or ()):
-        return Encoder.load(found, device=device)
+    config = source.config()
+    if source.gguf is None and not any(name.endswith(SPEAKS) for name in config.architectures or ()):
+        return Encoder.load(path, device=device, trust_remote_code=trust_remote_code)
     loader = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-    model, _ = load_placed(loader, found, device=device)
-    tokenizer = load_pretrained(transformers.AutoTokenizer, found)
-    return Network(model, tokenizer, getattr(config, "max_position_embeddings", None))
+    model = source.model(loader, device=device)
+    return Network(model, source.tokenizer(), window_of(model))

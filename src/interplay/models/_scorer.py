@@ -122,5 +122,16 @@ class Scorer:
         return Cost(ablations)
 
     def __call__(self, texts: Sequence[str]) -> Any:
-        """The scores of ``texts``, as ``score`` returned them."""
+        """The scores of ``texts``, as ``score`` returned them.
+
+        Raises
+        ------
+        InputError
+            For a single text, which would be read as letters, or an entry that is no text.
+        """
+        if isinstance(texts, (str, bytes)):
+            raise InputError(f"a scorer takes a list of texts, not the single text {texts[:40]!r}: pass [text].")
+        for text in texts:
+            if not isinstance(text, str):
+                raise InputError(f"a scorer takes a list of texts, but one of them is {text!r}.")
         return self.score(list(texts))

@@ -346,19 +346,19 @@ def test_metrics_of_a_causal_model_equal_plain_calls(speaker: Any) -> None:
         return values
 
     logprobs = [plain_logprobs(model, ids(p), ids("Paris")).sum() for p in PROMPTS]
-    np.testing.assert_allclose(value(metrics.logprob("Paris")), logprobs, atol=1e-5)
-    longer = [float(plain_logprobs(model, ids(p), ids("London never runs")).sum()) for p in PROMPTS]
-    np.testing.assert_allclose(value(metrics.logprob("London never runs")), longer, atol=1e-5)
-    np.testing.assert_allclose(value(metrics.loss("London never runs")), -np.array(longer) / 3, atol=1e-5)
-    margins = value(metrics.margin("Paris", "London never runs"))
+    np.testing.assert_allclose(value(metrics.logprob(" Paris")), logprobs, atol=1e-5)
+    longer = [float(plain_logprobs(model, ids(p), ids(" London never runs")).sum()) for p in PROMPTS]
+    np.testing.assert_allclose(value(metrics.logprob(" London never runs")), longer, atol=1e-5)
+    np.testing.assert_allclose(value(metrics.loss(" London never runs")), -np.array(longer), atol=1e-5)
+    margins = value(metrics.margin(" Paris", " London never runs"))
     np.testing.assert_allclose(margins, np.array(logprobs) - longer, atol=1e-5)
-    targets = ["Paris", "London", "here fast"]
+    targets = [" Paris", " London", " here fast"]
     each = [float(plain_logprobs(model, ids(p), ids(t)).sum()) for p, t in zip(PROMPTS, targets, strict=True)]
     np.testing.assert_allclose(value(metrics.logprob(targets)), each, atol=1e-5)
     with torch.no_grad():
         logits = [model(input_ids=torch.tensor([ids(p)]), use_cache=False).logits[0, -1] for p in PROMPTS]
     np.testing.assert_allclose(
-        value(metrics.logit("Paris")), [float(row[ids("Paris")[0]]) for row in logits], atol=1e-5
+        value(metrics.logit(" Paris")), [float(row[ids("Paris")[0]]) for row in logits], atol=1e-5
     )
     right = [int(row.argmax()) for row in logits]
     assert value(metrics.accuracy(right)).tolist() == [1, 1, 1]
@@ -546,9 +546,9 @@ def test_a_part_fused_into_its_parent_is_refused_not_ignored() -> None:
 @pytest.mark.parametrize(
     ("inputs", "metric", "message"),
     [
-        ("the cat", metrics.logit("Paris"), "not the single text 'the cat'"),
-        ([], metrics.logit("Paris"), "there are no inputs"),
-        ([""], metrics.logit("Paris"), "an input without any token"),
+        ("the cat", metrics.logit(" Paris"), "not the single text 'the cat'"),
+        ([], metrics.logit(" Paris"), "there are no inputs"),
+        ([""], metrics.logit(" Paris"), "an input without any token"),
         (PROMPTS, metrics.logit(["Paris"]), "there are 1 targets for 3 inputs"),
         (PROMPTS, metrics.logit(99), "the target 99 is beyond the model's 60 outputs"),
         (PROMPTS, metrics.similarity(), "similarity needs pairs of texts"),
@@ -581,15 +581,15 @@ def test_identity_follows_model_parts_inputs_metric_and_ablation(speaker: Any) -
     says = speaker(network("gpt2"))
 
     def fingerprint(*, select: Any = "heads", inputs: Any = PROMPTS, metric: Any = None, **more: Any) -> Any:
-        return ip.lenses.components(says, select, inputs, metric or metrics.logit("Paris"), **more).fingerprint
+        return ip.lenses.components(says, select, inputs, metric or metrics.logit(" Paris"), **more).fingerprint
 
     assert fingerprint() == fingerprint() is not None
     distinct = [
         fingerprint(),
         fingerprint(select="mlps"),
         fingerprint(inputs=PROMPTS[:2]),
-        fingerprint(metric=metrics.logprob("Paris")),
-        fingerprint(metric=metrics.logit("London")),
+        fingerprint(metric=metrics.logprob(" Paris")),
+        fingerprint(metric=metrics.logit(" London")),
         fingerprint(ablate="mean"),
         fingerprint(ablate="resample"),
         fingerprint(ablate="resample", seed=1),

@@ -76,7 +76,7 @@ def test_pooling_belongs_to_a_game_s_identity() -> None:
 def test_an_answer_follows_the_prompt_not_the_token_that_ends_texts() -> None:
     model = network("gpt2")
     plain, closed = (
-        ip.lenses.heads(speaker(model, closing), PROMPTS, metrics.logprob("Paris here"), each=True)
+        ip.lenses.heads(speaker(model, closing), PROMPTS, metrics.logprob(" Paris here"), each=True)
         for closing in (None, "[EOS]")
     )
     assert tokenizer("[EOS]")("the cat")["input_ids"] == [*ids("the cat"), 2]
@@ -155,7 +155,7 @@ def test_a_masked_language_model_answers_at_its_mask() -> None:
         ((text for text in PROMPTS), score, "not generator"),
         ({"pixels": torch.ones(1, 3)}, score, "GPT2LMHeadModel cannot take these inputs .*input_ids"),
         (torch.tensor([[999]]), score, "cannot take these inputs .*token ids lie in the vocabulary"),
-        (["the " * 99], metrics.logit("Paris"), "cannot take these inputs .*inputs in the model's window"),
+        (["the " * 99], metrics.logit(" Paris"), "cannot take these inputs .*inputs in the model's window"),
         (PROMPTS, metrics.logit(-1), "the target -1 is beyond the model's 60 outputs"),
         (PROMPTS, metrics.logit(1.5), "a target must be a text, a token id or a label, or a list .* not 1.5"),  # type: ignore[arg-type]
         (PROMPTS, lambda output: output.logits[:, 0, 0] * float("nan"), "with nothing ablated the metric is nan"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,8 +12,9 @@ import numpy as np
 from interplay._errors import InputError, InterplayError
 from interplay._game.masks import Masks, Values
 from interplay._networks.batching import BatchSize, is_out_of_memory
+from interplay._networks.behaviour import is_encoder_decoder, plain_options
 from interplay._networks.head import only
-from interplay.lenses._components.answers import logits_of
+from interplay._networks.readout import logits_of
 from interplay.lenses._components.hooks import Hooks, sole_use
 from interplay.lenses._components.inputs import Bound
 from interplay.lenses._components.reuse import Reuse
@@ -93,7 +93,7 @@ def run(bound: Bound, hooks: Hooks, sources: Any, *, first: bool = False) -> Val
     narrowed = _narrowed(bound, sources)
     with hooks.on(), narrowed or nullcontext():
         try:
-            output = batch.feed(bound.entry, **_options(bound.entry))
+            output = batch.feed(bound.entry, **plain_options(bound.entry))
         except InterplayError:
             raise
         except Exception as error:
@@ -123,7 +123,8 @@ def _narrowed(bound: Bound, sources: Any) -> only | None:
 
     places = bound.places[sources]
     rows = torch.arange(len(sources), device=places.device).repeat_interleave(places.shape[1])
-    return only(bound.entry, rows, places.reshape(-1))
+    width = bound.rows.length(decoder=is_encoder_decoder(bound.entry))
+    return None if width is None else only(bound.entry, rows, places.reshape(-1), width)
 
 
 def _checked(values: Any, inputs: int) -> Values:
@@ -136,15 +137,6 @@ def _checked(values: Any, inputs: int) -> Values:
             f"or ({inputs}, T)."
         )
     return np.asarray(values.detach().double().cpu().numpy(), dtype=np.float64)
-
-
-def _options(entry: Any) -> dict[str, Any]:
-    """No cache of keys and values: one ablation's would be read by another's pass."""
-    forward = type(entry).forward
-    takes = inspect.signature(forward).parameters
-    speaks = getattr(entry, "can_generate", bool)()
-    passes_on = speaks and any(one.kind is one.VAR_KEYWORD for one in takes.values())  # to the model inside
-    return {"use_cache": False} if "use_cache" in takes or passes_on else {}
 
 
 def versions_of(model: Any) -> tuple[int, ...]:

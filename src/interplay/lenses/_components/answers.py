@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._networks.readout import logits_of
 from interplay.lenses._components.inputs import Bound, Inputs, Rows, Subject, is_texts, tensor_rows
 
 Target: TypeAlias = str | int | Sequence[str | int]
@@ -15,57 +16,36 @@ Target: TypeAlias = str | int | Sequence[str | int]
 
 
 def bind_answers(subject: Subject, inputs: Inputs, targets: Sequence[Target], read: Callable[..., Any]) -> Bound:
-    """Rows of every input with every target, and what ``read`` says of the logits where the target's tokens go."""
+    """Rows of every input with every target, and what ``read`` says of the logits where the target's tokens go.
+
+    ``read(logits (B, K, V), ids (B, K), valid (B, K))`` returns one value a row.
+    """
     import torch
 
     texts = is_texts(inputs)
     given = None if texts else tensor_rows(inputs, subject)
     count = len(inputs) if given is None else len(given)
     answers = [one for group in zip(*(_each(target, count) for target in targets), strict=True) for one in group]
-    tokens = [_ids(subject, answer) for answer in answers]
     per_input = len(targets)
-    decoder = subject.seq2seq
-    start: list[int] | None = None  # where each row's first answer token is predicted; None for the only logits
     if given is not None:
-        if any(len(ids) > 1 for ids in tokens):
-            raise InputError("a target of several tokens needs texts as inputs: pass texts, or single token ids.")
-        rows = given if per_input == 1 else given.take(torch.arange(count).repeat_interleave(per_input))
-        rows = Rows(rows.tensors, per_input)
-        if subject.fills_masks:
-            start = _at_mask(subject, rows)
-        elif not subject.classifies:
-            start = _last(rows, decoder)
+        repeated = torch.arange(count).repeat_interleave(per_input)
+        rows = Rows((given if per_input == 1 else given.take(repeated)).tensors, per_input)
+        tokens, start = _behind_tensors(subject, rows, answers)
     else:
-        continues = not (decoder or subject.classifies or subject.fills_masks)
-        read_prompt = subject.prompt if continues else subject.tokens
-        prompts = [read_prompt(text) for text in inputs for _ in targets]
-        if subject.fills_masks:
-            if any(len(ids) > 1 for ids in tokens):
-                raise InputError("a mask stands for one token, but a target has several: choose targets of one token.")
-            rows = subject.rows(prompts, per_input)
-            start = _at_mask(subject, rows)
-        elif subject.classifies:
-            rows = subject.rows(prompts, per_input)
-        elif decoder:
-            first = subject.model.config.decoder_start_token_id
-            first = subject.model.config.pad_token_id if first is None else first
-            rows = subject.rows(prompts, per_input, decoder_input_ids=[[first, *ids[:-1]] for ids in tokens])
-            start = [0] * len(tokens)
-        else:
-            asked = [text for text in inputs for _ in targets]
-            tokens = [subject.continuation(*one) for one in zip(asked, answers, tokens, strict=True)]
-            rows = subject.rows([p + ids[:-1] for p, ids in zip(prompts, tokens, strict=True)], per_input)
-            start = [len(p) - 1 for p in prompts]
+        asked = [text for text in inputs for _ in targets]
+        rows, tokens, start = _behind_texts(subject, asked, answers, per_input)
     ids, valid = subject.padded(tokens)
     width = torch.arange(ids.shape[1], device=ids.device)
     places = None if start is None else torch.tensor(start, device=ids.device)[:, None] + width
+    fed = rows.length(decoder=subject.seq2seq)
 
     def score(output: Any, index: Any) -> Any:
         logits = logits_of(output)
         if logits.ndim == 2:
             logits = logits.unsqueeze(1)
         elif places is not None:
-            at = places[index].clamp(max=logits.shape[1] - 1)
+            # A tuned prompt (PEFT) has positions of its own before those of the input.
+            at = places[index].clamp(max=(fed or logits.shape[1]) - 1) + (logits.shape[1] - (fed or logits.shape[1]))
             logits = logits[torch.arange(len(index), device=at.device).unsqueeze(1), at]
         else:
             raise InputError(
@@ -78,9 +58,46 @@ def bind_answers(subject: Subject, inputs: Inputs, targets: Sequence[Target], re
         wrong = [one for one in (int(ids.max()), int(ids.min())) if not 0 <= one < logits.shape[-1]]
         if wrong:
             raise InputError(f"the target {wrong[0]} is beyond the model's {logits.shape[-1]} outputs.")
-        return read(logits.float(), ids[index], valid[index].bool())
+        return read(logits, ids[index], valid[index].bool())
 
     return Bound(rows, score, subject.model, places, None if places is None else read_answers)
+
+
+def _behind_tensors(
+    subject: Subject, rows: Rows, answers: Sequence[str | int]
+) -> tuple[list[list[int]], list[int] | None]:
+    """Each row's target as tokens, and where the first one is predicted; None for the only logits."""
+    kind = subject.kind(rows)
+    tokens = [_ids(subject, answer, labels=kind == "labels") for answer in answers]
+    if any(len(ids) > 1 for ids in tokens):
+        raise InputError("a target of several tokens needs texts as inputs: pass texts, or single token ids.")
+    if kind == "mask":
+        return tokens, _at_mask(subject, rows)
+    return tokens, None if kind == "labels" or (kind is None and subject.config is not None) else _last(
+        rows, subject.seq2seq
+    )
+
+
+def _behind_texts(
+    subject: Subject, texts: Sequence[str], answers: Sequence[str | int], per_input: int
+) -> tuple[Rows, list[list[int]], list[int] | None]:
+    """Rows of texts with their targets behind them, the targets' tokens, and where the first one is predicted."""
+    alone = [subject.tokens(text) for text in texts]
+    kind = subject.kind(subject.rows(alone[:1], fits=False))
+    if kind != "next":
+        tokens = [_ids(subject, answer, labels=kind == "labels") for answer in answers]
+        if kind == "mask" and any(len(ids) > 1 for ids in tokens):
+            raise InputError("a mask stands for one token, but a target has several: choose targets of one token.")
+        rows = subject.rows(alone, per_input)
+        return rows, tokens, _at_mask(subject, rows) if kind == "mask" else None
+    asks = subject.reader.each(texts, [(answer,) if isinstance(answer, int) else answer for answer in answers])
+    tokens = [list(ask.ids[ask.start :]) for ask in asks]
+    reads = [list(ask.ids[:-1]) for ask in asks]
+    start = [ask.start - 1 for ask in asks]
+    if not subject.seq2seq:
+        return subject.rows(reads, per_input), tokens, start
+    rows = subject.rows([list(ask.source or ()) for ask in asks], per_input, decoder_input_ids=reads)
+    return rows, tokens, start
 
 
 def _at_mask(subject: Subject, rows: Rows) -> list[int]:
@@ -106,15 +123,14 @@ def _last(rows: Rows, decoder: bool) -> list[int] | None:
     """The position of each row's last token that is no padding."""
     import torch
 
-    names = ("decoder_input_ids", "decoder_inputs_embeds") if decoder else ("input_ids", "inputs_embeds")
-    name = next((name for name in names if name in rows.tensors), None)
-    if name is None or rows.tensors[name].ndim < 2:
+    length = rows.length(decoder=decoder)
+    if length is None:
         return None
-    shape = rows.tensors[name].shape[:2]
+    shape = (len(rows), length)
     mask = rows.valid(shape, decoder=decoder)
     if mask is None:
-        return [shape[1] - 1] * shape[0]
-    return list((mask * torch.arange(shape[1], device=mask.device)).argmax(1).tolist())
+        return [length - 1] * len(rows)
+    return list((mask * torch.arange(length, device=mask.device)).argmax(1).tolist())
 
 
 def _each(target: Target, count: int) -> list[str | int]:
@@ -122,9 +138,11 @@ def _each(target: Target, count: int) -> list[str | int]:
         return [target] * count
     try:
         try:
-            return [operator.index(target)] * count  # type: ignore[arg-type]
+            return [_number(target)] * count
         except TypeError:
-            targets = [one if isinstance(one, str) else operator.index(one) for one in target]  # type: ignore[union-attr]
+            if isinstance(target, (bytes, bytearray)):
+                raise
+            targets = [one if isinstance(one, str) else _number(one) for one in target]  # type: ignore[union-attr]
     except TypeError:
         raise InputError(
             f"a target must be a text, a token id or a label, or a list of one for each input, not {target!r}."
@@ -134,27 +152,21 @@ def _each(target: Target, count: int) -> list[str | int]:
     return targets
 
 
-def _ids(subject: Subject, answer: str | int) -> list[int]:
+def _number(given: Any) -> int:
+    if isinstance(given, bool):
+        raise TypeError
+    return operator.index(given)
+
+
+def _ids(subject: Subject, answer: str | int, *, labels: bool) -> list[int]:
     if isinstance(answer, int):
         return [answer]
-    if subject.classifies:
-        labels = subject.model.config.label2id
-        if answer not in labels:
-            raise unknown("label", answer, labels)
-        return [int(labels[answer])]
+    if labels:
+        known = getattr(subject.config, "label2id", None) or {}
+        if answer not in known:
+            raise unknown("label", answer, known)
+        return [int(known[answer])]
     ids = subject.tokens(answer, special=False)
     if not ids:
         raise InputError(f"the target {answer!r} has no tokens: pass what the model could say.")
     return ids
-
-
-def logits_of(output: Any) -> Any:
-    import torch
-
-    logits = output if isinstance(output, torch.Tensor) else getattr(output, "logits", None)
-    if logits is None:
-        raise InputError(
-            f"{type(output).__name__} has no logits: load the model with a language-model or classification head, "
-            "or choose another metric."
-        )
-    return logits

@@ -198,11 +198,11 @@ def _reference_rows(subject: Subject, reference: Inputs) -> Rows:
     sizes = {len(group) for group in groups}
     if len(sizes) > 1:
         raise InputError("the reference must be texts, or pairs of texts, not both.")
-    texts = [subject.tokens(text) for group in groups for text in group]
+    texts = [subject.fed(text) for group in groups for text in group]
     if not subject.seq2seq:
         return subject.rows(texts, per_input=sizes.pop())
-    first = subject.model.config.decoder_start_token_id
-    return subject.rows(texts, sizes.pop(), decoder_input_ids=[[first or 0]] * len(texts))
+    opening = list(subject.reader.opening or (0,))
+    return subject.rows(texts, sizes.pop(), decoder_input_ids=[opening] * len(texts))
 
 
 def _outputs(inputs: Inputs, ablations: Ablations) -> list[str]:

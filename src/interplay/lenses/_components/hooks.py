@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from interplay._errors import AblationError
+from interplay._networks.evaluation import evaluating
 
 _lock = threading.Lock()
 _in_use: set[int] = set()  # ids of all modules whose model is being ablated
@@ -95,10 +96,7 @@ def sole_use(model: Any) -> Iterator[None]:
     AblationError
         Where the model, or a part of it, is being ablated by another game or thread.
     """
-    import torch
-
-    modules = list(model.modules())
-    ids = {id(module) for module in modules}
+    ids = {id(module) for module in model.modules()}
     restore: list[Callable[[], None]] = []
     with _lock:
         if _in_use & ids:
@@ -108,10 +106,7 @@ def sole_use(model: Any) -> Iterator[None]:
             )
         _in_use.update(ids)
     try:
-        training = [module for module in modules if module.training]
-        restore.append(lambda: _set_training(training, True))
-        _set_training(training, False)
-        with torch.no_grad():  # inference_mode would leave unusable tensors in models that cache some in buffers
+        with evaluating(model):
             yield
     finally:
         restore.append(lambda: _in_use.difference_update(ids))
@@ -133,8 +128,3 @@ def take_off(undo: list[Callable[[], None]]) -> None:
 
 def _removal(handle: Any) -> Callable[[], None]:
     return lambda: handle.remove()
-
-
-def _set_training(modules: list[Any], mode: bool) -> None:
-    for module in modules:
-        module.training = mode

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from interplay._errors import InputError
-from interplay._networks.hub import model_identity
+from interplay._networks.behaviour import Kind, config_of, is_encoder_decoder, kind_of, padding_of, unwrapped
+from interplay._networks.continuation import Reader
+from interplay._networks.evaluation import evaluating
+from interplay._networks.identity import model_identity
 
 Inputs: TypeAlias = Any
 """Texts, pairs of texts, a mapping of tensors as a tokenizer returns them, or one tensor; rows come first."""
@@ -27,38 +31,64 @@ class Subject:
     window
         How many tokens fit; None where it is not known.
     pooling
-        "mean" or "cls", for embeddings.
+        How token vectors become one, for embeddings.
+    prepared
+        What the model's owner does to a text before it is tokenized.
+    reads
+        How prompts and targets become tokens, where the model's owner knows; None for the tokenizer's plain way.
     """
 
     model: Any
     tokenizer: Any = None
     window: int | None = None
     pooling: str = "mean"
+    prepared: Callable[[str], str] = str
+    reads: Reader | None = None
 
     @classmethod
     def of(cls, given: Any) -> Subject:
         """The network in ``given``: a PyTorch module, or one of interplay's models with its tokenizer."""
         import torch
 
-        model = getattr(given, "model", None) if hasattr(given, "tokenizer") else given
+        model = unwrapped(getattr(given, "model", None) if hasattr(given, "tokenizer") else given)
         if not isinstance(model, torch.nn.Module):
             raise InputError(
                 f"the model must be a PyTorch module or a model with a tokenizer such as ip.models.Encoder, not "
                 f"{type(given).__name__}."
             )
-        if model is given:
+        if not hasattr(given, "tokenizer"):
             return cls(model)
-        return cls(model, given.tokenizer, getattr(given, "window", None), getattr(given, "pooling", "mean"))
+        return cls(
+            model,
+            given.tokenizer,
+            getattr(given, "window", None),
+            getattr(given, "pooling", "mean"),
+            getattr(given, "prepared", str),
+            getattr(given, "reader", None),
+        )
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration; None where it has none."""
+        return config_of(self.model)
 
     @property
     def seq2seq(self) -> bool:
         """Whether the model has an encoder and a decoder."""
-        return bool(getattr(getattr(self.model, "config", None), "is_encoder_decoder", False))
+        return is_encoder_decoder(self.model)
 
-    @property
-    def classifies(self) -> bool:
-        """Whether the model's logits are those of labels, not of tokens."""
-        return type(self.model).__name__.endswith("Classification")
+    @cached_property
+    def reader(self) -> Reader:
+        """How prompts and targets become tokens: the same as for the scorers of texts."""
+        return self.reads or Reader.of(self.model, self.tokenizer)
+
+    def kind(self, rows: Rows) -> Kind | None:
+        """What the model's logits are of, found by feeding it the first of ``rows``; None where it cannot be told."""
+        with evaluating(self.model):
+            try:
+                return kind_of(self.model, {name: tensor[:1] for name, tensor in rows.tensors.items()})
+            except Exception:  # what the model cannot take is said when it is first measured
+                return None
 
     @property
     def device(self) -> Any:
@@ -70,32 +100,11 @@ class Subject:
 
     def identity(self) -> dict[str, Any] | None:
         """What makes the model this one; None where it has no configuration that says so."""
-        if not hasattr(getattr(self.model, "config", None), "to_dict"):
-            return None
         return model_identity(self.model, self.tokenizer)
 
-    @property
-    def fills_masks(self) -> bool:
-        """Whether the model's logits say what stands at a mask token, not what comes next."""
-        return type(self.model).__name__.endswith("ForMaskedLM")
-
-    def prompt(self, text: str) -> list[int]:
-        """The token ids after which an answer goes: without the special tokens that a tokenizer puts at the end."""
-        ids, plain = self.tokens(text), self.tokens(text, special=False)
-        for start in range(len(ids) - len(plain) + 1 if plain else 0):
-            if ids[start : start + len(plain)] == plain:
-                return ids[: start + len(plain)]
-        return ids
-
-    def continuation(self, prompt: str, answer: str | int, alone: list[int]) -> list[int]:
-        """The token ids of an answer behind a prompt; ``alone`` where it has none of its own there.
-
-        Some tokenizers put a space before every text that they are given, also before an answer by itself.
-        """
-        if not isinstance(answer, str):
-            return alone
-        before, together = self.tokens(prompt, special=False), self.tokens(prompt + answer, special=False)
-        return together[len(before) :] if together[: len(before)] == before != together else alone
+    def fed(self, text: str) -> list[int]:
+        """The token ids of an input by itself: a chat's prompt in its template, or a text as the tokenizer has it."""
+        return self.reader.prompt(text) if self.reads is not None and self.reads.chat else self.tokens(text)
 
     def tokens(self, text: str, *, special: bool = True) -> list[int]:
         """The token ids of a text."""
@@ -109,13 +118,23 @@ class Subject:
                 f"{text[:40]!r} is a text, but there is no tokenizer: pass a model that has one "
                 "(ip.models.Encoder.load), or tensors and token ids."
             )
-        ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        ids: list[int] = self.tokenizer(self.prepared(text), add_special_tokens=special, verbose=False)["input_ids"]
         return ids
 
-    def rows(self, sequences: Sequence[Sequence[int]], per_input: int = 1, **more: Sequence[Sequence[int]]) -> Rows:
-        """Rows of token ids, padded on the right; ``more`` are decoder inputs, padded alike."""
+    def rows(
+        self,
+        sequences: Sequence[Sequence[int]],
+        per_input: int = 1,
+        *,
+        fits: bool = True,
+        **more: Sequence[Sequence[int]],
+    ) -> Rows:
+        """Rows of token ids, padded on the right; ``more`` are decoder inputs, padded alike.
+
+        ``fits`` says whether they must fit the window.
+        """
         longest = max(map(len, sequences), default=0)
-        if self.window is not None and longest > self.window:
+        if fits and self.window is not None and longest > self.window:
             raise InputError(f"an input has {longest} tokens, but the model's window is {self.window}: shorten it.")
         tensors: dict[str, Any] = {}
         for name, given in {"input_ids": sequences, **more}.items():
@@ -131,7 +150,9 @@ class Subject:
         if not sequences or not all(sequences):
             raise InputError("there is an input without any token: leave it out.")
         width = max(map(len, sequences))
-        pad = getattr(self.tokenizer, "pad_token_id", None) or 0
+        # A decoder with a classification head looks for the last token that is not its own padding.
+        pad = padding_of(self.model)
+        pad = pad if pad is not None else getattr(self.tokenizer, "pad_token_id", None) or 0
         ids = torch.full((len(sequences), width), pad)
         mask = torch.zeros((len(sequences), width), dtype=torch.long)
         for row, sequence in enumerate(sequences):
@@ -166,6 +187,13 @@ class Rows:
         if "" in self.tensors:
             return model(self.tensors[""], **options)
         return model(**self.tensors, **options)
+
+    def length(self, *, decoder: bool = False) -> int | None:
+        """How many positions of a sequence the model, or its decoder, is fed; None where it is fed no sequence."""
+        for name in ("decoder_input_ids", "decoder_inputs_embeds") if decoder else ("input_ids", "inputs_embeds"):
+            if name in self.tensors and self.tensors[name].ndim > 1:
+                return int(self.tensors[name].shape[1])
+        return None
 
     def valid(self, shape: Sequence[int], *, decoder: bool = False) -> Any:
         """Which rows and positions of a tensor of ``shape`` are no padding, (R, L) booleans; None if not known."""

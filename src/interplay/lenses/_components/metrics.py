@@ -8,9 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from interplay._checks import unknown
 from interplay._errors import InputError
-from interplay.lenses._components.answers import Target, bind_answers, logits_of
+from interplay._networks.behaviour import embedder_of
+from interplay._networks.readout import (
+    LOGPROB,
+    LOSS,
+    MARGIN,
+    Readout,
+    check_pooling,
+    logits_of,
+    logprobs,
+    pooled,
+    widened,
+)
+from interplay._networks.readout import similarity as cosines
+from interplay.lenses._components.answers import Target, bind_answers
 from interplay.lenses._components.inputs import Bound, Inputs, Subject, is_texts, tensor_rows
 
 
@@ -52,7 +64,7 @@ class Function(Metric):
     def bind(self, subject: Subject, inputs: Inputs) -> Bound:
         """Texts are tokenized, tensors fed as they are."""
         texts = is_texts(inputs)
-        rows = subject.rows([subject.tokens(text) for text in inputs]) if texts else tensor_rows(inputs, subject)
+        rows = subject.rows([subject.fed(text) for text in inputs]) if texts else tensor_rows(inputs, subject)
         try:
             parameters = list(inspect.signature(self.function).parameters.values())
         except ValueError:  # functions written in C may have no signature
@@ -87,17 +99,18 @@ class logit(_Answers):
 
     def read(self, logits: Any, ids: Any, valid: Any) -> Any:  # noqa: ARG002
         """Of the first token."""
-        return logits[:, 0].gather(-1, ids[:, :1])[:, 0]
+        return widened(logits)[:, 0].gather(-1, ids[:, :1])[:, 0]
 
 
 @dataclass(frozen=True)
-class logprob(_Answers):
+class logprob(Metric):
     """The log-probability (nats) of a target text after the input, summed over its tokens, or of a label."""
 
-    def read(self, logits: Any, ids: Any, valid: Any) -> Any:
-        """Summed over the tokens."""
-        chosen = logits.log_softmax(-1).gather(-1, ids.unsqueeze(-1))[..., 0]
-        return (chosen * valid).sum(-1)
+    target: Target
+
+    def bind(self, subject: Subject, inputs: Inputs) -> Bound:
+        """One row for each input."""
+        return _bind(subject, inputs, [self.target], LOGPROB)
 
 
 @dataclass(frozen=True)
@@ -106,37 +119,37 @@ class accuracy(_Answers):
 
     def read(self, logits: Any, ids: Any, valid: Any) -> Any:
         """All tokens must be right."""
-        return ((logits.argmax(-1) == ids) | ~valid).all(-1).to(logits.dtype)
+        return ((logits.argmax(-1) == ids) | ~valid).all(-1).to(widened(logits).dtype)
 
 
 @dataclass(frozen=True)
 class margin(Metric):
-    """By how much the log-probability of the answer ``right`` exceeds that of ``wrong``."""
+    """By how much the log-probability (nats) of the answer ``a`` exceeds that of ``b``."""
 
-    right: Target
-    wrong: Target
+    a: Target
+    b: Target
 
     def bind(self, subject: Subject, inputs: Inputs) -> Bound:
         """Both answers are fed, as two rows of each input."""
-        bound = bind_answers(subject, inputs, [self.right, self.wrong], logprob(0).read)
-        return bound.then(lambda both: both[0::2] - both[1::2])
+        return _bind(subject, inputs, [self.a, self.b], MARGIN)
 
 
 @dataclass(frozen=True)
 class loss(Metric):
-    """Cross-entropy (nats per token) of the targets, or, without targets, of each next token of the input."""
+    """Cross-entropy (nats) of the target, summed over its tokens as `CausalLM.loss` is: minus `logprob`.
+
+    Without a target, the mean over the input's own next tokens, so that inputs of any length weigh the same.
+    """
 
     target: Target | None = None
 
     def bind(self, subject: Subject, inputs: Inputs) -> Bound:
-        """The mean over an input's tokens."""
+        """One row for each input."""
         if self.target is not None:
-            return bind_answers(
-                subject, inputs, [self.target], lambda *parts: -logprob(0).read(*parts) / parts[2].sum(-1)
-            )
+            return _bind(subject, inputs, [self.target], LOSS)
         texts = is_texts(inputs)
-        rows = subject.rows([subject.tokens(text) for text in inputs]) if texts else tensor_rows(inputs, subject)
-        if "input_ids" not in rows.tensors or subject.seq2seq or subject.classifies or subject.fills_masks:
+        rows = subject.rows([subject.fed(text) for text in inputs]) if texts else tensor_rows(inputs, subject)
+        if "input_ids" not in rows.tensors or subject.seq2seq or subject.kind(rows) in ("labels", "mask"):
             raise InputError("a loss without targets is that of a causal language model's next tokens: pass targets.")
         ids = rows.tensors["input_ids"]
         if ids.shape[1] < 2:
@@ -144,12 +157,22 @@ class loss(Metric):
         mask = rows.valid(ids.shape)
 
         def score(output: Any, index: Any) -> Any:
-            logits = logits_of(output)[:, :-1].float().log_softmax(-1)
-            losses = -logits.gather(-1, ids[index, 1:].unsqueeze(-1))[..., 0]
+            logits = logits_of(output)[:, -ids.shape[1] : -1]  # a tuned prompt has positions of its own before
+            losses = -logprobs(logits, ids[index, 1:])
             weight = losses.new_ones(losses.shape) if mask is None else (mask[index, 1:] & mask[index, :-1]).float()
             return (losses * weight).sum(-1) / weight.sum(-1).clamp(min=1)
 
         return Bound(rows, score, subject.model)
+
+
+def _bind(subject: Subject, inputs: Inputs, targets: list[Target], readout: Readout) -> Bound:
+    """A readout of targets, each appended to its input, or fed to the decoder."""
+
+    def read(logits: Any, ids: Any, valid: Any) -> Any:
+        return (logprobs(logits, ids) * valid).sum(-1)
+
+    bound = bind_answers(subject, inputs, targets, read)
+    return bound.then(lambda totals: readout.combined(totals.reshape(-1, len(targets))))
 
 
 @dataclass(frozen=True)
@@ -173,25 +196,12 @@ class similarity(Metric):
             rows = subject.rows([subject.tokens(text) for pair in pairs for text in pair], per_input=2)
         else:
             rows = tensor_rows(inputs, subject, per_input=2)
-        pooling = self.pooling or subject.pooling
-        if pooling not in ("mean", "cls"):
-            raise unknown("pooling", pooling, ["mean", "cls"])
+        pooling = check_pooling(self.pooling or subject.pooling)
 
         def score(output: Any, index: Any) -> Any:
             states = output if isinstance(output, torch.Tensor) else output[0]
-            # Half precision would round the mean over tokens.
-            states = states.to(torch.promote_types(states.dtype, torch.float32))
-            if states.ndim == 3:
-                mask = rows.valid((len(rows), *states.shape[1:]))
-                weight = states.new_ones(states.shape[:2]) if mask is None else mask[index].to(states.dtype)
-                summed = (states * weight.unsqueeze(-1)).sum(1) / weight.sum(1, keepdim=True)
-                states = states[:, 0] if pooling == "cls" else summed
-            return torch.nn.functional.cosine_similarity(states[0::2].double(), states[1::2].double(), dim=-1)
+            mask = rows.valid((len(rows), *states.shape[1:])) if states.ndim == 3 else None
+            vectors = pooled(states, None if mask is None else mask[index], pooling)
+            return cosines(vectors[0::2], vectors[1::2])
 
-        return Bound(rows, score, _embedder(subject))
-
-
-def _embedder(subject: Subject) -> Any:
-    if subject.seq2seq:
-        return subject.model.get_encoder()
-    return getattr(subject.model, "base_model", subject.model)
+        return Bound(rows, score, embedder_of(subject.model))

@@ -11,8 +11,11 @@ from typing import Any
 from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.masks import Values
-from interplay._networks.hub import find_model, known_as, load_placed, load_pretrained, model_identity, require_torch
-from interplay.models._causal.continuation import Reader, Target
+from interplay._networks.behaviour import head_of, unwrapped, window_of
+from interplay._networks.continuation import Reader, Target
+from interplay._networks.hub import Source, known_as
+from interplay._networks.identity import model_identity
+from interplay._networks.readout import LOGPROB, LOSS, MARGIN, Readout
 from interplay.models._causal.likelihood import Copies, Likelihood
 from interplay.models._causal.response import respond
 from interplay.models._causal.target import Per, TargetScore, checked, distinct
@@ -34,7 +37,8 @@ class CausalLM:
     Parameters
     ----------
     model
-        A Hugging Face model with a language-modelling head, in evaluation mode.
+        A Hugging Face model with a language-modelling head, with or without PEFT's adapters, compiled or not. It is
+        read in evaluation mode, as it is at each call, and left as it was.
     tokenizer
         Its tokenizer; it needs no padding token.
     chat
@@ -62,7 +66,8 @@ class CausalLM:
     copies: tuple[Any, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if getattr(self.model, "get_output_embeddings", lambda: None)() is None:
+        object.__setattr__(self, "model", unwrapped(self.model))
+        if head_of(self.model) is None:
             raise InputError(
                 f"{type(self.model).__name__} has no language-modelling head: load a model saved as ...ForCausalLM or "
                 "...ForConditionalGeneration, or use ip.models.Encoder."
@@ -78,24 +83,34 @@ class CausalLM:
     def load(
         cls,
         path: str | os.PathLike[str],
+        *,
         device: str | Sequence[str] | None = None,
         dtype: str | None = None,
-        *,
+        device_map: Any = None,
+        quantization: Any = None,
+        trust_remote_code: bool = False,
         chat: bool = False,
         system: str | None = None,
         batch_tokens: int | None = None,
     ) -> CausalLM:
-        """The language model in the folder ``path``, or of that name on the hub.
+        """The language model in the folder ``path``, in a GGUF file, or of that name on the hub.
 
         Parameters
         ----------
         path
-            Folder of a saved model, or a hub name.
+            Folder of a saved model, a GGUF file (llama.cpp's) or a folder that holds one, or a hub name. Weights of a
+            GGUF file become plain numbers, of 32 bits if ``dtype`` is left out.
         device
             "cpu", "cuda", "cuda:1", ...; a GPU where there is one when left out. Of several, such as
             ``["cuda:0", "cuda:1"]``, each gets a copy, to be worked by an executor's threads (see `CausalLM`).
         dtype
             "float32", "bfloat16" or "float16"; as saved when left out.
+        device_map
+            How to spread one model over several devices, as transformers takes it: "auto", or devices by module.
+        quantization
+            "8bit" or "4bit" (bitsandbytes, on a GPU), or a quantization configuration of transformers.
+        trust_remote_code
+            Whether to run Python files that come with the model.
         chat, system, batch_tokens
             See `CausalLM`.
 
@@ -104,38 +119,32 @@ class CausalLM:
         InputError
             Where there is no such model, device or dtype, or the model has no language-modelling head.
         MissingExtraError
-            Without torch and transformers.
+            Without torch and transformers, or a package that an option needs.
         """
-        require_torch()
+        source = Source.find(path, trust_remote_code=trust_remote_code)
         import transformers
 
-        found = find_model(path)
-        config = load_pretrained(transformers.AutoConfig, found)
+        config = source.config()
         named = [str(name) for name in config.architectures or ()]
         if named and not any(name.endswith(SPEAKS) for name in named):
             raise InputError(
                 f"the model in {os.fspath(path)!r} is a {named[0]}, which has no language-modelling head: choose one "
                 "saved as ...ForCausalLM or ...ForConditionalGeneration, or use ip.models.Encoder."
             )
-        tokenizer = load_pretrained(transformers.AutoTokenizer, found)
         loader = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
         places = [device] if device is None or isinstance(device, str) else list(device)
         if not places:
             raise InputError("device is an empty list: name at least one, such as 'cuda:0'.")
-        model, said = load_placed(loader, found, device=places[0], dtype=dtype)
-        if said["missing_keys"]:  # they were drawn at random
-            raise InputError(
-                f"the weights in {os.fspath(path)!r} lack {len(said['missing_keys'])} of the model's, such as "
-                f"{min(said['missing_keys'])}: it was saved without its language-modelling head, or in part."
-            )
-        copies = [load_placed(loader, found, device=place, dtype=dtype)[0] for place in places[1:]]
-        return cls(model, tokenizer, chat, system, batch_tokens, tuple(copies))
+        first, *others = (
+            source.model(loader, device=place, dtype=dtype, device_map=device_map, quantization=quantization)
+            for place in places
+        )
+        return cls(first, source.tokenizer(), chat, system, batch_tokens, tuple(others))
 
     @property
     def window(self) -> int | None:
         """How many tokens the model reads; None where nothing limits them."""
-        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        return None if positions is None else int(positions)
+        return window_of(self.model)
 
     def logprob(self, target: Target | None = None, *, per: Per | None = None, max_tokens: int = 64) -> Scorer:
         """A scorer of prompts by the log-probability (nats) of ``target`` after them, summed over its tokens.
@@ -156,48 +165,50 @@ class CausalLM:
             For an empty target; when scoring, for one that starts inside a token of the joint text, or a prompt
             beyond the model's window.
         """
-        return self._targeted("log-probability", 1.0, target, per, max_tokens)
+        return self._targeted("log-probability", LOGPROB, target, per, max_tokens)
 
     def loss(self, target: Target | None = None, *, per: Per | None = None, max_tokens: int = 64) -> Scorer:
-        """A scorer of prompts by the cross-entropy (nats) of ``target`` after them: minus `logprob`."""
-        return self._targeted("loss", -1.0, target, per, max_tokens)
+        """A scorer of prompts by the cross-entropy (nats) of ``target`` after them: minus `logprob`, a sum as well."""
+        return self._targeted("loss", LOSS, target, per, max_tokens)
 
-    def margin(self, right: Target, wrong: Target) -> Scorer:
-        """A scorer of prompts by how much the log-probability (nats) of ``right`` exceeds that of ``wrong``."""
-        targets = (checked(right), checked(wrong))
+    def margin(self, a: Target, b: Target) -> Scorer:
+        """A scorer of prompts by how much the log-probability (nats) of ``a`` exceeds that of ``b``."""
+        targets = (checked(a), checked(b))
         if targets[0] == targets[1]:
             raise InputError(f"the two answers of a margin are both {targets[0]!r}: give two that differ.")
-        name = f"log-probability of {self._shown(right)} minus that of {self._shown(wrong)}"
-        return self._scorer(TargetScore(self._reader, self._likelihood, targets, (1.0, -1.0)), name)
+        name = f"log-probability of {self._shown(targets[0])} minus that of {self._shown(targets[1])}"
+        return self._scorer(TargetScore(self.reader, self._likelihood, targets, MARGIN), name)
 
     def respond(self, prompt: str, *, max_tokens: int = 64) -> str:
         """The model's most likely answer to a prompt, word for word (greedy), up to ``max_tokens`` tokens."""
-        return self._reader.decoded(self._response(prompt, max_tokens))
+        return self.reader.decoded(self._response(prompt, max_tokens))
 
-    def _targeted(self, what: str, sign: float, target: Target | None, per: Per | None, longest: int) -> Scorer:
+    def _targeted(self, what: str, readout: Readout, target: Target | None, per: Per | None, longest: int) -> Scorer:
         if per not in (None, "token", "sentence"):
             raise unknown("per", per, ["token", "sentence"])
         if longest < 1:
             raise InputError(f"max_tokens must be at least 1, not {longest}.")
         if target is None:
             return self._scorer(
-                _unbound, f"{what} of the model's own response", bind=partial(self._answered, what, sign, per, longest)
+                _unbound,
+                f"{what} of the model's own response",
+                bind=partial(self._answered, what, readout, per, longest),
             )
         given = checked(target)
-        score = TargetScore(self._reader, self._likelihood, (given,), (sign,), per)
+        score = TargetScore(self.reader, self._likelihood, (given,), readout, per)
         each = f", {per} by {per}" if per else ""
         name = f"{what} of {self._shown(given)}{each}"
         return self._scorer(score, name, bind=partial(self._split, score, name) if per else None)
 
-    def _answered(self, what: str, sign: float, per: Per | None, longest: int, prompt: str) -> Scorer:
+    def _answered(self, what: str, readout: Readout, per: Per | None, longest: int, prompt: str) -> Scorer:
         """The scorer of the model's own response to ``prompt``."""
         ids = tuple(self._response(prompt, longest))
-        scorer = self._targeted(what, sign, ids, per, longest)
+        scorer = self._targeted(what, readout, ids, per, longest)
         return scorer if scorer.bind is None else scorer.bind(prompt)
 
     def _split(self, score: TargetScore, name: str, prompt: str) -> Scorer:
         """The scorer whose outputs are the target's tokens or sentences as they are after ``prompt``."""
-        ask = self._reader.asks([prompt], score.targets)[0][0]
+        ask = self.reader.asks([prompt], score.targets)[0][0]
         outputs = distinct(score.outputs(ask.ids[ask.start :]))
         return self._scorer(score, name, outputs=tuple(outputs))
 
@@ -218,13 +229,13 @@ class CausalLM:
     def _identity(self, score: Any) -> dict[str, Any] | None:
         if not isinstance(score, TargetScore):
             return None
-        parts = {"score": "continuation", "targets": score.targets, "signs": score.signs, "per": score.per}
-        template = self.tokenizer.chat_template if self.chat else None
-        chat = {"chat": self.chat, "system": self.system, "template": template}
-        return parts | chat | {"model": model_identity(self.model, self.tokenizer)}
+        parts = {"score": "continuation", "targets": score.targets, "signs": score.readout.signs, "per": score.per}
+        known = model_identity(self.model, self.tokenizer)
+        # The rendering, and not the template: some templates print the date.
+        return None if known is None else parts | {"chat": self.reader.rendering, "model": known}
 
     def _check(self, score: Any, text: str) -> tuple[str, ...]:
-        self._reader.asks([text], getattr(score, "targets", ()))
+        self.reader.asks([text], getattr(score, "targets", ()))
         if getattr(self.tokenizer, "chat_template", None) and not self.chat:
             return (
                 "the tokenizer has a chat template, but the prompt is read as plain text: pass chat=True for a chat",
@@ -236,17 +247,12 @@ class CausalLM:
         return [(int(start), int(end)) for start, end in encoded["offset_mapping"] if end > start]
 
     def _shown(self, target: Target) -> str:
-        return repr(target if isinstance(target, str) else self._reader.decoded(target))
+        return repr(target if isinstance(target, str) else self.reader.decoded(target))
 
     @cached_property
-    def _reader(self) -> Reader:
-        config, opening = self.model.config, None
-        if config.is_encoder_decoder:
-            first = config.decoder_start_token_id
-            begins = [config.pad_token_id if first is None else first]
-            forced = getattr(self.model.generation_config, "forced_bos_token_id", None)
-            opening = tuple(int(token) for token in [*begins, *([] if forced is None else [forced])])
-        return Reader(self.tokenizer, opening, self.window, self.chat, self.system)
+    def reader(self) -> Reader:
+        """How prompts and targets become tokens, chat template and system message included."""
+        return Reader.of(self.model, self.tokenizer, chat=self.chat, system=self.system)
 
     @cached_property
     def _likelihood(self) -> Likelihood | Copies:
@@ -255,7 +261,7 @@ class CausalLM:
         return Copies([Likelihood(model, self.batch_tokens) for model in (self.model, *self.copies)])
 
     def _response(self, prompt: str, max_tokens: int) -> list[int]:
-        return respond(self.model, self.tokenizer, self._reader, prompt, max_tokens)
+        return respond(self.model, self.tokenizer, self.reader, prompt, max_tokens)
 
 
 def _unbound(_texts: Sequence[str]) -> Values:

@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from interplay._errors import AblationError, InputError
+from interplay._errors import AblationError, InputError, InterplayError
 from interplay._game.masks import Values
 from interplay._networks.batching import BatchSize, is_out_of_memory
+from interplay._networks.behaviour import config_of, head_of, is_causal, is_encoder_decoder
+from interplay._networks.continuation import Ask
+from interplay._networks.evaluation import evaluating
 from interplay._networks.head import only
-from interplay.models._causal.continuation import Ask
+from interplay._networks.readout import distributions
+from interplay._networks.state import State, state_of
 from interplay.models._causal.prefix import Prefix
 from interplay.models._causal.rows import Row, groups_of, rows_of, turning_length
 
@@ -24,29 +28,30 @@ _LOGITS = 1 << 28  # bytes of a batch's logits in float32
 
 
 class Likelihood:
-    """What a language model says of asks, many at once.
+    """What a language model, as it is at the call, says of asks, many at once.
 
     Equal asks are computed once, and so are asks whose tokens another one reads anyway; the prefix that all rows
-    share is computed once and its key-value cache reused, where the model has one; rows are padded on the right,
+    share is computed once a call and its key-value cache reused, where the model has one; rows are padded on the right,
     which nothing in a causal model can see; batches hold a number of tokens, found while running and halved when
     memory runs out; logits are computed only where they are asked for. Threads take turns.
 
     Parameters
     ----------
     model
-        A Hugging Face model with a language-modelling head, in evaluation mode.
+        A Hugging Face model with a language-modelling head; it is read in evaluation mode.
     batch_tokens
         The most tokens of a batch, padding included; found while running when left out.
     """
 
     def __init__(self, model: Any, batch_tokens: int | None = None) -> None:
         self.model = model
-        self.reuses: bool | None = None if _may_reuse(model) else False
+        self.reuses: bool | None = None
         """Whether shared prefixes are computed once; None until the first one was tried and compared."""
         first, largest = _TOKENS.get(model.device.type, _TOKENS["cuda"])
         self._size = BatchSize(batch_tokens, first=first, largest=largest)
         self._prefix = Prefix(model)
         self._compared = 0  # the length of the longest row for which reuse was compared with the plain way
+        self._state: State | None = None  # of the model when that was found
         self._turning = turning_length(model)
         self._turn = threading.RLock()
 
@@ -64,25 +69,51 @@ class Likelihood:
         AblationError
             Where the model's logits are NaN or infinite, or not even one row fits into memory.
         InputError
-            For a token that the model does not know.
+            For a token that the model does not know, or a model that reads both ways.
         """
         import torch
 
         self._check_tokens(asks)
         distinct = {ask: number for number, ask in enumerate(dict.fromkeys(asks))}
         found = [np.full(len(ask.ids) - ask.start, np.nan) for ask in distinct]
-        with self._turn, torch.inference_mode():
-            self._run(rows_of(list(distinct), self._turning), list(distinct), found)
+        with self._turn, evaluating(self.model), torch.inference_mode():
+            if distinct:
+                self._meet(next(iter(distinct)))
+            try:
+                self._run(rows_of(list(distinct), self._turning), list(distinct), found)
+            finally:
+                # What was computed once is that of the model as it was: the next call may meet another.
+                self._prefix = Prefix(self.model)
         return [found[distinct[ask]] for ask in asks]
+
+    def _meet(self, ask: Ask) -> None:
+        """Try the model out where it is not the one of the last call: weights, hooks, adapters may have changed."""
+        state = state_of(self.model)
+        if state == self._state:
+            return
+        self.reuses, self._compared = None if _may_reuse(self.model) else False, 0
+        if not is_encoder_decoder(self.model) and not self._is_causal(ask):
+            raise InputError(
+                f"{type(self.model).__name__} reads both ways: what it says after a token changes with what comes "
+                "later, so it gives no log-probability of a continuation. Choose a causal language model, or "
+                "ip.lenses.heads for a masked one."
+            )
+        self._state = state
+
+    def _is_causal(self, ask: Ask) -> bool:
+        try:
+            return is_causal(self.model, list(ask.ids))
+        except Exception as error:
+            self._fail(error)
+            return True  # no memory for two short texts: the pass that is asked for will say so
 
     def _check_tokens(self, asks: Sequence[Ask]) -> None:
         """Refuse a token that the model does not have: on a GPU, looking it up would end the process."""
-        known = min(
-            self.model.get_input_embeddings().weight.shape[0], self.model.get_output_embeddings().weight.shape[0]
-        )
-        highest = max((max((*ask.ids, *(ask.source or ()))) for ask in asks), default=0)
-        if highest >= known:
-            raise InputError(f"the token {highest} is beyond the model's {known}: is this tokenizer the model's own?")
+        known = min(self.model.get_input_embeddings().weight.shape[0], head_of(self.model).weight.shape[0])
+        for ask in asks:
+            wrong = next((token for token in (*ask.ids, *(ask.source or ())) if not 0 <= token < known), None)
+            if wrong is not None:
+                raise InputError(f"the token {wrong} is beyond the model's {known}: is this tokenizer the model's own?")
 
     def _groups(self, rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
         """Groups of rows that may stand in one batch, and how many first tokens each shares.
@@ -127,7 +158,7 @@ class Likelihood:
         count = max(1, self._size.rows // (queue[0].length - cached))
         if cached:
             count = min(count, max(1, _free_bytes(self.model.device) // max(1, self._prefix.row_bytes(cached))))
-        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        vocabulary = head_of(self.model).weight.shape[0]
         room = max(1, _LOGITS // (4 * vocabulary))
         wanted = 0
         for number, row in enumerate(queue[:count]):
@@ -172,17 +203,17 @@ class Likelihood:
 
         spots = dict.fromkeys((number, place) for number, row in enumerate(batch) for _, place, _ in row.wanted)
         at = {spot: index for index, spot in enumerate(spots)}
-        with only(self.model, [row for row, _ in spots], [place - cached for _, place in spots]) as head:
-            logits = head.of(self.model(**self._inputs(batch, cached)).logits)
+        rows, places = [row for row, _ in spots], [place - cached for _, place in spots]
+        inputs = self._inputs(batch, cached)
+        width = inputs["decoder_input_ids" if batch[0].source is not None else "input_ids"].shape[1]
+        with only(self.model, rows, places, width) as head:
+            logits = head.of(self._output(inputs).logits)
         index = [at[number, place] for number, row in enumerate(batch) for _, place, _ in row.wanted]
         tokens = [token for row in batch for _, _, token in row.wanted]
-        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-        total = logits.logsumexp(-1)
-        if not bool(torch.isfinite(total).all()):
-            self._refuse(total)
-        places = torch.tensor(index, device=logits.device)
-        chosen = logits[places, torch.tensor(tokens, device=logits.device)] - total[places]
-        values: list[float] = chosen.double().cpu().tolist()
+        said = distributions(logits)  # of every place once, however many tokens are asked of it
+        if not bool(torch.isfinite(said.amax(-1)).all()):
+            self._refuse(logits)
+        values: list[float] = said[index, tokens].double().cpu().tolist()
         return values
 
     def _inputs(self, batch: list[Row], cached: int) -> dict[str, Any]:
@@ -194,12 +225,13 @@ class Likelihood:
             if not cached:
                 return {"input_ids": ids, "use_cache": False}
             return {"input_ids": ids, "past_key_values": self._prefix.rows(cached, len(batch)), "use_cache": True}
+        if hasattr(self.model, "peft_config"):  # a tuned prompt is put before what the encoder is fed
+            read, mask = self._sources([row.source or () for row in batch])
+            return {"input_ids": read, "attention_mask": mask, "decoder_input_ids": ids, "use_cache": False}
         from transformers.modeling_outputs import BaseModelOutput
 
         sources = {source: number for number, source in enumerate(dict.fromkeys(row.source for row in batch))}
-        read = torch.tensor(_padded([list(source or ()) for source in sources]), device=place)
-        lengths = torch.tensor([len(source or ()) for source in sources], device=place)
-        mask = (torch.arange(read.shape[1], device=place) < lengths[:, None]).long()
+        read, mask = self._sources([source or () for source in sources])
         states = self.model.get_encoder()(input_ids=read, attention_mask=mask).last_hidden_state
         which = torch.tensor([sources[row.source] for row in batch], device=place)
         return {
@@ -209,9 +241,36 @@ class Likelihood:
             "use_cache": False,
         }
 
-    def _refuse(self, total: Any) -> None:
+    def _sources(self, sources: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """What the encoder reads, padded, and which of it is no padding."""
+        import torch
+
+        read = torch.tensor(_padded(sources), device=self.model.device)
+        lengths = torch.tensor([len(source) for source in sources], device=read.device)
+        return read, (torch.arange(read.shape[1], device=read.device) < lengths[:, None]).long()
+
+    def _output(self, inputs: dict[str, Any]) -> Any:
+        try:
+            return self.model(**inputs)
+        except Exception as error:
+            # What fails with a cache is tried without; what fails without is the end.
+            if "past_key_values" not in inputs:
+                self._fail(error)
+            raise
+
+    def _fail(self, error: Exception) -> None:
+        """One sentence for what the model raises, but for memory that runs out, which is tried again."""
+        if isinstance(error, InterplayError) or is_out_of_memory(error):
+            return
+        words = " ".join(str(error).split())[:300]
+        raise AblationError(
+            f"{type(self.model).__name__} cannot read a prompt ({type(error).__name__}: {words}): check that it lies "
+            "in the model's window, and that the model's forward pass works by itself."
+        ) from error
+
+    def _refuse(self, logits: Any) -> None:
         dtype = str(next(self.model.parameters()).dtype).removeprefix("torch.")
-        what = "NaN" if bool(total.isnan().any()) else "infinite"
+        what = "NaN" if bool(logits.isnan().any()) else "infinite"
         if dtype == "float16":
             raise AblationError(
                 f"the model's logits are {what} in float16, whose numbers end at 65504: load it with dtype='bfloat16' "
@@ -239,7 +298,7 @@ def _free_bytes(device: Any) -> int:
 
 def _may_reuse(model: Any) -> bool:
     """Not where an encoder reads the prompt, nor where the model carries a state instead of keys and values."""
-    return not (model.config.is_encoder_decoder or getattr(model, "_is_stateful", False))
+    return not (config_of(model).is_encoder_decoder or getattr(model, "_is_stateful", False))
 
 
 class Copies:

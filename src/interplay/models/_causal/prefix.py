@@ -22,7 +22,7 @@ def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 class Prefix:
-    """The prefix computed last, and copies of its cache for any number of rows.
+    """The prefix computed last, and copies of its cache for any number of rows, for as long as a call lasts.
 
     A prefix that the cached one begins with is cut from it; of another one only what they do not share is computed.
     """
@@ -45,7 +45,7 @@ class Prefix:
         cache = self._cut(held) if held else DynamicCache()
         rest = torch.tensor([ids[held:]], device=self.model.device)
         self.ids, self._cache = (), None  # freed first, and not kept where the pass fails
-        with only(self.model, [0], [rest.shape[1] - 1]):
+        with only(self.model, [0], [rest.shape[1] - 1], rest.shape[1]):
             self._cache = self.model(input_ids=rest, past_key_values=cache, use_cache=True).past_key_values
         self.ids = tuple(ids)
 

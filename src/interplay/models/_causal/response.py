@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from interplay._errors import InputError
-from interplay.models._causal.continuation import Reader
+from interplay._networks.continuation import Reader
+from interplay._networks.evaluation import evaluating
 
 
 def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens: int) -> list[int]:
@@ -28,21 +31,10 @@ def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens:
         )
     ends = _numbers(model.generation_config.eos_token_id) | _numbers(getattr(tokenizer, "eos_token_id", None))
     read = torch.tensor([ids], device=model.device)
-    greedy = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
-    # What a model's settings for generation do to its probabilities (Qwen's punish repetition) is no part of the
-    # value: the log-probabilities that are measured know nothing of it.
-    plain = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "min_length": 0}
-    plain |= {"num_return_sequences": 1, "return_dict_in_generate": False}
-    with torch.inference_mode():
+    begin = {} if opening is None else {"decoder_input_ids": torch.tensor([opening], device=model.device)}
+    with evaluating(model), torch.inference_mode(), _plainly(model, ends):
         said = model.generate(
-            read,
-            attention_mask=torch.ones_like(read),
-            max_new_tokens=room,
-            eos_token_id=sorted(ends) or None,
-            pad_token_id=min(ends, default=0),
-            forced_eos_token_id=None,  # where the response is cut off it has not ended
-            **greedy,
-            **plain,
+            input_ids=read, attention_mask=torch.ones_like(read), max_new_tokens=room, do_sample=False, **begin
         )
     response: list[int] = said[0].tolist()[len(opening or ids) :]
     while response and response[-1] in ends:
@@ -50,6 +42,28 @@ def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens:
     if not response:
         raise InputError("the model's own response to the full prompt is empty: give a target.")
     return response
+
+
+@contextlib.contextmanager
+def _plainly(model: Any, ends: set[int]) -> Iterator[None]:
+    """The model without settings of its own for generation, but for which tokens end it.
+
+    What they do to its probabilities (suppress tokens, punish repetition, force an end) is no part of the value: the
+    log-probabilities that are measured know nothing of it. Arguments would not do, as what they leave open is taken
+    from the model.
+    """
+    from transformers import GenerationConfig
+
+    owner = next(inner for inner in (getattr(model, "base_model", model), model) if "generation_config" in vars(inner))
+    own = owner.generation_config
+    plain = GenerationConfig(eos_token_id=sorted(ends) or None, pad_token_id=min(ends, default=0))
+    plain.bos_token_id = own.bos_token_id
+    plain.decoder_start_token_id = own.decoder_start_token_id
+    owner.generation_config = plain
+    try:
+        yield
+    finally:
+        owner.generation_config = own
 
 
 def _numbers(given: Any) -> set[int]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from interplay.models._causal.continuation import Ask
+from interplay._networks.behaviour import config_of
+from interplay._networks.continuation import Ask
 from interplay.models._causal.prefix import shared_length
 
 _SHARE = 0.4  # of a group's tokens that it must save: less is lost again, to smaller batches (measured, 20 to 40%)
@@ -107,7 +108,7 @@ def turning_length(model: Any) -> int | None:
     first training and one for longer ones. transformers chooses by the longest row of a batch, padding included, so
     that a short row beside a long one would be read as no model reads it alone.
     """
-    config = model.config.get_text_config()
+    config = config_of(model).get_text_config()
     lengths = [
         found.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
         for name in ("rope_parameters", "rope_scaling")  # the latter in transformers before 5

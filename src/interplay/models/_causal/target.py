@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -10,8 +11,9 @@ import numpy as np
 
 from interplay._errors import AblationError, InputError
 from interplay._game.masks import Values
+from interplay._networks.continuation import Reader, Target
+from interplay._networks.readout import Readout
 from interplay._units import sentence_spans
-from interplay.models._causal.continuation import Reader, Target
 from interplay.models._causal.likelihood import Copies, Likelihood
 
 Per: TypeAlias = Literal["token", "sentence"]
@@ -24,7 +26,7 @@ class TargetScore:
     reader: Reader
     likelihood: Likelihood | Copies
     targets: tuple[Target, ...]
-    signs: tuple[float, ...]
+    readout: Readout
     per: Per | None = None
 
     def __call__(self, texts: Sequence[str]) -> Values:
@@ -33,10 +35,10 @@ class TargetScore:
         found = self.likelihood([ask for row in asks for ask in row])
         if self.per is None:
             totals = np.array([part.sum() for part in found]).reshape(len(texts), len(self.targets))
-            return np.asarray(totals @ np.array(self.signs))
+            return np.asarray(self.readout.combined(totals))
         if not texts:
             return np.empty((0, 0))
-        rows = [self.signs[0] * part for part in found]
+        rows = [self.readout.combined(part[:, None]) for part in found]
         if self.per == "sentence":
             rows = [self._by_sentence(row, ask[0].ids[ask[0].start :]) for row, ask in zip(rows, asks, strict=True)]
         sizes = sorted({len(row) for row in rows})
@@ -69,14 +71,21 @@ class TargetScore:
 
 
 def checked(target: Target) -> Target:
-    """The target as given, or an `InputError` where there is nothing in it."""
+    """The target as given, or an `InputError` where it is no text and no list of token ids."""
     if isinstance(target, str):
         if not target:
             raise InputError("the target is empty: pass what the model could say.")
         return target
-    ids = tuple(int(token) for token in target)
+    try:
+        if isinstance(target, (bytes, bytearray)) or any(isinstance(token, bool) for token in target):
+            raise TypeError
+        ids = tuple(operator.index(token) for token in target)
+    except TypeError:
+        raise InputError(f"a target must be a text or a list of token ids (whole numbers), not {target!r}.") from None
     if not ids:
         raise InputError("the target is empty: pass at least one token id, or a text.")
+    if min(ids) < 0:
+        raise InputError(f"a target's token ids are whole numbers from 0 on, not {min(ids)}.")
     return ids
 
 

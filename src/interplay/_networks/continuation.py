@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from interplay._errors import InputError
+from interplay._networks.behaviour import opening_of, window_of
 
 Target: TypeAlias = str | Sequence[int]
 """What the model is to say: a text, or token ids that are put after the prompt's as they are."""
@@ -47,8 +48,13 @@ class Reader:
     tokenizer: Any = field(repr=False)
     opening: tuple[int, ...] | None
     window: int | None
-    chat: bool
-    system: str | None
+    chat: bool = False
+    system: str | None = None
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any, *, chat: bool = False, system: str | None = None) -> Reader:
+        """The reader for a Hugging Face model with a language-modelling head."""
+        return cls(tokenizer, opening_of(model), window_of(model), chat, system)
 
     def rendered(self, prompt: str) -> str:
         """The text that the model reads for a prompt."""
@@ -80,10 +86,18 @@ class Reader:
             return []
         rendered = [self.rendered(text) for text in texts]
         prompts = self._prompts(rendered)
-        columns = [self._column(rendered, prompts, target) for target in targets]
-        for column in columns:
-            self._check_window(column)
-        return [list(row) for row in zip(*columns, strict=True)]
+        columns = [self._column(rendered, prompts, [target] * len(texts)) for target in targets]
+        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in texts]
+
+    def each(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Ask]:
+        """The asks that measure each text's own target after it; errors as of `asks`."""
+        rendered = [self.rendered(text) for text in texts]
+        return self._column(rendered, self._prompts(rendered), targets)
+
+    @property
+    def rendering(self) -> str | None:
+        """What the chat template makes of a prompt today, some print the date: part of what is measured."""
+        return self.rendered("{prompt}") if self.chat else None
 
     def _prompts(self, rendered: list[str]) -> list[tuple[list[int], list[int]]]:
         """For each text the special tokens before it, and its own."""
@@ -91,20 +105,36 @@ class Reader:
             return [([], list(ids)) for ids in self.tokenizer(rendered, verbose=False)["input_ids"]]
         return [(self._leading or ([] if ids else self._nothing()), ids) for ids in self._plain(rendered)]
 
-    def _column(self, rendered: list[str], prompts: list[tuple[list[int], list[int]]], target: Target) -> list[Ask]:
+    def _column(
+        self, rendered: list[str], prompts: list[tuple[list[int], list[int]]], targets: Sequence[Target]
+    ) -> list[Ask]:
+        """One ask a text, each of its own target."""
         if self.opening is not None:
-            said = self._target_ids(target)
-            return [Ask((*self.opening, *said), len(self.opening), tuple(ids)) for _, ids in prompts]
+            said = [self._target_ids(target) for target in targets]
+            column = [
+                Ask((*self.opening, *ids), len(self.opening), tuple(source))
+                for ids, (_, source) in zip(said, prompts, strict=True)
+            ]
+        else:
+            joint = self._plain(
+                [
+                    text + (target if isinstance(target, str) else "")
+                    for text, target in zip(rendered, targets, strict=True)
+                ]
+            )
+            column = [self._joined(*one) for one in zip(rendered, prompts, targets, joint, strict=True)]
+        self._check_window(column)
+        return column
+
+    def _joined(self, text: str, prompt: tuple[list[int], list[int]], target: Target, both: list[int]) -> Ask:
+        """The ask of a target behind a prompt in one sequence; a text's tokens are those of the joint text."""
+        lead, ids = prompt
         if not isinstance(target, str):
-            return [Ask((*lead, *ids, *target), len(lead) + len(ids)) for lead, ids in prompts]
-        found = []
-        joint = self._plain([text + target for text in rendered])
-        for text, (lead, ids), both in zip(rendered, prompts, joint, strict=True):
-            start = len(ids) if both[: len(ids)] == ids else self._boundary(text, target)
-            if start >= len(both):
-                raise InputError(f"the target {target!r} has no tokens: pass what the model could say.")
-            found.append(Ask((*lead, *both), len(lead) + start))
-        return found
+            return Ask((*lead, *ids, *target), len(lead) + len(ids))
+        start = len(ids) if both[: len(ids)] == ids else self._boundary(text, target)
+        if start >= len(both):
+            raise InputError(f"the target {target!r} has no tokens: pass what the model could say.")
+        return Ask((*lead, *both), len(lead) + start)
 
     def _target_ids(self, target: Target) -> Sequence[int]:
         if not isinstance(target, str):
