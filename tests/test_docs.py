@@ -31,6 +31,13 @@ def test_the_examples_of_a_page_run_and_print_what_it_shows(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_show_public_names_only(page: Path) -> None:
+    code = "\n".join(re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE))
+    private = re.findall(r"\b(?:interplay|ip)(?:\.\w+)*\._[a-z]\w*|from interplay\S* import .*\b_[a-z]\w*", code)
+    assert not private
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -5,11 +5,17 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import inspect
+import pickle
 import pkgutil
 import re
 import subprocess
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 import pytest
 
@@ -73,24 +79,74 @@ def imports_of(name: str) -> set[str]:
     return {target for target in found if target.startswith("interplay.")}
 
 
+PUBLIC = [ip, ip.actions, ip.estimators, ip.executors, ip.lenses, ip.models, ip.report]
+INSIDE = {"Shelf", "Hyper", "Endpoint", "SideBySide", "View"}  # what a public object is made of, and nobody is to use
+
+
+class Examples(doctest.DocTestFinder):
+    """The examples of a file: a published class names another module, and still belongs to the file that defines it."""
+
+    def _from_module(self, module: Any, object: Any) -> bool:
+        if inspect.isclass(object):
+            tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+            return any(isinstance(node, ast.ClassDef) and node.name == object.__name__ for node in tree.body)
+        return bool(super()._from_module(module, object))  # type: ignore[misc]
+
+
 def test_all_is_what_is_exported() -> None:
-    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "annotations"}
+    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "annotations", "publish"}
     assert set(ip.__all__) == public
-    for package in (ip.estimators, ip.lenses, ip.models):
+    for package in PUBLIC:
         for name in package.__all__:
             assert getattr(package, name) is not None
 
 
-def test_the_errors_module_opens_with_the_tree_of_its_errors() -> None:
-    errors = importlib.import_module("interplay._errors")
-    defined = {name for name, thing in vars(errors).items() if isinstance(thing, type) and thing.__module__ != "typing"}
-    drawn = re.findall(r"── (\w+) +(?:\((\w+)\))?", errors.__doc__ or "")
-    assert {name for name, _ in drawn} == {name for name in defined if name.endswith("Error")}
-    for name, base in drawn:
-        assert not base or base in {parent.__name__ for parent in getattr(errors, name).__mro__}
-        assert name.endswith("Error")
-        assert getattr(ip, name) is getattr(errors, name)
-        assert issubclass(getattr(errors, name), ip.InterplayError) or name == "InterruptionError"
+def public_things() -> Iterator[tuple[str, str, Any]]:
+    """The room, the name and the thing itself of every public class and function."""
+    for package in PUBLIC:
+        for name in package.__all__:
+            thing = getattr(package, name)
+            if isinstance(thing, (type, FunctionType)):
+                yield package.__name__, name, thing
+
+
+@pytest.mark.parametrize(("package", "name", "thing"), list(public_things()))
+def test_a_public_name_is_where_it_says_and_can_be_pickled(package: str, name: str, thing: Any) -> None:
+    assert not any(part.startswith("_") for part in thing.__module__.split("."))
+    assert getattr(importlib.import_module(thing.__module__), name) is thing
+    assert pickle.loads(pickle.dumps(thing)) is thing
+
+
+def test_tracebacks_name_errors_as_users_import_them() -> None:
+    shown = traceback.format_exception(ip.InputError("seen"))
+    assert shown[-1] == "interplay.InputError: seen\n"
+
+
+def test_what_public_functions_and_classes_hand_out_is_public_itself() -> None:
+    known = {id(thing) for _, _, thing in public_things()}
+
+    def handed_out(thing: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What a function or the parts of a class are annotated to return or hold, and where to look that up."""
+        if isinstance(thing, FunctionType):
+            yield str(thing.__annotations__.get("return")), thing.__globals__
+            return
+        for name, part in vars(thing).items():
+            inner = getattr(part, "fget", None) or getattr(part, "func", None) or getattr(part, "__func__", part)
+            if isinstance(inner, FunctionType) and not name.startswith("_"):
+                yield from handed_out(inner)
+                for field, annotation in inspect.get_annotations(thing).items():
+                    if not field.startswith("_"):
+                        yield str(annotation), inner.__globals__
+
+    holes = {
+        word
+        for _, _, thing in public_things()
+        for annotation, scope in handed_out(thing)
+        for word in re.findall(r"\b[A-Z]\w*", annotation)
+        if isinstance(found := scope.get(word), type) and found.__module__.startswith("interplay")
+        if id(found) not in known
+    }
+    assert holes <= INSIDE
 
 
 def test_every_public_name_says_what_it_is() -> None:
@@ -157,5 +213,12 @@ def test_modules_are_small_and_named_for_one_purpose(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_docstrings_are_true(name: str) -> None:
     module = importlib.import_module(name)
-    failures, _ = doctest.testmod(module)
-    assert failures == 0
+    runner = doctest.DocTestRunner()
+    for example in Examples().find(module, name):
+        runner.run(example)
+    assert runner.failures == 0
+
+
+def test_the_examples_of_published_classes_are_found_in_the_files_that_define_them() -> None:
+    found = Examples().find(importlib.import_module("interplay._game.game"), "game")
+    assert any("game = ip.Game(lambda masks" in one.docstring for one in found if one.examples)

@@ -16,6 +16,7 @@ from interplay._explain.faithfulness import Faithfulness
 from interplay._game.cost import Cost
 from interplay._game.game import Game, Partial
 from interplay._game.layout import Gallery, GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
+from interplay._public import publish
 from interplay._spectrum.indices import INDICES
 from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
@@ -62,3 +63,5 @@ __all__ = [
     "models",
     "report",
 ]
+
+publish(__name__)

@@ -1,5 +1,6 @@
 """Measure a game's ablations once each: deduplicated, batched, checked, retried, stored as they come."""
 
+from interplay._public import publish
 from interplay.ablate._progress import format_seconds, progress_bar
 from interplay.ablate._runner import Measurement, Progress, measure
 from interplay.ablate._sending import is_measuring
@@ -14,3 +15,5 @@ __all__ = [
     "measure",
     "progress_bar",
 ]
+
+publish(__name__)

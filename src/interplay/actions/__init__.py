@@ -1,8 +1,11 @@
 """Propose from the spectrum, measure on the game, return what held."""
 
+from interplay._public import publish
 from interplay.actions._curate import worst_examples
 from interplay.actions._flips import Flips, flip, suffice
-from interplay.actions._replace import Replacement, replace
+from interplay.actions._replace import Arm, Replacement, replace
 from interplay.actions._search import Flip
 
-__all__ = ["Flip", "Flips", "Replacement", "flip", "replace", "suffice", "worst_examples"]
+__all__ = ["Arm", "Flip", "Flips", "Replacement", "flip", "replace", "suffice", "worst_examples"]
+
+publish(__name__)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._public import publish
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._design import all_masks, biased_design, uniform_design
 from interplay.estimators._lasso.first_order import first_order_r2
@@ -71,5 +72,10 @@ def get_estimator(method: str | Estimator) -> Estimator:
 def __getattr__(name: str) -> Any:  # the algorithms are imported only when used
     for module, attribute in _METHODS.values():
         if attribute == name:
-            return getattr(import_module(f"interplay.estimators.{module}"), name)
+            globals()[name] = getattr(import_module(f"interplay.estimators.{module}"), name)
+            publish(__name__)
+            return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+publish(__name__)

@@ -1,11 +1,28 @@
 """What scores an input: each model makes scorers, functions from texts to floats."""
 
+from interplay._public import publish
 from interplay.models._causal.causal import CausalLM
 from interplay.models._encoder import Encoder
 from interplay.models._network import Network, load_network
 from interplay.models._scorer import Scorer, TextScorer
+from interplay.models._scripted import Scripted
+from interplay.models._server.capabilities import Capabilities
 from interplay.models._server.connection import Spent
 from interplay.models._server.scoring import ServerScorer
 from interplay.models._server.server import Server
 
-__all__ = ["CausalLM", "Encoder", "Network", "Scorer", "Server", "ServerScorer", "Spent", "TextScorer", "load_network"]
+__all__ = [
+    "Capabilities",
+    "CausalLM",
+    "Encoder",
+    "Network",
+    "Scorer",
+    "Scripted",
+    "Server",
+    "ServerScorer",
+    "Spent",
+    "TextScorer",
+    "load_network",
+]
+
+publish(__name__)

@@ -31,8 +31,13 @@ def _unknown() -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """A function that trains, with or without a seed, alone or several ``together``; and what identifies it."""
+class Trainer:
+    """What a training game calls to train: a function, with what a lens needs to know of it.
+
+    A plain function is one, too: `training` reads it by `of`. ``train(indices, seed)``, or ``train(indices)`` where it
+    does not take a seed; ``together(jobs)`` trains a list of ``(indices, seed)`` in one call; ``identity`` tells a
+    store by JSON-able parts what is trained, and how.
+    """
 
     train: Callable[..., Any] = field(repr=False)
     takes_seed: bool
@@ -40,7 +45,7 @@ class Fit:
     identity: Callable[[], dict[str, Any] | None] = field(default=_unknown, repr=False)
 
     @classmethod
-    def of(cls, given: Callable[..., Any]) -> Fit:
+    def of(cls, given: Callable[..., Any]) -> Trainer:
         """``fit(indices, seed)`` or ``fit(indices)``, with what it tells of itself.
 
         Raises
@@ -48,6 +53,8 @@ class Fit:
         InputError
             For what cannot be called so, and for an attribute that will not do or is misspelt.
         """
+        if isinstance(given, Trainer):
+            return given
         _check_callable(given)
         return cls(given, _takes_seed(given), **told_by(given, "fit", _FIT_TELLS))
 
@@ -57,10 +64,11 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class Score:
-    """What a model makes of T test points, and what is known of them.
+class Evaluator:
+    """What a training game asks of a trained model: ``measure(model)``, one float or T, one for each test point.
 
-    ``lower_is_better`` where the outputs are losses, ``neutral`` where a higher one is neither better nor worse.
+    ``targets`` says what the outputs are; ``lower_is_better`` where they are losses, ``neutral`` where a higher one is
+    neither better nor worse, as of a predicted number; ``identity`` tells a store by JSON-able parts what is measured.
     """
 
     measure: Callable[[Any], Any] = field(repr=False)
@@ -70,7 +78,7 @@ class Score:
     identity: Callable[[], dict[str, Any] | None] = field(default=_unknown, repr=False)
 
     @classmethod
-    def of(cls, given: Callable[[Any], Any]) -> Score:
+    def of(cls, given: Callable[[Any], Any]) -> Evaluator:
         """``score(model)``, with what it tells of itself.
 
         Raises
@@ -78,6 +86,8 @@ class Score:
         InputError
             For what cannot be called, and for an attribute that will not do or is misspelt.
         """
+        if isinstance(given, Evaluator):
+            return given
         _check_callable(given)
         return cls(given, **told_by(given, "score", _SCORE_TELLS))
 

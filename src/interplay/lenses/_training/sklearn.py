@@ -13,6 +13,7 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.identity import libraries_of
 from interplay._game.layout import Gallery
+from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Indices
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -29,7 +30,7 @@ def sklearn_training(
     output: str | None = None,
     average: bool = False,
     clip: float = 1e-4,
-) -> tuple[SklearnFit, SklearnScore]:
+) -> tuple[Trainer, Evaluator]:
     """The ``fit`` and ``score`` of `training` for a scikit-learn estimator; both can be sent to other processes.
 
     >>> import numpy as np, interplay as ip
@@ -98,7 +99,8 @@ def sklearn_training(
     classes = np.unique(np.concatenate([labels, truth])) if classifier else None
     parts = [name for name in estimator.get_params() if name == "random_state" or name.endswith("__random_state")]
     fit = SklearnFit(estimator, X if hasattr(X, "shape") else np.asarray(X), labels, classes, tuple(parts))
-    return fit, SklearnScore(X_test, truth, classes, chosen, average or chosen == "accuracy", clip)
+    score = SklearnScore(X_test, truth, classes, chosen, average or chosen == "accuracy", clip)
+    return Trainer.of(fit), Evaluator.of(score)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import numpy as np
 from interplay._checks import unknown
 from interplay._errors import InputError, MissingExtraError
 from interplay._game.layout import Gallery
+from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Indices
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def torch_training(
     output: str | None = None,
     device: str | None = None,
     together: bool = True,
-) -> tuple[TorchFit, TorchScore]:
+) -> tuple[Trainer, Evaluator]:
     """The ``fit`` and ``score`` of `training` for a PyTorch model trained by stochastic gradient descent.
 
     The seed decides the initial weights and the batches, whatever else uses PyTorch's random numbers. Each step
@@ -101,7 +102,7 @@ def torch_training(
     maker = TorchFit if not together else TorchFitTogether
     fit = maker(make_model, data[0].to(place), marks[0].to(place), options, str(place))
     _check_model(fit, [targets, truth])
-    return fit, TorchScore(data[1].to(place), marks[1].to(place), chosen)
+    return Trainer.of(fit), Evaluator.of(TorchScore(data[1].to(place), marks[1].to(place), chosen))
 
 
 @dataclass(frozen=True, eq=False)

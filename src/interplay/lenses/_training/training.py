@@ -16,7 +16,7 @@ from interplay._game.cost import Cost
 from interplay._game.game import Game, Partial
 from interplay._game.layout import Gallery, TrainingLayout
 from interplay._game.masks import Masks
-from interplay.lenses._training.doors import Fit, Score
+from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Examples, Given, Indices, check_indices
 
 # What trying another subset would only repeat: mistakes in the code of fit or score, not in a retraining.
@@ -87,7 +87,7 @@ def training(
     InputError
         For groups that are empty or overlap, or options that cannot be used.
     """
-    trainer, judge, features = Fit.of(fit), Score.of(score), Examples.of(examples)
+    trainer, evaluator, features = Trainer.of(fit), Evaluator.of(score), Examples.of(examples)
     kept = check_indices(always, "always")
     if shared := set(kept.tolist()) & {i for group in features.groups for i in group.tolist()}:
         raise InputError(f"example {min(shared)} is both a feature and always kept: leave it out of one of them.")
@@ -97,16 +97,16 @@ def training(
         raise InputError(f"seeds={seeds} needs a fit(indices, seed), but this fit takes the indices alone.")
     if show is not None and len(show.names) != len(features.labels):
         raise InputError(f"show holds {len(show.names)} items for {len(features.labels)} features: give one for each.")
-    named = judge.targets if targets is None else targets
+    named = evaluator.targets if targets is None else targets
     outputs = named if named is None or isinstance(named, Gallery) else Gallery(tuple(named))
-    retraining = _Retraining(trainer, judge, features.groups, kept, int(seeds), int(seed))
+    retraining = _Retraining(trainer, evaluator, features.groups, kept, int(seeds), int(seed))
     return Game(
         retraining,
         features.labels if show is None else show.names,
         outputs=None if outputs is None else outputs.names,
         name=name,
         identity=retraining.identity,
-        layout=TrainingLayout(show or Gallery(features.labels), outputs, judge.lower_is_better, judge.neutral),
+        layout=TrainingLayout(show or Gallery(features.labels), outputs, evaluator.lower_is_better, evaluator.neutral),
         batch_size=batch_size,
         notes=(f"each ablation is the mean of {seeds} retrainings",) if seeds > 1 else (),
         keep=keep,
@@ -122,8 +122,8 @@ def training(
 class _Retraining:
     """Masks to subsets to models to scores; (N, T * seeds), the seeds of an output side by side."""
 
-    fit: Fit
-    score: Score
+    fit: Trainer
+    score: Evaluator
     groups: tuple[Indices, ...] = field(repr=False)
     always: Indices = field(repr=False)
     seeds: int
