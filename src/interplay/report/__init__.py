@@ -3,6 +3,7 @@
 from interplay._findings.citations import Citation, citations
 from interplay._findings.grid import EnergyShares, energy_shares
 from interplay._findings.influences import Influences, Pair, TrainingSummary, influences, training_summary
+from interplay._findings.views import View
 from interplay._public import publish
 from interplay.report._terminal.show import show
 from interplay.report._views.views import view
@@ -13,6 +14,7 @@ __all__ = [
     "Influences",
     "Pair",
     "TrainingSummary",
+    "View",
     "citations",
     "energy_shares",
     "influences",
