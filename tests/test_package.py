@@ -30,6 +30,7 @@ ROOMS = [
     "_public",
     "_visible",
     "_errors",
+    "_saved",
     "_checks",
     "_units",
     "_demo",

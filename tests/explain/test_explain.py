@@ -209,6 +209,8 @@ def test_an_unknown_index_is_answered_with_the_nearest() -> None:
         ('{"interplay": 99}', "saved in format 99, but this version of interplay reads up to 1: upgrade"),
         ('{"interplay": 1}', "damaged"),
         ('{"interplay": true}', "not a saved explanation"),
+        ('{"interplay": NaN}', "NaN is no number"),
+        ("[" * 100_000 + "]" * 100_000, "is not JSON"),
     ],
 )
 def test_a_file_that_is_no_explanation_of_this_version_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -243,6 +245,19 @@ def test_a_damaged_layout_is_refused(tmp_path: Path) -> None:
         lambda parts: parts.update(fits=[]),
         lambda parts: parts.update(labels=["only one"]),
         lambda parts: parts.update(curve=[[]]),
+        lambda parts: parts["fits"][0]["spectrum"].update(coefficients=[[[0], 10**400]]),
+        lambda parts: parts["fits"][0].update(evidence=[[[0], json.loads("[" * 50 + "]" * 50)]]),
+        lambda parts: parts.update(full=[10**400]),
+        lambda parts: parts.update(labels=[None, "b"]),
+        lambda parts: parts.update(labels=5),
+        lambda parts: parts.update(notes=5),
+        lambda parts: parts.update(outputs={"a": 1}),
+        lambda parts: parts.update(fits=parts["fits"] * 2),
+        lambda parts: parts.update(layout={"kind": "grid", "rows": ["a"], "columns": ["b"], "cells": [[0, 9], [0, 0]]}),
+        lambda parts: parts.update(layout={"kind": "text", "text": "ab", "spans": [[0, 1]]}),
+        lambda parts: parts.update(
+            layout={"kind": "image", "picture": ["000000"], "segments": [[0]], "shape": [1, 1], "grid": [2, 10**9]}
+        ),
     ],
 )
 def test_a_damaged_file_is_one_sentence_wherever_the_damage_is(tmp_path: Path, damage: object) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ import numpy as np
 from interplay._checks import as_path, check_whole, unknown
 from interplay._errors import InputError
 from interplay._explain.faithfulness import Faithfulness
-from interplay._game.layout import Layout, layout_from_dict
+from interplay._game.layout import Layout, check_layout, layout_from_dict
+from interplay._saved import Saved, damaged, each, facts, feature_ids, listed, number, number_or_nan, text, whole
 from interplay._spectrum.characters import Features
 from interplay._spectrum.indices import canonical_index, compute_index
 from interplay._spectrum.interactions import Interactions
@@ -56,14 +59,21 @@ class Fit:
     @classmethod
     def from_dict(cls, parts: Mapping[str, Any]) -> Fit:
         """The fit that `to_dict` wrote."""
-        spectrum, doubt = Spectrum.from_dict(parts["spectrum"]), parts["uncertainty"]
+        saved = Saved.of(parts, "a fit")
+        spectrum = Spectrum.from_dict(saved.inner("spectrum").parts)
+
+        def found(value: object, where: str) -> tuple[Features, dict[str, Any]]:
+            key, told = listed(value, where, 2)
+            return feature_ids(key, where, spectrum.n), facts(told, where)
+
+        doubt = saved.maybe("uncertainty", listed)
         return cls(
             spectrum,
-            Faithfulness.from_dict(parts["faithfulness"]),
-            int(parts["order"]),
-            str(parts["method"]),
-            tuple(parts["notes"]),
-            {tuple(key): facts for key, facts in parts["evidence"]},
+            Faithfulness.from_dict(saved.inner("faithfulness").parts),
+            saved("order", whole, 1),
+            saved("method", text),
+            saved("notes", each, text),
+            dict(saved("evidence", each, found)),
             None if doubt is None else Uncertainty.from_list(doubt, spectrum),
         )
 
@@ -86,12 +96,15 @@ class Point:
     def to_list(self) -> list[Any]:
         """JSON-able parts; NaN is written as null."""
         parts = (self.r2, self.low, self.high)
-        return [self.ablations, *([None if np.isnan(x) else x for x in part] for part in parts)]
+        return [self.ablations, *([x if np.isfinite(x) else None for x in part] for part in parts)]
 
     @classmethod
     def from_list(cls, parts: Sequence[Any]) -> Point:
         """The point that `to_list` wrote."""
-        return cls(int(parts[0]), *(tuple(np.nan if x is None else float(x) for x in part) for part in parts[1:]))
+        where = "a point of the curve"
+        ablations, *rest = listed(parts, where, 4)
+        r2, low, high = (each(part, where, number_or_nan) for part in rest)
+        return cls(whole(ablations, where), r2, low, high)
 
 
 @dataclass(frozen=True)
@@ -278,27 +291,32 @@ class Explanation:
                 f"this explanation was saved in format {version}, but this version of interplay reads up to {FORMAT}: "
                 "upgrade interplay to open it."
             )
-        try:
-            read = cls(
-                labels=tuple(parts["labels"]),
-                outputs=_tuple(parts["outputs"]),
-                fits=tuple(Fit.from_dict(fit) for fit in parts["fits"]),
-                **{name: parts[name] for name in ("budget", "used", "from_store", "seconds", "seed")},
-                full=_tuple(parts["full"]),
-                empty=_tuple(parts["empty"]),
-                game_notes=tuple(parts["notes"]),
-                keep=float(parts.get("keep", 0.5)),
-                layout=layout_from_dict(parts["layout"]),
-                curve=tuple(Point.from_list(point) for point in parts["curve"]),
-                question=parts.get("question"),
+        saved = Saved.of(parts, "the file")
+        labels, fits = saved("labels", each, text), saved("fits", each, lambda fit, _: Fit.from_dict(fit))
+        count, finite = len(fits), partial(number, largest=sys.float_info.max)
+        read = cls(
+            labels=labels,
+            outputs=saved.maybe("outputs", each, text, count),
+            fits=fits,
+            **{name: saved(name, whole) for name in ("budget", "used", "from_store", "seed")},
+            seconds=saved("seconds", finite),
+            full=saved.maybe("full", each, finite, count),
+            empty=saved.maybe("empty", each, finite, count),
+            game_notes=saved("notes", each, text),
+            keep=saved("keep", number),
+            layout=layout_from_dict(saved.maybe("layout", lambda value, _: value)),
+            curve=saved("curve", each, lambda point, _: Point.from_list(point)),
+            question=saved.maybe("question", text),
+        )
+        if not fits or any(fit.spectrum.n != read.n for fit in fits):
+            raise damaged(
+                f"its {read.n} labels belong to spectra of {sorted({fit.spectrum.n for fit in fits}) or 'no'} features"
             )
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(f"this saved explanation is damaged: {error!r} while reading it.") from error
-        if not read.fits or any(fit.spectrum.n != read.n for fit in read.fits):
-            raise InputError(
-                f"this saved explanation is damaged: its {read.n} labels belong to spectra of "
-                f"{sorted({fit.spectrum.n for fit in read.fits}) or 'no'} features."
-            )
+        if count > 1 and read.outputs is None:
+            raise damaged(f"its {count} outputs have no names")
+        if not 0 < read.keep < 1 or any(len(point.r2) != count for point in read.curve):
+            raise damaged("its keep rate or its curve is none")
+        check_layout(read.layout, read.n, count)
         return read
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -307,13 +325,13 @@ class Explanation:
             target = as_path(path)
         except InputError as error:
             raise InputError(f"cannot write {error}") from None
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            text = visible_json(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False))
-            partial.write_text(text + "\n", encoding="utf-8")
-            partial.replace(target)
+            content = visible_json(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False))
+            unfinished.write_text(content + "\n", encoding="utf-8")
+            unfinished.replace(target)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise InputError(f"cannot write {target}: {error.strerror or error}.") from error
 
 
@@ -330,10 +348,10 @@ def load(path: str | os.PathLike[str]) -> Explanation:
     except InputError as error:
         raise InputError(f"cannot read {error}") from None
     try:
-        parts = json.loads(file.read_text(encoding="utf-8"))
+        parts = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a saved explanation: it is not JSON ({error}).") from error
     try:
         return Explanation.from_dict(parts)
@@ -341,5 +359,5 @@ def load(path: str | os.PathLike[str]) -> Explanation:
         raise InputError(f"{path}: {error}") from error
 
 
-def _tuple(items: Sequence[Any] | None) -> tuple[Any, ...] | None:
-    return None if items is None else tuple(items)
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from interplay._game.masks import Values
+from interplay._saved import Saved, number, number_or_nan, text, whole
 from interplay.estimators import is_constant
 
 LEVEL = 0.95
@@ -49,13 +50,21 @@ class Faithfulness:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able parts: NaN is written as null."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in parts.items()}
+        return {
+            key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in parts.items()
+        }
 
     @classmethod
     def from_dict(cls, parts: dict[str, Any]) -> Faithfulness:
         """The faithfulness that `to_dict` wrote."""
-        numbers = {name: np.nan if parts[name] is None else float(parts[name]) for name in ("r2", "low", "high")}
-        return cls(**{**parts, **numbers})
+        saved = Saved.of(parts, "the faithfulness")
+        return cls(
+            **{name: saved(name, number_or_nan) for name in ("r2", "low", "high")},
+            first_order=saved.maybe("first_order", number),
+            how=saved("how", text),
+            masks=saved("masks", whole),
+            level=saved("level", number),
+        )
 
 
 def measure_faithfulness(

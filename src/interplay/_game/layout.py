@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from interplay._errors import InputError
+from interplay._saved import Saved, boolean, damaged, each, number, rectangle, text, whole
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,6 @@ class Gallery:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able parts."""
         return {"names": self.names, "classes": self.classes, "pictures": self.pictures}
-
-    @classmethod
-    def from_dict(cls, parts: dict[str, Any]) -> Gallery:
-        """The gallery that `to_dict` wrote."""
-        return cls(parts["names"], parts["classes"], parts["pictures"])
 
 
 @dataclass(frozen=True)
@@ -145,17 +142,6 @@ class ImageLayout:
             "grid": self.grid,
         }
 
-    @classmethod
-    def from_dict(cls, parts: dict[str, Any]) -> ImageLayout:
-        """The layout that `to_dict` wrote."""
-        rows = [bytes.fromhex(row) for row in parts["picture"]]
-        return cls(
-            tuple(tuple((row[i], row[i + 1], row[i + 2]) for i in range(0, len(row), 3)) for row in rows),
-            tuple(tuple(map(int, row)) for row in parts["segments"]),
-            (int(parts["shape"][0]), int(parts["shape"][1])),
-            None if parts["grid"] is None else (int(parts["grid"][0]), int(parts["grid"][1])),
-        )
-
 
 def letters(column: int) -> str:
     """The name of a spreadsheet's column, counted from 0: A to Z, AA, AB, ..."""
@@ -171,22 +157,110 @@ Layout: TypeAlias = TextLayout | GridLayout | TrainingLayout | TableLayout | Ima
 
 
 def layout_from_dict(parts: dict[str, Any] | None) -> Layout | None:
-    """The layout that ``to_dict`` wrote."""
+    """The layout that ``to_dict`` wrote.
+
+    Raises
+    ------
+    InputError
+        For parts of other types or sizes than any layout has.
+    """
     if parts is None:
         return None
-    if parts.get("kind") == "text":
-        return TextLayout(parts["text"], tuple((int(a), int(b)) for a, b in parts["spans"]))
-    if parts.get("kind") == "grid":
-        cells = tuple((int(row), int(column)) for row, column in parts["cells"])
-        return GridLayout(tuple(parts["rows"]), tuple(parts["columns"]), cells)
-    if parts.get("kind") == "training":
-        targets = None if parts["targets"] is None else Gallery.from_dict(parts["targets"])
-        examples, losses = Gallery.from_dict(parts["examples"]), bool(parts["lower_is_better"])
-        return TrainingLayout(examples, targets, losses, bool(parts.get("neutral", False)))
-    if parts.get("kind") == "table":
-        return TableLayout(*(tuple(map(str, parts[name])) for name in ("names", "values", "typical")))
-    if parts.get("kind") == "image":
-        return ImageLayout.from_dict(parts)
-    raise InputError(
-        f"unknown layout {parts.get('kind')!r} in a saved explanation: it was not written by this version."
-    )
+    saved = Saved.of(parts, "the layout")
+    kind = saved("kind", text)
+    if kind not in _READERS:
+        raise InputError(f"unknown layout {kind!r} in a saved explanation: it was not written by this version.")
+    return _READERS[kind](saved)
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    return each(value, where, text)
+
+
+def _pair(value: object, where: str) -> tuple[int, int]:
+    first, second = each(value, where, whole, 2)
+    return first, second
+
+
+def _text_from(saved: Saved) -> TextLayout:
+    content, spans = saved("text", text), saved("spans", each, _pair)
+    if not all(start <= end <= len(content) for start, end in spans):
+        raise damaged(f"a span of the layout lies outside of its text of {len(content)} characters")
+    return TextLayout(content, spans)
+
+
+def _grid_from(saved: Saved) -> GridLayout:
+    rows, columns, cells = saved("rows", _texts), saved("columns", _texts), saved("cells", each, _pair)
+    if not all(row < len(rows) and column < len(columns) for row, column in cells) or not cells:
+        raise damaged(f"a cell of the layout lies outside of its {len(rows)} rows and {len(columns)} columns")
+    return GridLayout(rows, columns, cells)
+
+
+def _gallery_from(value: object, where: str) -> Gallery:
+    saved = Saved.of(value, where)
+    return Gallery(saved("names", _texts), saved.maybe("classes", _texts), saved.maybe("pictures", each, _picture))
+
+
+def _picture(value: object, where: str) -> tuple[tuple[float, ...], ...]:
+    rows = each(value, where, lambda row, at: each(row, at, number))
+    rectangle(rows, where)
+    return rows
+
+
+def _training_from(saved: Saved) -> TrainingLayout:
+    examples, targets = saved("examples", _gallery_from), saved.maybe("targets", _gallery_from)
+    return TrainingLayout(examples, targets, saved("lower_is_better", boolean), saved("neutral", boolean))
+
+
+def _table_from(saved: Saved) -> TableLayout:
+    names = saved("names", _texts)
+    return TableLayout(names, saved("values", each, text, len(names)), saved("typical", each, text, len(names)))
+
+
+def _image_from(saved: Saved) -> ImageLayout:
+    picture = saved("picture", each, _pixels)
+    segments = saved("segments", each, lambda row, at: each(row, at, lambda item, here: whole(item, here, -1)))
+    if rectangle(picture, "the picture") != rectangle(segments, "the segments"):
+        raise damaged("the picture and its segments differ in size")
+    return ImageLayout(picture, segments, saved("shape", _pair), saved.maybe("grid", _pair))
+
+
+def _pixels(value: object, where: str) -> tuple[tuple[int, int, int], ...]:
+    try:
+        row = bytes.fromhex(text(value, where))
+    except ValueError as error:
+        raise damaged(f"{where} is no row of pixels") from error
+    if len(row) % 3:
+        raise damaged(f"{where} is no row of pixels")
+    return tuple((row[i], row[i + 1], row[i + 2]) for i in range(0, len(row), 3))
+
+
+_READERS: dict[str, Callable[[Saved], Layout]] = {
+    "text": _text_from,
+    "grid": _grid_from,
+    "training": _training_from,
+    "table": _table_from,
+    "image": _image_from,
+}
+
+
+def check_layout(layout: Layout | None, features: int, outputs: int) -> None:
+    """An `InputError` for a saved layout that belongs to another number of features or outputs."""
+    if isinstance(layout, TrainingLayout):
+        if layout.targets is not None and len(layout.targets.names) != outputs:
+            raise damaged(f"the layout has {len(layout.targets.names)} test points for {outputs} outputs")
+        count = len(layout.examples.names)
+    elif isinstance(layout, TextLayout):
+        count = len(layout.spans)
+    elif isinstance(layout, GridLayout):
+        count = len(layout.cells)
+    elif isinstance(layout, TableLayout):
+        count = len(layout.names)
+    elif isinstance(layout, ImageLayout):
+        if max(map(max, layout.segments)) >= features:
+            raise damaged(f"the picture has a segment beyond the {features} features")
+        count = features if layout.grid is None else layout.grid[0] * layout.grid[1]
+    else:
+        return
+    if count != features:
+        raise damaged(f"the layout has {count} parts for {features} features")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from interplay._errors import InputError
 from interplay._game.masks import Values, check_masks
+from interplay._saved import Saved, each, feature_ids, listed, number, whole
 from interplay._spectrum.characters import Features, characters, signs_of
 
 _BLOCK = 1 << 24  # entries of a products block: 16 MiB of int8 at a time
@@ -149,9 +150,13 @@ class Spectrum:
         return {"n": self.n, "coefficients": [[list(key), value] for key, value in self.coefficients.items()]}
 
     @classmethod
-    def from_dict(cls, parts: Mapping[str, Any]) -> Spectrum:
+    def from_dict(cls, parts: dict[str, Any]) -> Spectrum:
         """The spectrum that `to_dict` wrote."""
-        try:
-            return cls(int(parts["n"]), {tuple(key): value for key, value in parts["coefficients"]})
-        except (KeyError, TypeError) as error:
-            raise InputError(f"this is not a saved spectrum: {error!r} while reading it.") from error
+        saved = Saved.of(parts, "the spectrum")
+        n = saved("n", whole, 1)
+
+        def term(value: object, where: str) -> tuple[Features, float]:
+            key, coefficient = listed(value, where, 2)
+            return feature_ids(key, where, n), number(coefficient, where)
+
+        return cls(n, dict(saved("coefficients", each, term)))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from interplay._errors import InputError
+from interplay._saved import each, number
 from interplay._spectrum.characters import Features
 from interplay._spectrum.indices import canonical_index, compute_index_variances
 from interplay._spectrum.spectrum import Spectrum
@@ -83,5 +84,6 @@ class Uncertainty:
         """The uncertainty that `to_list` wrote, beside the same spectrum."""
         if len(parts) != len(spectrum):
             raise InputError(f"there are {len(parts)} standard deviations for a spectrum of {len(spectrum)}.")
-        paired = zip(spectrum.coefficients, parts, strict=True)
+        read = each(parts, "the uncertainty", lambda value, at: None if value is None else number(value, at))
+        paired = zip(spectrum.coefficients, read, strict=True)
         return cls(spectrum.n, {key: value for key, value in paired if value is not None})
