@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +21,22 @@ def characters(signs: npt.NDArray[np.int8], ids: npt.NDArray[np.intp]) -> npt.ND
     for column in range(ids.shape[1]):
         product *= signs[ids[:, column]]
     return product
+
+
+def characters_of(signs: npt.NDArray[np.int8], sets: Sequence[Features]) -> npt.NDArray[np.int8]:
+    """chi_S(m) for K ``sets`` of any orders over N masks whose ``signs`` (n, N) are -1 where kept; (K, N)."""
+    out = np.empty((len(sets), signs.shape[1]), dtype=np.int8)
+    for rows, ids in by_size(sets):
+        out[rows] = characters(signs, ids)
+    return out
+
+
+def by_size(sets: Sequence[Features]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Sets of any orders as arrays: for each order d that occurs which of them have it (K,), and their ids (K, d)."""
+    sizes = np.array([len(features) for features in sets])
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        yield rows, np.array([sets[k] for k in rows.tolist()], dtype=np.intp).reshape(len(rows), size)
 
 
 def signs_of(masks: Masks) -> npt.NDArray[np.int8]:

@@ -86,16 +86,25 @@ class Estimator(ABC):
         """Another estimator for the rest of the budget, where a part of it shows that this one explains little."""
         return None
 
+    def prepare(self, masks: Masks) -> Any:
+        """What depends on the ``masks`` alone: made once, handed to `recover` for every output, and kept no longer.
+
+        The masks themselves, unless the estimator has more to share.
+        """
+        return masks
+
     @abstractmethod
+    def recover(self, prepared: Any, values: Values, *, order: int, seed: int) -> Recovery:
+        """Recover sets of up to ``order`` features from finite ``values`` (N,) at the masks that were ``prepared``."""
+
     def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """Recover sets of up to ``order`` features from distinct ``masks`` (N, n) and finite ``values`` (N,)."""
+        return self.recover(self.prepare(masks), values, order=order, seed=seed)
 
     def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
-        """One recovery for each of the T columns of ``values`` (N, T), none of them constant.
-
-        In turn, unless the estimator can share work between outputs of the same ablations.
-        """
-        return [self.fit(masks, np.ascontiguousarray(column), order=order, seed=seed) for column in values.T]
+        """One recovery for each of the T columns of ``values`` (N, T), none of them constant."""
+        prepared = self.prepare(masks)
+        return [self.recover(prepared, np.ascontiguousarray(column), order=order, seed=seed) for column in values.T]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._design import all_masks
 
-_MOST_FEATURES = 20  # 2^20 coefficients: 200 MB as a dictionary
+MOST_FEATURES = 20  # 2^20 coefficients: 200 MB as a dictionary
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Exact(Estimator):
 
     def design(self, n: int, budget: int, seed: int) -> Masks:  # noqa: ARG002 - there is nothing to draw
         """All 2^n masks, or an error that names how many they are."""
-        if n > _MOST_FEATURES:
+        if n > MOST_FEATURES:
             raise InputError(
-                f"exact measures all 2^n masks, which {n} features make too many (at most {_MOST_FEATURES} features): "
+                f"exact measures all 2^n masks, which {n} features make too many (at most {MOST_FEATURES} features): "
                 "choose method='auto'."
             )
         if budget < 1 << n:
@@ -49,10 +49,10 @@ class Exact(Estimator):
             )
         return all_masks(n)
 
-    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:  # noqa: ARG002
+    def recover(self, prepared: Masks, values: Values, *, order: int, seed: int) -> Recovery:  # noqa: ARG002
         """Transform the values of all 2^n masks, in whatever order they come."""
-        n = masks.shape[1]
-        if n > _MOST_FEATURES or len(masks) != 1 << n:
+        masks, n = prepared, prepared.shape[1]
+        if n > MOST_FEATURES or len(masks) != 1 << n:
             raise InputError(
                 f"exact needs the values of all 2^{n} masks, but there are {len(masks)} distinct ones: "
                 "choose method='auto'."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +30,12 @@ def folds(count: int, seed: int, parts: int = 5) -> npt.NDArray[np.intp]:
     return assigned
 
 
+def splits(fold: npt.NDArray[np.intp]) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+    """For every fold which ablations are fitted and which are left out, both (N,)."""
+    for part in range(int(fold.max()) + 1):
+        yield fold != part, fold == part
+
+
 def choose(errors: npt.NDArray[np.float64], fold: npt.NDArray[np.intp]) -> tuple[int, npt.NDArray[np.intp]]:
     """The best of C candidates by squared error, and the one to *score* each ablation with.
 
@@ -35,7 +43,7 @@ def choose(errors: npt.NDArray[np.float64], fold: npt.NDArray[np.intp]) -> tuple
     the candidate that happened to have the smallest one would flatter; so the ablations of each fold are scored
     with the candidate that the *other* folds choose. Returns ``(best, chosen)``, chosen (N,).
     """
-    by_fold = np.stack([errors[:, fold == k].sum(axis=1) for k in range(int(fold.max()) + 1)])  # (folds, C)
+    by_fold = np.stack([errors[:, out].sum(axis=1) for _, out in splits(fold)])  # (folds, C)
     total = by_fold.sum(axis=0)
     others = np.argmin(total - by_fold, axis=1)
     return int(np.argmin(total)), others[fold].astype(np.intp)

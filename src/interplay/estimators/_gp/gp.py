@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from interplay._checks import check_whole, is_between
 from interplay._errors import InputError
 from interplay._game.masks import Masks, Values
-from interplay._spectrum.characters import Features
+from interplay._spectrum.characters import Features, characters_of, signs_of
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Uncertainty
 from interplay.estimators._base import Estimator, Recovery
@@ -20,17 +20,22 @@ from interplay.estimators._gp.hmc import sample
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector
 from interplay.estimators._gp.kernel import Evidence, maximise
 from interplay.estimators._gp.large import fit_support
-from interplay.estimators._gp.posterior import Posterior, characters_of
+from interplay.estimators._gp.posterior import Posterior
 from interplay.estimators._gp.prior import prior_variances
-from interplay.estimators._lasso.lasso import Lasso
 from interplay.estimators._validation import folds, is_constant
 
 _SMALL = 600  # ablations up to which the evidence is cheap
 _FEWEST = 30  # proposals; a shorter chain has not left the neighbourhood of its start and gains nothing
-_PURE = 0.98  # a share of the blend above which the other part is not worth its coefficients
 _DOUBT = 2e10  # multiplications spent on standard deviations
 _TWICE = 500  # ablations up to which two fifths are refitted without, to see how far leave-one-out flatters; else one
 _FRESH = 2000  # fresh masks on which the kept coefficients are compared with the whole posterior mean
+
+
+class Prepared(NamedTuple):
+    """Masks (N, n) and their signs (N, n), +1 where ablated."""
+
+    masks: Masks
+    signs: Signs
 
 
 @dataclass(frozen=True)
@@ -78,17 +83,21 @@ class GP(Estimator):
         if self.effort != 0 and not is_between(self.effort, 0, np.inf):
             raise InputError(f"GP's effort must be a number of operations from 0 up, not {self.effort!r}.")
 
-    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
+    def prepare(self, masks: Masks) -> Prepared:
+        """The masks as numbers."""
+        return Prepared(masks, np.where(masks, -1.0, 1.0))
+
+    def recover(self, prepared: Prepared, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit hyper-parameters, solve, and read out the strongest coefficients."""
+        masks, signs = prepared
         n = masks.shape[1]
         centre, scale = float(values.mean()), float(values.std())
         if is_constant(values):
             return Recovery(Spectrum(n, {(): centre}), np.full(len(values), centre), "constant values", order=1)
-        signs = np.where(masks, -1.0, 1.0)
         target = (values - centre) / scale
         hypers, how = self.hypers(signs, target, seed)
         if len(values) > self.dense:
-            return self._fit_large(masks, signs, values, hypers[0], order=order, seed=seed)
+            return self._fit_large(prepared, values, hypers[0], order=order)
         posterior = Posterior.of(signs, target, hypers, self.device)
         found = strongest(signs, hypers, posterior.alphas, order=order, width=self.width, most=self.coefficients)
         constant = sum(
@@ -96,7 +105,7 @@ class GP(Estimator):
         )
         kept: dict[Features, float] = {(): float(constant) / len(hypers), **found}
         sets = list(kept)
-        rows = characters_of(masks, sets)
+        rows = characters_of(signs_of(masks), sets)
         unseen = centre + scale * posterior.left_out_of(rows, sets)
         spectrum = Spectrum(n, {key: scale * value + (0.0 if key else centre) for key, value in kept.items()})
         captured = self._captured(posterior, spectrum, centre, scale, seed)
@@ -104,19 +113,14 @@ class GP(Estimator):
             f"the {len(found)} coefficients kept carry {captured:.1%} of the variance of the posterior mean",
         )
         flatters = self._flattery(masks, values, float(((unseen - values) ** 2).mean()), len(hypers), order, seed)
-        return self._blended(
-            masks,
-            values,
-            Recovery(
-                spectrum,
-                unseen=unseen,
-                how=f"leave-one-out on {len(values)} ablations, {how}, corrected by refits to 4 in 5",
-                flatters=flatters,
-                order=min(order, n),
-                notes=notes,
-                uncertainty=self._uncertainty(posterior, rows, sets, n, scale),
-            ),
-            seed,
+        return Recovery(
+            spectrum,
+            unseen=unseen,
+            how=f"leave-one-out on {len(values)} ablations, {how}, corrected by refits to 4 in 5",
+            flatters=flatters,
+            order=min(order, n),
+            notes=notes,
+            uncertainty=self._uncertainty(posterior, rows, sets, n, scale),
         )
 
     def _flattery(self, masks: Masks, values: Values, claimed: float, draws: int, order: int, seed: int) -> float:
@@ -140,14 +144,12 @@ class GP(Estimator):
         ratio = float(np.concatenate(errors).mean()) / max(claimed, 1e-300)
         return max(1.0, float(np.sqrt(ratio)) if draws > 1 else ratio)
 
-    def _fit_large(
-        self, masks: Masks, signs: Signs, values: Values, hyper: Hyper, *, order: int, seed: int
-    ) -> Recovery:
-        n = masks.shape[1]
+    def _fit_large(self, prepared: Prepared, values: Values, hyper: Hyper, *, order: int) -> Recovery:
+        n = prepared.masks.shape[1]
         centre, scale = float(values.mean()), float(values.std())
         found = fit_support(
-            masks,
-            signs,
+            prepared.masks,
+            prepared.signs,
             (values - centre) / scale,
             hyper,
             dense=self.dense,
@@ -159,7 +161,7 @@ class GP(Estimator):
         means = dict(zip(found.sets, (scale * found.means).tolist(), strict=True))
         means[()] += centre
         deviations = dict(zip(found.sets, (scale * found.deviations).tolist(), strict=True))
-        recovery = Recovery(
+        return Recovery(
             Spectrum(n, means),
             unseen=centre + scale * found.left_out,
             how=f"leave-one-out on {len(values)} ablations, hyper-parameters and sets fixed",
@@ -170,21 +172,6 @@ class GP(Estimator):
             ),
             uncertainty=Uncertainty(n, deviations),
         )
-        return self._blended(masks, values, recovery, seed)
-
-    def _blended(self, masks: Masks, values: Values, recovery: Recovery, seed: int) -> Recovery:
-        """The recovery, or its blend with a lasso where that predicts unseen ablations better."""
-        (linear,) = Lasso().fit_outputs(masks, values[:, None], order=1, seed=seed)  # memory stays bounded
-        if recovery.unseen is None or linear.unseen is None:
-            return recovery
-        judged = slice(None) if linear.rows is None else linear.rows
-        share, unseen = _blend(values[judged], recovery.unseen[judged], linear.unseen, seed)
-        recovery = replace(recovery, rows=linear.rows)
-        if share == 1:
-            return replace(recovery, unseen=unseen)
-        note = f"blended with {1 - share:.0%} of a lasso of the single features, by held-out error"
-        spectrum = recovery.spectrum * share + linear.spectrum * (1 - share)
-        return replace(recovery, spectrum=spectrum, unseen=unseen, notes=(*recovery.notes, note))
 
     def hypers(self, signs: Signs, target: Vector, seed: int) -> tuple[list[Hyper], str]:
         """Plausible hyper-parameters of standardised values, and how they were found, in words."""
@@ -225,22 +212,3 @@ class GP(Estimator):
         full = centre + scale * posterior.predict(np.where(masks, -1.0, 1.0))
         rest = full - spectrum.predict(masks)
         return 1.0 - float(rest.var() / full.var()) if full.var() > 0 else 1.0
-
-
-def _blend(values: Values, first: Values, second: Values, seed: int) -> tuple[float, Values]:
-    """The share of ``first`` in the blend of two unseen predictions (N,) with the least squared error; that blend.
-
-    Each fold of the ablations is predicted with the share that the others choose, so that the blend stays unseen.
-    """
-    away, rest = first - second, values - second
-    fold = folds(len(values), seed)
-    parts = int(fold.max()) + 1
-    sums = np.array([[away[fold == k] @ rest[fold == k], away[fold == k] @ away[fold == k]] for k in range(parts)])
-    whole = sums.sum(axis=0)
-
-    def share(top: float, bottom: float) -> float:
-        found = float(np.clip(top / bottom, 0.0, 1.0)) if bottom > 0 else 1.0
-        return 1.0 if found > _PURE else found
-
-    shares = np.array([share(*(whole - part)) for part in sums])
-    return share(*whole), second + shares[fold] * away

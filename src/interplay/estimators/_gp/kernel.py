@@ -15,6 +15,7 @@ gains prior variance, by factors b_d that the evidence finds and that fall to no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,12 +64,18 @@ def neighbours(signs: Signs, d: int) -> Signs:
     return np.asarray(signs[:, :-d] * signs[:, d:])
 
 
-def inverse_covariance(signs: Signs, hyper: Hyper, device: str | None = None) -> Signs:
-    """The inverse (N, N) of the covariance of noisy values at ``signs`` (N, n); by PyTorch on a ``device``."""
-    if device is not None:
-        from interplay.estimators._gp.kernel_torch import torch_inverse_covariance
+def inverse_covariances(signs: Signs, hypers: Sequence[Hyper], device: str | None = None) -> tuple[Signs, ...]:
+    """The inverses (N, N) of the covariance of noisy values at ``signs`` (N, n); by PyTorch on a ``device``."""
+    if device is None:
+        return tuple(inverse_covariance(signs, hyper) for hyper in hypers)
+    from interplay.estimators._gp.kernel_torch import moved, torch_inverse_covariance
 
-        return torch_inverse_covariance(signs, hyper, device)
+    z = moved(signs, device)
+    return tuple(torch_inverse_covariance(z, hyper) for hyper in hypers)
+
+
+def inverse_covariance(signs: Signs, hyper: Hyper) -> Signs:
+    """The inverse (N, N) for one draw of the hyper-parameters."""
     covariance = kernel(signs, signs, hyper)
     covariance.flat[:: len(signs) + 1] += hyper.noise
     # The transposed view of a symmetric C-ordered matrix is the matrix in Fortran order: LAPACK works in place.
@@ -144,7 +151,7 @@ class Evidence:
         if self.device is not None:
             from interplay.estimators._gp.kernel_torch import torch_likelihood
 
-            return torch_likelihood(self.signs, self.values, hyper, self.device)
+            return torch_likelihood(self._moved, self.values, hyper)
         # Everything is symmetric, so only lower triangles are computed, in Fortran order as BLAS has them; what lies
         # above is zero in the weights, and so never counts.
         h = np.exp(hyper.log_h)
@@ -173,6 +180,13 @@ class Evidence:
         by_feature = 2.0 * _quadratic(weight, self.signs, light)
         by_distance = np.split(by_pair, ends)[: len(ends)]
         return value, gradient_of(hyper, by_feature, by_distance, 2.0 * float(weight.sum()), trace)
+
+    @cached_property
+    def _moved(self) -> Any:
+        """The signs on the device."""
+        from interplay.estimators._gp.kernel_torch import moved
+
+        return moved(self.signs, str(self.device))
 
     @cached_property
     def _neighbours(self) -> Signs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,20 @@ from interplay._errors import InputError, InterplayError
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector, gradient_of
 
 
-def torch_likelihood(signs: Signs, values: Vector, hyper: Hyper, device: str) -> tuple[float, Vector] | None:
-    """As `Evidence` with NumPy: the negative log likelihood and its gradient (n + 2,); None where not positive."""
-    torch = _torch(device)
-    z = _moved(signs.tobytes(), signs.shape, device)
-    y = torch.as_tensor(values, device=device)
-    product, near, covariance = _covariance(torch, z, hyper, device)
+def moved(signs: Signs, device: str) -> Any:
+    """The signs (N, n) as a tensor on the ``device``; for a whole search they are moved only once."""
+    return _torch(device).as_tensor(signs, device=device)
+
+
+def torch_likelihood(z: Any, values: Vector, hyper: Hyper) -> tuple[float, Vector] | None:
+    """As `Evidence` with NumPy: the negative log likelihood and its gradient (n + 2,); None where not positive.
+
+    ``z`` are the signs, `moved`.
+    """
+    import torch
+
+    y = torch.as_tensor(values, device=z.device)
+    product, near, covariance = _covariance(z, hyper)
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if int(failed):
         return None
@@ -35,32 +42,29 @@ def _summed(weight: Any, columns: Any) -> Vector:
     return sums
 
 
-def torch_inverse_covariance(signs: Signs, hyper: Hyper, device: str) -> Signs:
-    """As `inverse_covariance` with NumPy."""
-    torch = _torch(device)
-    *_, covariance = _covariance(torch, _moved(signs.tobytes(), signs.shape, device), hyper, device)
+def torch_inverse_covariance(z: Any, hyper: Hyper) -> Signs:
+    """As `inverse_covariance` with NumPy, of signs that were `moved`."""
+    import torch
+
+    *_, covariance = _covariance(z, hyper)
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if int(failed):
-        raise InterplayError(f"the covariance of {len(signs)} ablations is numerically singular on {device}.")
+        raise InterplayError(f"the covariance of {len(z)} ablations is numerically singular on {z.device}.")
     inverse: Signs = torch.cholesky_inverse(lower).cpu().numpy()
     return inverse
 
 
-def _covariance(torch: Any, z: Any, hyper: Hyper, device: str) -> tuple[Any, Any, Any]:
-    h = torch.as_tensor(np.exp(hyper.log_h), device=device)
+def _covariance(z: Any, hyper: Hyper) -> tuple[Any, Any, Any]:
+    import torch
+
+    h = torch.as_tensor(np.exp(hyper.log_h), device=z.device)
     product = torch.exp((z * h) @ z.T - (h.sum() - hyper.log_scale))
-    near = torch.ones((), dtype=z.dtype, device=device)
+    near = torch.ones((), dtype=z.dtype, device=z.device)
     w = torch.tanh(h)
     for d, b in hyper.local:
         pairs = z[:, :-d] * z[:, d:]
         near = near + (pairs * (b * w[:-d] * w[d:])) @ pairs.T
-    return product, near, product * near + hyper.noise * torch.eye(len(z), dtype=z.dtype, device=device)
-
-
-@lru_cache(maxsize=2)
-def _moved(data: bytes, shape: tuple[int, ...], device: str) -> Any:
-    """The signs on the device, moved once for a whole search."""
-    return _torch(device).as_tensor(np.frombuffer(data).reshape(shape).copy(), device=device)
+    return product, near, product * near + hyper.noise * torch.eye(len(z), dtype=z.dtype, device=z.device)
 
 
 def _torch(device: str) -> Any:

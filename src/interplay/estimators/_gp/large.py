@@ -13,10 +13,10 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from interplay._game.masks import Masks
-from interplay._spectrum.characters import Features
+from interplay._spectrum.characters import Features, characters_of, signs_of
 from interplay.estimators._gp.beam import strongest
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector
-from interplay.estimators._gp.posterior import Posterior, characters_of
+from interplay.estimators._gp.posterior import Posterior
 from interplay.estimators._gp.prior import prior_variances
 
 _ROWS = 4096  # ablations whose characters are in memory at once: 48 MiB for 3,000 sets
@@ -62,7 +62,7 @@ def _ridge(masks: Masks, values: Vector, hyper: Hyper, sets: list[Features]) -> 
     gram = np.zeros((len(sets), len(sets)))
     moment = np.zeros(len(sets))
     for start in range(0, len(values), _ROWS):
-        block = characters_of(masks[start : start + _ROWS], sets).astype(np.float32)
+        block = characters_of(signs_of(masks[start : start + _ROWS]), sets).astype(np.float32)
         gram += block @ block.T  # sums of at most 4,096 signs: exact in single precision
         moment += block @ values[start : start + _ROWS]
     gram *= np.multiply.outer(root, root)  # in units of the prior, so that the ridge is the identity
@@ -74,7 +74,7 @@ def _ridge(masks: Masks, values: Vector, hyper: Hyper, sets: list[Features]) -> 
     fitted, leverage = np.empty(len(values)), np.empty(len(values))
     light = (inverse * np.multiply.outer(root, root)).astype(np.float32)
     for start in range(0, len(values), _ROWS):
-        block = characters_of(masks[start : start + _ROWS], sets).astype(np.float32)
+        block = characters_of(signs_of(masks[start : start + _ROWS]), sets).astype(np.float32)
         fitted[start : start + _ROWS] = means @ block
         leverage[start : start + _ROWS] = np.einsum("ij,ij->j", block, light @ block)
     residual = values - fitted

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interplay._game.masks import Masks
-from interplay._spectrum.characters import Features, characters, signs_of
+from interplay._spectrum.characters import Features
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector
-from interplay.estimators._gp.kernel import inverse_covariance, kernel
+from interplay.estimators._gp.kernel import inverse_covariances, kernel
 from interplay.estimators._gp.prior import prior_variances
 
 _BLOCK = 1 << 22  # entries of a block of predictions: 32 MiB
@@ -44,7 +43,7 @@ class Posterior:
     @classmethod
     def of(cls, signs: Signs, values: Vector, hypers: list[Hyper], device: str | None = None) -> Posterior:
         """The posterior given values (N,) at ``signs`` (N, n)."""
-        inverses = tuple(inverse_covariance(signs, hyper, device) for hyper in hypers)
+        inverses = inverse_covariances(signs, hypers, device)
         return cls(signs, values, tuple(hypers), np.stack([inverse @ values for inverse in inverses]), inverses)
 
     @property
@@ -122,18 +121,6 @@ class Posterior:
                 within[first : first + step] += np.maximum(lam - lam**2 * known, 0.0)
             means[draw] = variances * (rows @ alpha)
         return np.asarray(np.sqrt(within / len(self.hypers) + means.var(axis=0)))
-
-
-def characters_of(masks: Masks, sets: list[Features]) -> npt.NDArray[np.int8]:
-    """chi_S(m) of K sets of any sizes at masks (N, n), (K, N)."""
-    signs = signs_of(masks)
-    out = np.empty((len(sets), len(masks)), dtype=np.int8)
-    sizes = np.array([len(features) for features in sets])
-    for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
-        ids = np.array([sets[k] for k in rows], dtype=np.intp).reshape(len(rows), size)
-        out[rows] = characters(signs, ids)
-    return out
 
 
 def _precision(hyper: Hyper) -> type[np.floating[Any]]:

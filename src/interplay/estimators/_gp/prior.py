@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from interplay._spectrum.characters import Features
+from interplay._spectrum.characters import Features, by_size
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector
 
 Ids = npt.NDArray[np.intp]
@@ -77,8 +77,6 @@ def prior_variances(hyper: Hyper, sets: list[Features]) -> Vector:
     """The prior variances of K sets of any sizes, (K,)."""
     prior = Prior.of(hyper)
     out = np.empty(len(sets))
-    sizes = np.array([len(features) for features in sets])
-    for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
-        out[rows] = prior.variances(np.array([sets[k] for k in rows], dtype=np.intp).reshape(len(rows), size))
+    for rows, ids in by_size(sets):
+        out[rows] = prior.variances(ids)
     return out

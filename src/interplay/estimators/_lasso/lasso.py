@@ -14,7 +14,9 @@ from interplay._spectrum.characters import Features
 from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._lasso.wide import LARGE, Wide
-from interplay.estimators._validation import choose, folds
+from interplay.estimators._validation import choose, folds, splits
+
+Signs = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,25 +41,28 @@ class Lasso(Estimator):
     smallest: float = 1e-4
     parts: int = 5
 
-    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:  # noqa: ARG002
+    def prepare(self, masks: Masks) -> Signs:
+        """The masks as signs (N, n), +1 where ablated."""
+        return np.where(masks, -1.0, 1.0)
+
+    def recover(self, prepared: Signs, values: Values, *, order: int, seed: int) -> Recovery:  # noqa: ARG002
         """Fit single features; ``order`` is ignored."""
-        signs = np.where(masks, -1.0, 1.0)
+        signs, n = prepared, prepared.shape[1]
         largest = np.abs((signs - signs.mean(axis=0)).T @ (values - values.mean())).max() / len(values)
         if largest <= 0:
-            constant = Spectrum(masks.shape[1], {(): float(values.mean())})
+            constant = Spectrum(n, {(): float(values.mean())})
             return Recovery(constant, np.full(len(values), values.mean()), "constant values", order=1)
         alphas = largest * np.geomspace(1.0, self.smallest, self.penalties)
         fold = folds(len(values), seed, self.parts)
         predictions = np.empty((2 * self.penalties, len(values)))
-        for k in range(int(fold.max()) + 1):
-            train, test = fold != k, fold == k
+        for train, test in splits(fold):
             weights, intercepts = self._path(signs[train], values[train], alphas)
             predictions[:, test] = weights @ signs[test].T + intercepts[:, None]
         best, chosen = choose((predictions - values) ** 2, fold)
         weights, intercepts = self._path(signs, values, alphas)
         coefficients: dict[Features, float] = {(i,): float(w) for i, w in enumerate(weights[best]) if w}
         return Recovery(
-            Spectrum(masks.shape[1], {(): float(intercepts[best])} | coefficients),
+            Spectrum(n, {(): float(intercepts[best])} | coefficients),
             unseen=predictions[chosen, np.arange(len(values))],
             how=f"{int(fold.max()) + 1}-fold cross-validation on {len(values)} ablations",
             order=1,
@@ -70,7 +75,7 @@ class Lasso(Estimator):
         return super().fit_outputs(masks, values, order=order, seed=seed)
 
     def _path(
-        self, signs: npt.NDArray[np.float64], values: Values, alphas: npt.NDArray[np.float64]
+        self, signs: Signs, values: Values, alphas: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Weights (2P, n) and intercepts (2P,): the lasso at every penalty, then relaxed at every penalty."""
         from sklearn import config_context

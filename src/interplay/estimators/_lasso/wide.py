@@ -12,6 +12,7 @@ from interplay._game.masks import Masks, Values
 from interplay._spectrum.characters import Features
 from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
+from interplay.estimators._fista import descend, safe_rate
 from interplay.estimators._validation import choose
 
 Floats32 = npt.NDArray[np.float32]
@@ -92,9 +93,9 @@ class Wide(Estimator):
     held_out: float = 0.2
     block: int = 1024
 
-    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
+    def recover(self, prepared: Masks, values: Values, *, order: int, seed: int) -> Recovery:
         """One output."""
-        return self.fit_outputs(masks, values[:, None], order=order, seed=seed)[0]
+        return self.fit_outputs(prepared, values[:, None], order=order, seed=seed)[0]
 
     def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:  # noqa: ARG002
         """All T outputs of ``values`` (N, T) at once; ``order`` is ignored."""
@@ -109,22 +110,22 @@ class Wide(Estimator):
         sums = _Sums.zero(n, values.shape[1])
         self._add(sums, masks, target, np.flatnonzero(fitted))
         groups = [slice(start, start + _OUTPUTS) for start in range(0, values.shape[1], _OUTPUTS)]
-        step = 1.0 / _largest_eigenvalue(sums, seed)
+        rate = _rate(sums, seed)
         held_masks, half = masks[rows], np.arange(held) % 2
         picks: list[int] = []
         unseen: Floats32 = np.empty((held, values.shape[1]), dtype=np.float32)
         for group in groups:
-            predictions = self._path(sums.of(group), step, held_masks)
+            predictions = self._path(sums.of(group), rate, held_masks)
             # Each half is scored with the penalty that the other half chooses.
             for t, truth in enumerate(target[rows, group].T):
                 best, chosen = choose((predictions[:, :, t] - truth) ** 2, half)
                 picks.append(best)
                 unseen[:, group.start + t] = predictions[chosen, np.arange(held), t]
         self._add(sums, masks, target, rows)
-        step = 1.0 / _largest_eigenvalue(sums, seed)
+        rate = _rate(sums, seed)
         recoveries = []
         for group in groups:
-            weights, intercepts = self._final(sums.of(group), step, np.array(picks[group]))
+            weights, intercepts = self._final(sums.of(group), rate, np.array(picks[group]))
             for t in range(weights.shape[1]):
                 output = group.start + t
                 centre, spread = float(values[:, output].mean()), float(scale[output])
@@ -147,26 +148,26 @@ class Wide(Estimator):
     def _ladder(self) -> Floats32:
         return np.geomspace(1.0, self.smallest, self.penalties, dtype=np.float32)
 
-    def _path(self, sums: _Sums, step: float, held: Masks) -> Floats32:
+    def _path(self, sums: _Sums, rate: float, held: Masks) -> Floats32:
         """Predictions of the ``held`` masks (M, n) at every penalty, then at every penalty relaxed, (2 L, M, T)."""
         # Above this penalty every coefficient of an output is zero.
         largest = np.abs(sums.moment).max(axis=0)
         predictions = np.empty((2 * self.penalties, len(held), sums.cross.shape[1]), dtype=np.float32)
         weights = np.zeros_like(sums.cross)
         for rung, share in enumerate(self._ladder()):
-            weights = self._descend(sums, share * largest, weights, step)
+            weights = self._descend(sums, share * largest, weights, rate)
             predictions[rung] = self._predict(held, weights, sums.intercepts(weights))
-            relaxed = self._descend(sums, 0 * largest, weights, step, weights != 0)
+            relaxed = self._descend(sums, 0 * largest, weights, rate, weights != 0)
             predictions[self.penalties + rung] = self._predict(held, relaxed, sums.intercepts(relaxed))
         return predictions
 
-    def _final(self, sums: _Sums, step: float, picks: npt.NDArray[np.intp]) -> tuple[Floats32, Floats32]:
+    def _final(self, sums: _Sums, rate: float, picks: npt.NDArray[np.intp]) -> tuple[Floats32, Floats32]:
         """Weights (n, T) and intercepts (T,) at each output's chosen place of `_path`."""
         largest, ladder, level = np.abs(sums.moment).max(axis=0), self._ladder(), picks % self.penalties
         weights = np.zeros_like(sums.cross)
         for share in ladder[: level.max() + 1]:
-            weights = self._descend(sums, np.maximum(ladder[level], share) * largest, weights, step)
-        relaxed = self._descend(sums, 0 * largest, weights, step, weights != 0)
+            weights = self._descend(sums, np.maximum(ladder[level], share) * largest, weights, rate)
+        relaxed = self._descend(sums, 0 * largest, weights, rate, weights != 0)
         weights = np.where(picks < self.penalties, weights, relaxed)
         return weights, sums.intercepts(weights)
 
@@ -187,21 +188,13 @@ class Wide(Estimator):
         sums: _Sums,
         penalty: Floats32,
         weights: Floats32,
-        step: float,
+        rate: float,
         support: npt.NDArray[np.bool_] | None = None,
     ) -> Floats32:
-        """FISTA for ``w' G w / 2 - w' m + penalty |w|``, each column with its own penalty (T,), inside ``support``."""
-        threshold, moment = np.float32(step) * penalty, sums.moment
-        ahead, momentum = weights, 1.0
-        for _ in range(self.steps):
-            moved = ahead - np.float32(step) * (sums.covariance_times(ahead) - moment)
-            shrunk = np.sign(moved) * np.maximum(np.abs(moved) - threshold, np.float32(0))
-            if support is not None:
-                shrunk *= support
-            following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-            ahead = shrunk + np.float32((momentum - 1) / following) * (shrunk - weights)
-            weights, momentum = shrunk, following
-        return weights
+        """The lasso of all outputs side by side, each with its own ``penalty`` (T,), inside ``support`` (n, T)."""
+        return descend(
+            sums.covariance_times, sums.moment, penalty, weights, rate=rate, steps=self.steps, support=support
+        )
 
     def _predict(self, masks: Masks, weights: Floats32, intercepts: Floats32) -> Floats32:
         parts = [_signs(masks[start : start + self.block]) @ weights for start in range(0, len(masks), self.block)]
@@ -213,12 +206,6 @@ def _signs(masks: Masks) -> Floats32:
     return np.where(masks, np.float32(-1), np.float32(1))
 
 
-def _largest_eigenvalue(sums: _Sums, seed: int) -> float:
-    """By power iteration, with a margin: the step of the descent must not exceed its inverse."""
-    vector = np.random.default_rng(seed).normal(size=(len(sums.gram), 1)).astype(np.float32)
-    value = 1.0
-    for _ in range(20):
-        vector = sums.covariance_times(vector)
-        value = float(np.linalg.norm(vector)) or 1.0
-        vector /= np.float32(value)
-    return 1.1 * value
+def _rate(sums: _Sums, seed: int) -> float:
+    start = np.random.default_rng(seed).normal(size=(len(sums.gram), 1)).astype(np.float32)
+    return safe_rate(sums.covariance_times, start, steps=20)

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._game.masks import Masks, Values
-from interplay._spectrum.characters import Features, characters, signs_of
+from interplay._spectrum.characters import Features, characters_of, signs_of
 from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._proxyspex.trees import Ids, grow, grow_on, leaves_of, read_out
-from interplay.estimators._validation import choose, folds, is_constant
+from interplay.estimators._validation import choose, folds, is_constant, splits
 
 _REFINED = 2  # ensembles, of all depths and sizes, whose refinement is tried in detail
 _NEGLIGIBLE = 1e-10  # of standardised values: rounding of the read-out and of the refinement
@@ -24,6 +24,13 @@ class _Proxy(NamedTuple):
 
     ids: Ids
     coefficients: Values
+
+
+class Prepared(NamedTuple):
+    """Masks (N, n) and their signs (n, N), as `signs_of` has them."""
+
+    masks: Masks
+    signs: npt.NDArray[np.int8]
 
 
 class _Candidate(NamedTuple):
@@ -86,9 +93,13 @@ class ProxySPEX(Estimator):
     noises: tuple[float, ...] = (1e-9, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0)
     parts: int = 5
 
-    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
+    def prepare(self, masks: Masks) -> Prepared:
+        """The masks, and as signs."""
+        return Prepared(masks, signs_of(masks))
+
+    def recover(self, prepared: Prepared, values: Values, *, order: int, seed: int) -> Recovery:
         """Grow trees, read them out, keep the strongest sets and refine them."""
-        count, n = masks.shape
+        count, n = prepared.masks.shape
         depths = sorted({max(1, min(depth, order, n)) for depth in self.depths or (order - 2, order)})
         centre, scale = float(values.mean()), float(values.std())
         if is_constant(values):
@@ -96,10 +107,10 @@ class ProxySPEX(Estimator):
         target = (values - centre) / scale
         fold = folds(count, seed, self.parts)
         parts = int(fold.max()) + 1
-        candidates, predictions = self._held_out(masks, target, depths, fold, seed)
+        candidates, predictions = self._held_out(prepared, target, depths, fold, seed)
         best, chosen = choose((predictions - target) ** 2, fold)
         winner = candidates[best]
-        spectrum = self._final(masks, target, winner, seed) * scale + Spectrum(n, {(): centre})
+        spectrum = self._final(prepared, target, winner, seed) * scale + Spectrum(n, {(): centre})
         trees = self.trees[winner.stage]
         note = (
             f"proxyspex: {trees} trees of depth {winner.depth}, {len(spectrum)} coefficients kept and refined with "
@@ -118,28 +129,26 @@ class ProxySPEX(Estimator):
         return grow(masks, target, trees=trees, depth=depth, rate=self.rate, leaf=leaf, seed=seed)
 
     def _held_out(
-        self, masks: Masks, target: Values, depths: list[int], fold: npt.NDArray[np.intp], seed: int
+        self, prepared: Prepared, target: Values, depths: list[int], fold: npt.NDArray[np.intp], seed: int
     ) -> tuple[list[_Candidate], Values]:
         """Every candidate, and its predictions (C, N) of each fold by the fit to the others.
 
         Depth and number of the trees are tried first, with the most sets kept; an ensemble grows on only as long as
         that helps. The number kept and the floor are tried with the best ensembles.
         """
-        n = masks.shape[1]
-        signs = signs_of(masks)
-        parts = range(int(fold.max()) + 1)
+        masks, n = prepared.masks, prepared.masks.shape[1]
         proxies: dict[tuple[int, int], _Proxy] = {}
         candidates: list[_Candidate] = []
         predictions = np.empty((0, len(target)))
         for depth in depths:
-            boosters = [self._grow(masks[fold != k], target[fold != k], depth, self.trees[0], seed) for k in parts]
+            boosters = [self._grow(masks[seen], target[seen], depth, self.trees[0], seed) for seen, _ in splits(fold)]
             before = np.inf
             for stage, trees in enumerate(self.trees):
                 for k, booster in enumerate(boosters):
                     grow_on(booster, trees)
                     proxies[depth, k] = _Proxy(*read_out(leaves_of(booster), n, self.trees[: stage + 1]))
                 tried = self._candidates([(depth, stage)], (self.kept[-1],), (self.floors[len(self.floors) // 2],))
-                found = self._predict(tried, proxies, signs, target, fold)
+                found = self._predict(tried, proxies, prepared.signs, target, fold)
                 candidates, predictions = candidates + tried, np.concatenate([predictions, found])
                 error = ((found - target) ** 2).sum(axis=1).min()
                 if error > before:
@@ -152,7 +161,9 @@ class ProxySPEX(Estimator):
         promising = sorted(errors, key=errors.__getitem__)[:_REFINED]
         fine = self._candidates(promising, self.kept, self.floors)
         fine = [candidate for candidate in fine if candidate not in set(candidates)]
-        return candidates + fine, np.concatenate([predictions, self._predict(fine, proxies, signs, target, fold)])
+        return candidates + fine, np.concatenate(
+            [predictions, self._predict(fine, proxies, prepared.signs, target, fold)]
+        )
 
     def _candidates(
         self, grown: list[tuple[int, int]], kept: tuple[int, ...], floors: tuple[float, ...]
@@ -178,13 +189,12 @@ class ProxySPEX(Estimator):
         predictions = np.empty((len(candidates), len(target)))
         rows = {candidate: row for row, candidate in enumerate(candidates)}
         shapes = sorted({candidate[:4] for candidate in candidates})
-        for k in range(int(fold.max()) + 1):
-            train, test = fold != k, fold == k
+        for k, (train, test) in enumerate(splits(fold)):
             for grown in sorted({shape[:2] for shape in shapes}):
                 depth, stage = grown
                 proxy = proxies[depth, k]
-                ids, amplitudes = _support(proxy.ids, proxy.coefficients[:, stage], n, self.kept[-1])
-                columns = _characters(signs, ids)
+                sets, amplitudes = _support(proxy.ids, proxy.coefficients[:, stage], n, self.kept[-1])
+                columns = characters_of(signs, sets).astype(np.float64)
                 seen, unseen = columns[:, train], columns[:, test]
                 gram = seen @ seen.T if len(seen) <= seen.shape[1] else None
                 for *_, kept, floor in (shape for shape in shapes if shape[:2] == grown):
@@ -195,43 +205,31 @@ class ProxySPEX(Estimator):
                         predictions[rows[_Candidate(depth, stage, kept, floor, noise)], test] = prediction
         return predictions
 
-    def _final(self, masks: Masks, target: Values, winner: _Candidate, seed: int) -> Spectrum:
+    def _final(self, prepared: Prepared, target: Values, winner: _Candidate, seed: int) -> Spectrum:
         """The winner's fit to all ablations."""
-        n = masks.shape[1]
+        n = prepared.masks.shape[1]
         trees = self.trees[winner.stage]
-        proxy = _Proxy(*read_out(leaves_of(self._grow(masks, target, winner.depth, trees, seed)), n, (trees,)))
-        ids, amplitudes = _support(proxy.ids, proxy.coefficients[:, -1], n, winner.kept)
-        columns = _characters(signs_of(masks), ids)
+        booster = self._grow(prepared.masks, target, winner.depth, trees, seed)
+        proxy = _Proxy(*read_out(leaves_of(booster), n, (trees,)))
+        sets, amplitudes = _support(proxy.ids, proxy.coefficients[:, -1], n, winner.kept)
+        columns = characters_of(prepared.signs, sets).astype(np.float64)
         weights = _refined(columns, target, amplitudes, winner.floor, n, (winner.noise,))[0]
-        found: dict[Features, float] = {
-            tuple(i for i in row if i < n): weight
-            for row, weight in zip(ids.tolist(), weights.tolist(), strict=True)
-            if abs(weight) > _NEGLIGIBLE
-        }
-        return Spectrum(n, found)
+        found = zip(sets, weights.tolist(), strict=True)
+        return Spectrum(n, {features: weight for features, weight in found if abs(weight) > _NEGLIGIBLE})
 
 
-def _support(ids: Ids, amplitudes: Values, n: int, most: int) -> tuple[Ids, Values]:
+def _support(ids: Ids, amplitudes: Values, n: int, most: int) -> tuple[list[Features], Values]:
     """The constant, all n single features, then the strongest ``most`` larger sets; with the proxy's amplitudes."""
     size = (ids < n).sum(axis=1)
     larger = np.flatnonzero((size > 1) & (np.abs(amplitudes) > _NEGLIGIBLE))
     larger = larger[np.argsort(-np.abs(amplitudes[larger]), kind="stable")][:most]
-    width = max(1, ids.shape[1])
-    first = np.full((1 + n, width), n, dtype=np.intp)
-    first[1:, 0] = np.arange(n)
     known = np.zeros(1 + n)
     known[0] = amplitudes[size == 0].sum()
     single = size == 1
-    if ids.shape[1]:
-        known[1 + ids[single, 0]] = amplitudes[single]
-        first = np.concatenate([first, ids[larger]])
-    return first, np.concatenate([known, amplitudes[larger]])
-
-
-def _characters(signs: npt.NDArray[np.int8], ids: Ids) -> Values:
-    """chi_S (K, N) of sets padded with n."""
-    padded = np.concatenate([signs, np.ones((1, signs.shape[1]), dtype=np.int8)])
-    return characters(padded, ids).astype(np.float64)
+    known[1 + ids[single, :1].ravel()] = amplitudes[single]
+    sets: list[Features] = [(), *((i,) for i in range(n))]
+    sets += [tuple(i for i in row if i < n) for row in ids[larger].tolist()]
+    return sets, np.concatenate([known, amplitudes[larger]])
 
 
 def _refined(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from interplay._checks import check_whole, is_between
 from interplay._errors import InputError
 from interplay._game.masks import Masks, Values
-from interplay._spectrum.characters import Features, walsh_hadamard
+from interplay._spectrum.characters import Features, characters_of, signs_of, walsh_hadamard
 from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._design import all_masks
@@ -31,7 +30,7 @@ from interplay.estimators.spex._design import (
     design_from,
     recognise,
 )
-from interplay.estimators.spex._refit import REFITS, character_columns, describe, moments_of, over_pools
+from interplay.estimators.spex._refit import REFITS, describe, moments_of, over_pools
 
 _EXHAUSTIVE = 16  # up to so many features, a budget that covers all masks is spent on all masks
 _ENOUGH = 24  # fresh masks from which they alone judge
@@ -45,6 +44,13 @@ _FLATTERS = (
 )
 _NEGLIGIBLE = 1e-10  # of the largest coefficient: rounding
 _ROUNDING = 1e-15  # of the mean of the values: the same
+
+
+class Prepared(NamedTuple):
+    """Masks (N, n) and the design recognised among them; None where they are all masks there are."""
+
+    masks: Masks
+    found: Found | None
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,8 @@ class SPEX(Estimator):
         rows = design.sequence(budget, b if self.b is not None else None)
         return np.unpackbits(rows, axis=1, count=n).astype(np.bool_)
 
-    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
-        """Recognise the design in ``masks`` (N, n), decode it and refit what was found.
+    def prepare(self, masks: Masks) -> Prepared:
+        """Recognise the design in ``masks`` (N, n).
 
         Raises
         ------
@@ -159,24 +165,24 @@ class SPEX(Estimator):
         """
         n = masks.shape[1]
         if n <= _EXHAUSTIVE and len(masks) == 1 << n:
-            return Exact().fit(masks, values, order=order, seed=seed)
-        found = _recognised(np.packbits(masks, axis=1).tobytes(), *masks.shape)
+            return Prepared(masks, None)
+        found = recognise(masks)
         if found is None:
             raise InputError(
                 f"these {len(masks)} masks are no SPEX design: measure those of ip.design({n}, budget, method='spex'), "
                 "or fit these with method='auto', which takes any masks."
             )
-        return recover(self, found, masks, values, order=min(order, n), seed=seed)
+        return Prepared(masks, found)
+
+    def recover(self, prepared: Prepared, values: Values, *, order: int, seed: int) -> Recovery:
+        """Decode the design that was recognised and refit what was found."""
+        masks, found = prepared
+        if found is None:
+            return Exact().fit(masks, values, order=order, seed=seed)
+        return _decoded(self, found, masks, values, order=min(order, masks.shape[1]), seed=seed)
 
 
-@lru_cache(maxsize=1)
-def _recognised(packed: bytes, count: int, n: int) -> Found | None:
-    """Recognition depends on the masks alone, so all outputs of one set of ablations share it."""
-    rows = np.frombuffer(packed, dtype=np.uint8).reshape(count, -1)
-    return recognise(np.unpackbits(rows, axis=1, count=n).astype(np.bool_))
-
-
-def recover(options: SPEX, found: Found, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
+def _decoded(options: SPEX, found: Found, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
     """The spectrum behind ``values`` at ``masks``, some of which are the cells of the design that was ``found``.
 
     Values are brought near 1 first, for bins are compared in single precision, which ends at 1e-38; by a power of two,
@@ -268,7 +274,7 @@ def _agree(fresh: Values, inner: Values) -> bool:
 
 def _predict(keys: list[Features], weights: npt.NDArray[np.float64], masks: Masks) -> npt.NDArray[np.float64]:
     """The values of ``masks`` by each column of ``weights`` (K, C): (C, N)."""
-    return np.asarray((character_columns(keys, masks).astype(np.float64) @ weights).T)
+    return np.asarray(weights.T @ characters_of(signs_of(masks), keys))
 
 
 def _grid(cells: npt.NDArray[np.intp], values: Values, usable: npt.NDArray[np.bool_]) -> tuple[Grid, Grid]:

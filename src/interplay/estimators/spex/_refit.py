@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from interplay._game.masks import Masks, Values
-from interplay._spectrum.characters import Features, characters, signs_of
+from interplay._spectrum.characters import Features, characters_of, signs_of
+from interplay.estimators._fista import Floats, descend, safe_rate
 from interplay.estimators._lasso.lasso import solve_normal_equations
 
 _LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 7.0)
@@ -43,28 +43,15 @@ class Moments:
         )
 
 
-def character_columns(keys: list[Features], masks: Masks) -> npt.NDArray[np.float32]:
-    """chi_S(m) of every set and mask, (N, K)."""
-    signs = signs_of(masks)
-    columns = np.empty((len(keys), len(masks)), dtype=np.float32)
-    by_order: dict[int, list[int]] = {}
-    for row, key in enumerate(keys):
-        by_order.setdefault(len(key), []).append(row)
-    for order, rows in by_order.items():
-        ids = np.array([keys[row] for row in rows], dtype=np.intp).reshape(len(rows), order)
-        columns[rows] = characters(signs, ids)
-    return columns.T
-
-
 def moments_of(keys: list[Features], masks: Masks, values: Values) -> Moments:
     """The moments of ``keys`` on samples, computed in bounded memory."""
     size = len(keys)
     gram, moment = np.zeros((size, size)), np.zeros(size)
     step = max(1, _BLOCK // max(1, size))
     for start in range(0, len(masks), step):
-        columns = character_columns(keys, masks[start : start + step])
-        gram += columns.T @ columns  # exact: sums of +-1 below 2^24 in float32
-        moment += columns.T.astype(np.float64) @ values[start : start + step]
+        rows = characters_of(signs_of(masks[start : start + step]), keys).astype(np.float32)
+        gram += rows @ rows.T  # exact: sums of +-1 below 2^24 in float32
+        moment += rows.astype(np.float64) @ values[start : start + step]
     count = max(1, len(masks))
     return Moments(gram / count, moment / count, float((values**2).sum()) / count, len(masks))
 
@@ -148,40 +135,16 @@ def _lasso(
 
     Against noise single precision gets near, at half the time; the last digits are double precision's.
     """
-    vector = np.ones(len(moment)) / np.sqrt(len(moment))
-    for _ in range(30):
-        image = gram @ vector
-        vector = image / max(float(np.linalg.norm(image)), 1e-300)
-    rate = 1.0 / (1.05 * max(float(vector @ gram @ vector), 1e-12))
+    rate = safe_rate(lambda weights: gram @ weights, np.ones((len(moment), 1)) / np.sqrt(len(moment)))
     near = np.repeat(start[:, None], penalties.shape[1], axis=1)
     if light:
         quick, target, limits, first = (part.astype(np.float32) for part in (gram, moment, penalties, near))
-        near = _descend(quick, target, limits, first, rate, still=1e-5).astype(np.float64)
-    return _descend(gram, moment, penalties, near, rate, still=1e-6)
+        near = _settled(quick, target, limits, first, rate, still=1e-5).astype(np.float64)
+    return _settled(gram, moment, penalties, near, rate, still=1e-6)
 
 
-def _descend(
-    gram: npt.NDArray[Any],
-    moment: npt.NDArray[Any],
-    penalties: npt.NDArray[Any],
-    solution: npt.NDArray[Any],
-    rate: float,
-    *,
-    still: float,
-) -> npt.NDArray[Any]:
-    """Accelerated proximal gradient (Beck & Teboulle 2009) from ``solution`` (K, L), in the precision of ``gram``.
-
-    Characters are almost orthogonal over the samples, so a few dozen steps suffice.
-    """
-    still *= max(float(np.abs(solution).max()), 1e-300)
-    ahead, momentum = solution, 1.0
-    for _ in range(_STEPS):
-        moved = ahead - rate * (gram @ ahead - moment[:, None])
-        new = np.sign(moved) * np.maximum(np.abs(moved) - rate * penalties, 0.0)
-        change = float(np.abs(new - solution).max())
-        following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = new + float((momentum - 1) / following) * (new - solution)
-        solution, momentum = new, following
-        if change < still:
-            break
-    return solution
+def _settled(gram: Floats, moment: Floats, penalties: Floats, near: Floats, rate: float, *, still: float) -> Floats:
+    """Characters are almost orthogonal over the samples, so a few dozen steps suffice."""
+    return descend(
+        lambda weights: gram @ weights, moment[:, None], penalties, near, rate=rate, steps=_STEPS, still=still
+    )
