@@ -33,6 +33,7 @@ ROOMS = [
     "_saved",
     "_checks",
     "_units",
+    "_plugins",
     "_demo",
     "_game",
     "_spectrum",

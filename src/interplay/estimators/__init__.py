@@ -1,4 +1,4 @@
-"""One algorithm per file, all of the same shape: ``design(n, budget, seed)`` and ``fit(masks, values)``."""
+"""One algorithm per file, all of the same shape: ``design(n, budget, seed)``, ``prepare(masks)``, ``recover(...)``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._plugins import plugin, plugin_attribute, plugin_names
 from interplay._public import publish
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._design import all_masks, biased_design, uniform_design
@@ -31,7 +32,7 @@ _METHODS = {
 }
 
 METHODS: tuple[str, ...] = tuple(_METHODS)
-"""The names that ``method=`` knows."""
+"""The names that ``method=`` knows; packages add more by entry points in the group ``interplay.estimators``."""
 
 __all__ = [
     "GP",
@@ -63,10 +64,24 @@ def get_estimator(method: str | Estimator) -> Estimator:
     if isinstance(method, type) and issubclass(method, Estimator):
         raise InputError(f"method is the class {method.__name__}: pass an instance, {method.__name__}(...).")
     if str(method).lower() not in _METHODS:
-        raise unknown("method", method, METHODS)
+        return _added(str(method))
     module, attribute = _METHODS[str(method).lower()]
     estimator: Estimator = getattr(import_module(f"interplay.estimators.{module}"), attribute)()
     return estimator
+
+
+def _added(method: str) -> Estimator:
+    """The estimator that another package adds under this name."""
+    found = plugin(__name__, method)
+    if found is None:
+        raise unknown("method", method, [*METHODS, *plugin_names(__name__)])
+    made = found() if isinstance(found, type) and issubclass(found, Estimator) else found
+    if not isinstance(made, Estimator):
+        raise InputError(
+            f"the entry point {method!r} in the group {__name__} is {found!r}: it must be a subclass or an instance of "
+            "interplay.estimators.Estimator."
+        )
+    return made
 
 
 def __getattr__(name: str) -> Any:  # the algorithms are imported only when used
@@ -75,7 +90,7 @@ def __getattr__(name: str) -> Any:  # the algorithms are imported only when used
             globals()[name] = getattr(import_module(f"interplay.estimators.{module}"), name)
             publish(__name__)
             return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return plugin_attribute(__name__, name)
 
 
 publish(__name__)

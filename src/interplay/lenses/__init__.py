@@ -1,6 +1,9 @@
 """What can be ablated: each lens turns something of the user's into a `Game`."""
 
+from typing import Any
+
 from interplay._game.layout import Gallery
+from interplay._plugins import plugin_attribute
 from interplay._public import publish
 from interplay.lenses._components import metrics
 from interplay.lenses._components.components import components, heads
@@ -34,5 +37,10 @@ __all__ = [
     "torch_training",
     "training",
 ]
+
+
+def __getattr__(name: str) -> Any:  # lenses of other packages
+    return plugin_attribute(__name__, name)
+
 
 publish(__name__)

@@ -1,5 +1,8 @@
 """What scores an input: each model makes scorers, functions from texts to floats."""
 
+from typing import Any
+
+from interplay._plugins import plugin_attribute
 from interplay._public import publish
 from interplay.models._causal.causal import CausalLM
 from interplay.models._encoder import Encoder
@@ -10,6 +13,13 @@ from interplay.models._server.capabilities import Capabilities
 from interplay.models._server.connection import Spent
 from interplay.models._server.scoring import ServerScorer
 from interplay.models._server.server import Server
+
+__all__ = ["CausalLM", "Encoder", "Network", "Scorer", "Server", "ServerScorer", "Spent", "TextScorer", "load_network"]
+
+
+def __getattr__(name: str) -> Any:  # models of other packages
+    return plugin_attribute(__name__, name)
+
 
 __all__ = [
     "Capabilities",
