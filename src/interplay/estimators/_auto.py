@@ -25,7 +25,7 @@ _NOTHING = 1e-4  # of the variance: what single features may leave unexplained f
 _CLEAR = 0.8  # the same for other fits: few ablations decide between them badly, and the blend hedges
 
 
-class Candidates(NamedTuple):
+class _Candidates(NamedTuple):
     """Masks (N, n), and every estimator to be fitted to them with what it prepared, the simplest first."""
 
     masks: Masks
@@ -78,7 +78,7 @@ class Auto(Estimator):
         found = Wide().fit_outputs(masks, values, order=order, seed=seed)
         return [replace(recovery, notes=(note, *recovery.notes)) for recovery in found]
 
-    def prepare(self, masks: Masks) -> Candidates:
+    def prepare(self, masks: Masks) -> _Candidates:
         """What may be fitted to so many masks, each estimator with what it prepares."""
         count, n = masks.shape
         if n <= MOST_FEATURES and count == 1 << n:
@@ -87,9 +87,9 @@ class Auto(Estimator):
             tried = [Lasso()]
         else:
             tried = [Lasso(), ProxySPEX(), *([GP()] if count <= self.most else [])]
-        return Candidates(masks, tuple((one, one.prepare(masks)) for one in tried))
+        return _Candidates(masks, tuple((one, one.prepare(masks)) for one in tried))
 
-    def recover(self, prepared: Candidates, values: Values, *, order: int, seed: int) -> Recovery:
+    def recover(self, prepared: _Candidates, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit every candidate to the same masks and keep the best by its error on masks it did not see."""
         (first, its), *others = prepared.tried
         if not others or is_constant(values):

@@ -31,7 +31,7 @@ _TWICE = 500  # ablations up to which two fifths are refitted without, to see ho
 _FRESH = 2000  # fresh masks on which the kept coefficients are compared with the whole posterior mean
 
 
-class Prepared(NamedTuple):
+class _Prepared(NamedTuple):
     """Masks (N, n) and their signs (N, n), +1 where ablated."""
 
     masks: Masks
@@ -83,11 +83,11 @@ class GP(Estimator):
         if self.effort != 0 and not is_between(self.effort, 0, np.inf):
             raise InputError(f"GP's effort must be a number of operations from 0 up, not {self.effort!r}.")
 
-    def prepare(self, masks: Masks) -> Prepared:
+    def prepare(self, masks: Masks) -> _Prepared:
         """The masks as numbers."""
-        return Prepared(masks, np.where(masks, -1.0, 1.0))
+        return _Prepared(masks, np.where(masks, -1.0, 1.0))
 
-    def recover(self, prepared: Prepared, values: Values, *, order: int, seed: int) -> Recovery:
+    def recover(self, prepared: _Prepared, values: Values, *, order: int, seed: int) -> Recovery:
         """Fit hyper-parameters, solve, and read out the strongest coefficients."""
         masks, signs = prepared
         n = masks.shape[1]
@@ -144,7 +144,7 @@ class GP(Estimator):
         ratio = float(np.concatenate(errors).mean()) / max(claimed, 1e-300)
         return max(1.0, float(np.sqrt(ratio)) if draws > 1 else ratio)
 
-    def _fit_large(self, prepared: Prepared, values: Values, hyper: Hyper, *, order: int) -> Recovery:
+    def _fit_large(self, prepared: _Prepared, values: Values, hyper: Hyper, *, order: int) -> Recovery:
         n = prepared.masks.shape[1]
         centre, scale = float(values.mean()), float(values.std())
         found = fit_support(

@@ -26,7 +26,7 @@ class _Proxy(NamedTuple):
     coefficients: Values
 
 
-class Prepared(NamedTuple):
+class _Prepared(NamedTuple):
     """Masks (N, n) and their signs (n, N), as `signs_of` has them."""
 
     masks: Masks
@@ -93,11 +93,11 @@ class ProxySPEX(Estimator):
     noises: tuple[float, ...] = (1e-9, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0)
     parts: int = 5
 
-    def prepare(self, masks: Masks) -> Prepared:
+    def prepare(self, masks: Masks) -> _Prepared:
         """The masks, and as signs."""
-        return Prepared(masks, signs_of(masks))
+        return _Prepared(masks, signs_of(masks))
 
-    def recover(self, prepared: Prepared, values: Values, *, order: int, seed: int) -> Recovery:
+    def recover(self, prepared: _Prepared, values: Values, *, order: int, seed: int) -> Recovery:
         """Grow trees, read them out, keep the strongest sets and refine them."""
         count, n = prepared.masks.shape
         depths = sorted({max(1, min(depth, order, n)) for depth in self.depths or (order - 2, order)})
@@ -129,7 +129,7 @@ class ProxySPEX(Estimator):
         return grow(masks, target, trees=trees, depth=depth, rate=self.rate, leaf=leaf, seed=seed)
 
     def _held_out(
-        self, prepared: Prepared, target: Values, depths: list[int], fold: npt.NDArray[np.intp], seed: int
+        self, prepared: _Prepared, target: Values, depths: list[int], fold: npt.NDArray[np.intp], seed: int
     ) -> tuple[list[_Candidate], Values]:
         """Every candidate, and its predictions (C, N) of each fold by the fit to the others.
 
@@ -205,7 +205,7 @@ class ProxySPEX(Estimator):
                         predictions[rows[_Candidate(depth, stage, kept, floor, noise)], test] = prediction
         return predictions
 
-    def _final(self, prepared: Prepared, target: Values, winner: _Candidate, seed: int) -> Spectrum:
+    def _final(self, prepared: _Prepared, target: Values, winner: _Candidate, seed: int) -> Spectrum:
         """The winner's fit to all ablations."""
         n = prepared.masks.shape[1]
         trees = self.trees[winner.stage]

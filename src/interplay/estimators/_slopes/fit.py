@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from interplay._game.masks import Masks, Values
-from interplay._spectrum.characters import Features
+from interplay._spectrum.characters import Features, characters_of, signs_of
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Uncertainty
 from interplay.estimators._base import Recovery
-from interplay.estimators._gp.posterior import characters_of
 from interplay.estimators._slopes.observations import Observations
 from interplay.estimators._slopes.search import propose
 from interplay.estimators._slopes.solve import Calibration, Equations, Posterior
@@ -105,7 +104,7 @@ class _Fit:
 
     def predict(self, masks: Masks) -> tuple[Values, Values]:
         """Values at ``masks`` (M, n), and the variances of their errors, (M,)."""
-        rows = characters_of(masks, self.sets).astype(np.float32)
+        rows = characters_of(signs_of(masks), self.sets).astype(np.float32)
         known = np.einsum("ij,ij->j", self.posterior.covariance @ rows, rows)
         means = self.seen.centre + self.seen.scale * (self.posterior.means @ rows)
         return means, self.seen.scale**2 * (self.calibration.noise + known)

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, lapack
 
-from interplay._spectrum.characters import Features
-from interplay.estimators._gp.posterior import characters_of
+from interplay._spectrum.characters import Features, characters_of, signs_of
 from interplay.estimators._slopes.observations import Observations, Rows, Vector
 
 _SHARED = 0.1  # of a slope's error is the same in all masks: a gate that is not linear errs on one side
@@ -66,7 +65,7 @@ class Equations:
         self.seen, self.sets = seen, sets
         self.sizes = np.array([len(features) for features in sets])
         self.products = shrunk(np.array([weights[list(features)].prod() for features in sets]), self.sizes)
-        self.characters = characters_of(seen.signs < 0, sets)  # (K, N)
+        self.characters = characters_of(signs_of(seen.signs < 0), sets)  # (K, N)
         self.holding = _holding(sets, seen.n)
         self.gram = np.zeros((len(sets), len(sets)))
         for first in range(0, len(seen.values), _ROWS):

@@ -135,11 +135,6 @@ class Evidence:
         # The root is at most sqrt(1 / tiny); an empty total means that there is no other group.
         return np.asarray(np.abs((self.shares * precision).sum(axis=0)) / np.sqrt(np.maximum(total, 1e-300)))
 
-    def agreeing(self) -> npt.NDArray[np.intp]:
-        """In how many groups the set alone stands two standard errors clear, with the common sign, (K,)."""
-        single = self.shares * np.sqrt(self.delays / self.variances) * np.sign(self.estimate())
-        return np.asarray((single > 2).sum(axis=0))
-
 
 @dataclass(frozen=True, eq=False)
 class Residual:

@@ -46,7 +46,7 @@ _NEGLIGIBLE = 1e-10  # of the largest coefficient: rounding
 _ROUNDING = 1e-15  # of the mean of the values: the same
 
 
-class Prepared(NamedTuple):
+class _Prepared(NamedTuple):
     """Masks (N, n) and the design recognised among them; None where they are all masks there are."""
 
     masks: Masks
@@ -155,7 +155,7 @@ class SPEX(Estimator):
         rows = design.sequence(budget, b if self.b is not None else None)
         return np.unpackbits(rows, axis=1, count=n).astype(np.bool_)
 
-    def prepare(self, masks: Masks) -> Prepared:
+    def prepare(self, masks: Masks) -> _Prepared:
         """Recognise the design in ``masks`` (N, n).
 
         Raises
@@ -165,16 +165,16 @@ class SPEX(Estimator):
         """
         n = masks.shape[1]
         if n <= _EXHAUSTIVE and len(masks) == 1 << n:
-            return Prepared(masks, None)
+            return _Prepared(masks, None)
         found = recognise(masks)
         if found is None:
             raise InputError(
                 f"these {len(masks)} masks are no SPEX design: measure those of ip.design({n}, budget, method='spex'), "
                 "or fit these with method='auto', which takes any masks."
             )
-        return Prepared(masks, found)
+        return _Prepared(masks, found)
 
-    def recover(self, prepared: Prepared, values: Values, *, order: int, seed: int) -> Recovery:
+    def recover(self, prepared: _Prepared, values: Values, *, order: int, seed: int) -> Recovery:
         """Decode the design that was recognised and refit what was found."""
         masks, found = prepared
         if found is None:
