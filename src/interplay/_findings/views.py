@@ -15,6 +15,7 @@ from interplay._spectrum.characters import Features
 from interplay._spectrum.interactions import Interactions
 
 _P = TypeVar("_P")
+_LONG = 24  # characters from which labels are numbered
 _ROUNDING = 1e-9  # of the strongest: values below it are rounding errors of zero
 
 Picture: TypeAlias = tuple[tuple[float, ...], ...]
@@ -59,17 +60,23 @@ def effects_of(found: Interactions) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
+def alone_effects(effects: Iterable[Effect], n: int) -> tuple[Effect, ...]:
+    """Of several sets, the effect of each of ``n`` features by itself; zero where there is none."""
+    known = {effect.features: effect for effect in effects if len(effect.features) == 1}
+    return tuple(known.get((i,), Effect((i,), 0.0, None, True)) for i in range(n))
+
+
 def alone(found: Interactions) -> tuple[Effect, ...]:
     """The effect of each feature by itself, in the order of the features; zero where the index has none."""
-    known = {effect.features: effect for effect in effects_of(found.of_order(1))}
-    return tuple(known.get((i,), Effect((i,), 0.0, None, True)) for i in range(len(found.labels)))
+    return alone_effects(effects_of(found.of_order(1)), len(found.labels))
 
 
 @dataclass(frozen=True)
 class Quality:
     """R² on unseen ablations, with its interval and that of single features; NaN where nothing varies.
 
-    ``interactions`` says whether the fit has any, ``how`` in words which ablations were unseen.
+    ``interactions`` says whether the fit has any, ``how`` in words which ablations were unseen; ``exact`` that there
+    are no others.
     """
 
     r2: float
@@ -78,6 +85,7 @@ class Quality:
     first_order: float | None
     interactions: bool
     how: str
+    exact: bool = False
 
     @property
     def known(self) -> bool:
@@ -109,6 +117,16 @@ class Ranking:
     left: int = 0
     combines: bool = True
     removals: tuple[Removal, ...] = ()
+
+    @property
+    def numbered(self) -> bool:
+        """Whether labels are so long that sets of them are better named by numbers, with a key."""
+        return any(len(label) > _LONG for label in self.labels)
+
+    @property
+    def largest(self) -> int:
+        """The size of the largest set."""
+        return max((len(effect.features) for effect in self.effects), default=1)
 
     def certain(self, low: int = 1, high: int | None = None) -> tuple[Effect, ...]:
         """The sets of ``low`` to ``high`` features that differ from zero."""

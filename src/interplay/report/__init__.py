@@ -5,6 +5,7 @@ from interplay._findings.grid import EnergyShares, energy_shares
 from interplay._findings.influences import Influences, Pair, TrainingSummary, influences, training_summary
 from interplay._findings.views import View
 from interplay._public import publish
+from interplay.report._html.page import html
 from interplay.report._terminal.show import show
 from interplay.report._views.views import view
 
@@ -17,6 +18,7 @@ __all__ = [
     "View",
     "citations",
     "energy_shares",
+    "html",
     "influences",
     "show",
     "training_summary",

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _BAR = 12  # characters of the longest bar
 _NARROW = 60  # columns below which there is no room for bars
-_LONG = 24  # characters from which parts are numbered
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,9 @@ class Names:
     numbered: bool
 
     @classmethod
-    def of(cls, labels: tuple[str, ...]) -> Names:
+    def of(cls, ranking: Ranking) -> Names:
         """Numbers where any label is long."""
-        return cls(labels, any(len(label) > _LONG for label in labels))
+        return cls(ranking.labels, ranking.numbered)
 
     def short(self, features: Sequence[int]) -> str:
         """A set in a row: "never + fails", or "S1 + S4"."""

@@ -80,8 +80,10 @@ def _pieces(
         head.append(Text(view.cost, "dim"))
     notes = [*view.notes, *(view.asides if verbose else ())]
     foot: list[RenderableType] = ["", *(Text.assemble(("Note  ", "bold"), note) for note in notes)] if notes else []
-    placed = [piece for part in view.parts for piece in _placed(part, top or _MOST, console)]
     ranking = view.part(Ranking)
+    keyed = ranking is not None and ranking.numbered  # the key shows the text's parts
+    shown = [part for part in view.parts if not (keyed and isinstance(part, ShadedText))]
+    placed = [piece for part in shown for piece in _placed(part, top or _MOST, console)]
     yield from head
     if ranking is not None:
         taken = _height([*head, *placed, *foot], console)
@@ -99,7 +101,8 @@ def _quality(quality: Quality, verbose: bool) -> Iterator[RenderableType]:
     interval = f" [{quality.low:.3f}, {quality.high:.3f}]" if np.isfinite(quality.low) else ""
     what = "with interactions" if quality.interactions else "single features only"
     first = "" if quality.first_order is None else f"; first order alone {quality.first_order:.3f}"
-    yield Text.assemble(("R² on unseen ablations ", "bold"), f"{quality.r2:.3f}{interval} {what}{first}")
+    where = "R² on all ablations " if quality.exact else "R² on unseen ablations "
+    yield Text.assemble((where, "bold"), f"{quality.r2:.3f}{interval} {what}{first}")
     if verbose:
         yield Text(quality.how, "dim")
 
@@ -108,7 +111,7 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
     """Sets of several features, then single ones; of a grid, sets within a row apart from those across."""
     from rich.text import Text
 
-    names = Names.of(ranking.labels)
+    names = Names.of(ranking)
     single = ranking.certain(1, 1)
     grid = view.part(ShadedGrid)
     groups = _together(ranking, grid) if ranking.combines else []
@@ -176,8 +179,6 @@ def _placed(part: Part, top: int, console: Console) -> Iterator[RenderableType]:
     colour, width = has_colour(console), console.width
     how = "green raises the output, red lowers it" if colour else "+ raises the output, - lowers it"
     if isinstance(part, ShadedText):
-        if Names.of(tuple(part.layout.text[a:b] for a, b in part.layout.spans)).numbered:
-            return  # the key shows them
         yield ""
         marks = how if colour else "[+raises+] the output, [-lowers-] it; at least a quarter of the strongest"
         yield title("Text", marks)

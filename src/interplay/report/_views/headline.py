@@ -28,7 +28,9 @@ def quality_of(explanation: Explanation) -> Quality:
     """How far to trust the explanation of one output."""
     found = explanation.faithfulness
     first = None if explanation.method == "lasso" else found.first_order
-    return Quality(found.r2, found.low, found.high, first, explanation.spectrum.order > 1, found.how)
+    return Quality(
+        found.r2, found.low, found.high, first, explanation.spectrum.order > 1, found.how, explanation.method == "exact"
+    )
 
 
 def brief(label: str) -> str:
