@@ -35,6 +35,7 @@ ROOMS = [
     "_units",
     "_plugins",
     "_demo",
+    "_display",
     "_game",
     "_spectrum",
     "ablate",
@@ -166,7 +167,7 @@ import numpy, numpy.random
 began = time.process_time()
 import interplay
 spent = time.process_time() - began
-heavy = {"torch", "lightgbm", "sklearn", "transformers", "matplotlib", "scipy", "pandas", "rich", "regex", "cyclopts"}
+heavy = set("jinja2 torch lightgbm sklearn transformers matplotlib scipy pandas rich regex cyclopts".split())
 print(spent, sorted(heavy & set(sys.modules)))
 """
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]

@@ -14,23 +14,7 @@ from interplay.actions import worst_examples
 from interplay.cli.csv_table import csv_training
 from interplay.report import influences, show, training_summary
 from interplay.report._terminal.pictures import half_blocks
-
-PICTURES = tuple(((0.0, 1.0), (1.0, 1.0), (k / 6, 0.0)) for k in range(6))
-
-
-def lesson(keep: float = 0.5, *, losses: bool = False) -> ip.Game:
-    """0 and 1 are duplicates, 2 and 3 only help together, 4 harms what 5 does; the second output is half the first."""
-
-    def score(kept: np.ndarray) -> np.ndarray:
-        has = np.isin(np.arange(6), kept)
-        value = 2.0 * (has[0] | has[1]) + 3.0 * (has[2] & has[3]) - has[4] + 0.5 * has[5] - 0.25 * (has[4] & has[5])
-        return (-1.0 if losses else 1.0) * np.array([value, value / 2])
-
-    if losses:
-        score.lower_is_better = True  # type: ignore[attr-defined]
-    show = ip.lenses.Gallery(tuple("abcdef"), tuple("xxyyxy"), PICTURES)
-    targets = ip.lenses.Gallery(("first", "second"), ("x", "y"), PICTURES[:2])
-    return ip.lenses.training(lambda kept: kept, score, 6, keep=keep, show=show, targets=targets)
+from results import lesson
 
 
 @pytest.mark.parametrize("losses", [False, True])

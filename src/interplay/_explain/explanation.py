@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from interplay._checks import as_path, check_whole, unknown
+from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.faithfulness import Faithfulness
 from interplay._game.layout import Layout, check_layout, layout_from_dict
@@ -108,7 +109,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Displayed):
     """The interactions that explain a game, their faithfulness on unseen ablations, and their cost.
 
     Attributes

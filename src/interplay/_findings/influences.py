@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from interplay._display import Displayed
 from interplay._explain.explanation import Explanation
 from interplay._game.layout import TrainingLayout
 from interplay._spectrum.keep import keep_effects
@@ -29,7 +30,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Influences:
+class Influences(Displayed):
     """What the training examples do for one output, at the keep rate of the ablations; positive effects help.
 
     ``helpful`` and ``harmful`` are ``(feature, effect)``, the strongest first: the mean change of the output when the

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interplay._display import Displayed
 from interplay._errors import InputError, MissingExtraError
 from interplay._spectrum.characters import Features
 from interplay._visible import visible
@@ -37,7 +38,7 @@ def distinct_labels(labels: Sequence[str], width: int = 40) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Interactions(Mapping[Features, float]):
+class Interactions(Displayed, Mapping[Features, float]):
     """A mapping from ascending tuples of feature ids to the values of one index, strongest first.
 
     Sets that do not occur have the value 0; the empty set's value is ``baseline``, not an item. ``deviations`` are

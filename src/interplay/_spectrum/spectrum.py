@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._game.masks import Values, check_masks
 from interplay._saved import Saved, each, feature_ids, listed, number, whole
@@ -21,7 +22,7 @@ _BLOCK = 1 << 24  # entries of a products block: 16 MiB of int8 at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(Displayed):
     """``f(m) = sum_S F(S) (-1)^(number of features of S kept in m)``, for the few S whose F(S) is stored.
 
     A feature that raises f when kept therefore has a *negative* first-order coefficient; use

@@ -42,6 +42,7 @@ class Reading:
         bool,
         Parameter(name=["--verbose", "-v"], negative=(), help="Also how the fit was made, and every output."),
     ] = False
+    html: Annotated[Path | None, Parameter(help="Also write a page to this file, which needs no network.")] = None
     json_: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")] = False
 
     def check(self) -> None:
@@ -50,6 +51,8 @@ class Reading:
             canonical_index(self.index)
         if self.top is not None and self.top < 0:
             raise InputError(f"--top must not be negative, but is {self.top}.")
+        if self.html is not None:
+            _check_writable(self.html)
 
 
 @Parameter(name="*")
@@ -79,10 +82,10 @@ class Options(Reading):
         if self.store is not None and self.no_store:
             raise InputError("--store and --no-store exclude each other: give one of them.")
         if self.save is not None:
-            _check_save(self.save)
+            _check_writable(self.save)
 
 
-def _check_save(save: Path) -> None:
+def _check_writable(save: Path) -> None:
     """Complain of a file that cannot be written before anything is spent."""
     try:
         target = as_path(save)

@@ -57,6 +57,8 @@ def run(
 
 def print_result(explanation: Explanation, reading: Reading) -> None:
     """Print an explanation as tables, or as one line of JSON."""
+    if reading.html is not None:
+        explanation.to_html(reading.html, title=reading.html.stem, index=reading.index)
     if reading.json_:
         print_json(_for_machines(explanation, reading))
         return

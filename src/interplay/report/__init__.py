@@ -1,13 +1,16 @@
 """How an explanation is shown, and what is read out of it."""
 
+from interplay._display import Ink, draw_with
 from interplay._findings.citations import Citation, citations
 from interplay._findings.grid import EnergyShares, energy_shares
 from interplay._findings.influences import Influences, Pair, TrainingSummary, influences, training_summary
 from interplay._findings.views import View
 from interplay._public import publish
-from interplay.report._html.page import html
-from interplay.report._terminal.show import show
+from interplay.report._html.page import fragment, html
+from interplay.report._show import show
 from interplay.report._views.views import view
+
+draw_with(Ink(show, html, fragment))
 
 __all__ = [
     "Citation",

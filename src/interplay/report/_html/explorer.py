@@ -158,10 +158,9 @@ def _ranking(view: View) -> Ranking:
 
 def _effects(view: View) -> tuple[Effect, ...]:
     """The effect of each feature, as it is shown where it lies."""
-    for kind in (ShadedText, ShadedGrid, ShadedPicture, Row):
-        part = view.part(kind)
-        if part is not None:
-            return tuple(part.effects)
+    for part in view.parts:
+        if isinstance(part, (ShadedText, ShadedGrid, ShadedPicture, Row)):
+            return part.effects
     ranking = _ranking(view)
     return alone_effects(ranking.effects, len(ranking.labels))
 
@@ -184,7 +183,8 @@ def _map(view: View) -> Map:
 
 def _pieces(part: ShadedText) -> tuple[tuple[str, int | None], ...]:
     """The text's features and what stands between, in order."""
-    text, pieces, position = visible(part.layout.text), [], 0
+    text, position = visible(part.layout.text), 0
+    pieces: list[tuple[str, int | None]] = []
     for feature in sorted(range(len(part.layout.spans)), key=lambda i: part.layout.spans[i]):
         start, end = part.layout.spans[feature]
         if start > position:

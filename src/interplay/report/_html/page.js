@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const SVG = "http://www.w3.org/2000/svg", LEVELS = 6, PARTNERS = 12;
+  const SVG = "http://www.w3.org/2000/svg", LEVELS = 6, PARTNERS = 12, LEAST = 0.1; // at most so many, none below this share of the strongest
   const make = (name, attributes = {}, text) => {
     const node = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -46,7 +46,7 @@
       for (const set of allowed()) {
         if (set[2].length < 2 || !set[2].includes(i)) continue;
         for (const j of set[2]) if (j !== i && !found.has(j)) found.set(j, set[0]); // sets come strongest first
-        if (found.size >= PARTNERS) break;
+        if (found.size >= PARTNERS || Math.abs(set[0]) < LEAST * Math.abs(found.values().next().value)) break;
       }
       return found;
     };

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -32,41 +32,46 @@ class _Item:
     explorer: Explorer | None
 
 
-def html(results: Shown | Iterable[Shown], path: str | os.PathLike[str], *, title: str = "interplay") -> None:
+def html(
+    results: Shown | Sequence[Shown],
+    path: str | os.PathLike[str],
+    *,
+    title: str = "interplay",
+    index: str | None = None,
+) -> None:
     """Write results into one HTML file that needs nothing else: no network, no other file.
 
     Every string in it is inert, whoever wrote it: the template escapes, and a Content-Security-Policy allows the
     page's own style and script by their hashes and nothing more.
 
+    >>> import interplay as ip, tempfile, pathlib
+    >>> found = ip.explain(lambda masks: 1.0 * masks.all(axis=1), labels=["never", "fails"], budget=4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = pathlib.Path(folder) / "page.html"
+    ...     ip.report.html([found, found.spectrum], page, title="Never fails")
+    ...     page.read_text().count("<section")
+    2
+
     Parameters
     ----------
     results
-        Explanations, interactions, findings, results of actions: anything with a ``view()``; one or several.
+        Explanations, interactions, findings, results of actions: anything with a ``view()``; one, or a list of them.
     path
         The file to write.
     title
         Of the page.
+    index
+        The interaction index of explanations; their own when left out.
 
     Raises
     ------
     InputError
         For a result that has nothing to show, none at all, or a file that cannot be written.
     """
-    from interplay import __version__
-
-    items = _items(_several(results))
-    if not items:
+    several: Sequence[Shown] = results if isinstance(results, (list, tuple)) else [results]  # type: ignore[list-item]
+    if not several:
         raise InputError("there is nothing to show: pass at least one explanation or finding.")
-    style, script = _read("page.css"), _read("page.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    page = (
-        _environment()
-        .get_template("page.html")
-        .render(items=items, title=title, version=__version__, policy=policy, **_trusted(style=style, script=script))
-    )
+    page = render([view(result, index=index) for result in several], title=title)
     target = Path(path).expanduser()
     try:
         target.write_text(page, encoding="utf-8")
@@ -74,21 +79,27 @@ def html(results: Shown | Iterable[Shown], path: str | os.PathLike[str], *, titl
         raise InputError(f"cannot write {target}: {error.strerror or error}.") from error
 
 
+def render(views: Sequence[View], *, title: str) -> str:
+    """Views as a page."""
+    from interplay import __version__
+
+    style, script = _read("page.css"), _read("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    shown = _environment().get_template("page.html")
+    texts = {"title": title, "version": __version__, "policy": policy}
+    return str(shown.render(items=_items(views), **texts, **_trusted(style=style, script=script)))
+
+
 def fragment(result: Shown) -> str:
     """The static part of a page, for notebooks: no script, and no id that could meet another's."""
     shown = _environment().get_template("fragment.html")
-    return shown.render(items=_items([result]), **_trusted(style=_read("page.css")))
+    return str(shown.render(items=_items([view(result)]), **_trusted(style=_read("page.css"))))
 
 
-def _several(results: Shown | Iterable[Shown]) -> Sequence[Shown]:
-    """Results as a list; some of them are themselves iterable."""
-    if isinstance(results, (list, tuple)):
-        return results
-    return [results]  # type: ignore[list-item]
-
-
-def _items(results: Sequence[Shown]) -> list[_Item]:
-    views = [view(result) for result in results]
+def _items(views: Sequence[View]) -> list[_Item]:
     return [_Item(f"result-{number}", one, Explorer.of(one)) for number, one in enumerate(views, start=1)]
 
 
