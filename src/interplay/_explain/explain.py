@@ -7,22 +7,25 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from interplay._checks import check_whole, is_between
-from interplay._errors import InputError
+from interplay._errors import AblationError, InputError
 from interplay._explain.explanation import Explanation
 from interplay._explain.fitting import explained, fits_of
 from interplay._explain.goal import Goal
-from interplay._explain.plan import draw
+from interplay._explain.plan import draw, is_complete
 from interplay._explain.rounds import Task, run
 from interplay._explain.sample import Sample
 from interplay._game.game import Game, check_labels
 from interplay._game.masks import Masks, Values, check_masks, check_values
-from interplay.ablate import Progress, Store, measure, progress_bar
+from interplay._game.slopes import check_slopes
+from interplay.ablate import Progress, Store, measure, measure_slopes, progress_bar
 from interplay.estimators import Estimator, get_estimator
+
+_FEW_FOR_SLOPES = 32  # ablations below which none are spent on finding out whether slopes help
 
 
 def explain(
@@ -30,6 +33,7 @@ def explain(
     *,
     budget: int,
     method: str | Estimator = "auto",
+    slopes: bool | Literal["auto"] = "auto",
     labels: Sequence[str] | int | None = None,
     order: int = 5,
     keep: float | None = None,
@@ -57,6 +61,10 @@ def explain(
         The most ablations to make, all model calls included; repeated ones and those in the store count once.
     method
         "auto", "exact", "lasso", "proxyspex", "gp", "spex", or an estimator with its options.
+    slopes
+        "auto" measures slopes, where the game has them and the method takes them, as long as they pay by the error on
+        unseen ablations: an ablation with slopes counts as ``game.slope_cost`` of the budget. True always does, False
+        never.
     labels
         Feature names, or their number, where ``game`` is a plain function.
     order
@@ -82,7 +90,7 @@ def explain(
     Raises
     ------
     InputError
-        For a budget, method, order or labels that cannot be used.
+        For a budget, method, order or labels that cannot be used; for slopes=True where there are none.
     AblationError
         For a game that fails or returns anything but finite real numbers.
     StoreError
@@ -93,9 +101,13 @@ def explain(
     game = as_game(game, labels)
     _check_options(budget, order, seed)
     keep = game.keep if keep is None else _check_keep(keep)
-    task = Task(game, get_estimator(method), budget, order, seed, keep, Goal(until, tolerance))
+    estimator = get_estimator(method)
+    wanted = _wanted_slopes(slopes, game, estimator, budget)
+    task = Task(game, estimator, budget, order, seed, keep, Goal(until, tolerance), wanted)
     with _opened(store) as opened, _watched(progress) as watch:
-        return run(task, partial(measure, game, store=opened, executor=executor, progress=watch, failed={}))
+        options: dict[str, Any] = {"store": opened, "executor": executor, "progress": watch, "failed": {}}
+        gradient = partial(measure_slopes, game, **options) if wanted else None
+        return run(task, partial(measure, game, **options), gradient)
 
 
 def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0, keep: float = 0.5) -> Masks:
@@ -118,6 +130,7 @@ def fit(
     masks: object,
     values: object,
     *,
+    slopes: object = None,
     method: str | Estimator = "auto",
     labels: Sequence[str] | int | None = None,
     order: int = 5,
@@ -137,6 +150,9 @@ def fit(
         Boolean (N, n), True = kept. Rows that repeat are averaged.
     values
         (N,), or (N, T) for T outputs of the same ablations.
+    slopes
+        (N, n) or (N, T, n): the slopes of the values in every feature's gate, from ablated to kept, where measured;
+        NaN in rows and outputs without. They take part where held-out error says that they help.
     method, labels, order, seed
         As in `explain`.
     keep
@@ -149,7 +165,9 @@ def fit(
     _check_options(max(1, len(rows)), order, seed)
     if not len(rows):
         raise InputError("there are no masks to fit: pass at least one row.")
-    sample = Sample.given(rows, check_values(values, rows))
+    checked = check_values(values, rows)
+    given = None if slopes is None else _given_slopes(slopes, rows, checked)
+    sample = Sample.given(rows, checked, given)
     fits = fits_of(sample, get_estimator(method), order=order, seed=seed)
     return explained(Game(_elsewhere, names), sample, fits, budget=sample.used, seed=seed, keep=rate)
 
@@ -166,6 +184,28 @@ def as_game(game: Game | Callable[[Masks], Any], labels: Sequence[str] | int | N
     if labels is None:
         raise InputError("a plain function needs labels: pass labels=[names] or labels=number of features.")
     return Game(game, labels)
+
+
+def _wanted_slopes(
+    slopes: bool | Literal["auto"], game: Game, estimator: Estimator, budget: int
+) -> bool | Literal["auto"]:
+    """Whether to measure slopes; an error where they are asked for and cannot be had."""
+    if slopes not in (True, False, "auto"):
+        raise InputError(f"slopes must be 'auto', True or False, not {slopes!r}.")
+    if slopes is True and game.slopes is None:
+        raise InputError("slopes=True needs a game with slopes, which this one lacks: leave slopes='auto'.")
+    if slopes is True and not estimator.takes_slopes:
+        raise InputError(f"{estimator.name} takes no slopes: choose method='gp' or 'auto', or leave slopes='auto'.")
+    if game.slopes is None or not estimator.takes_slopes or is_complete(game.n, budget):
+        return False
+    return slopes if slopes is True or budget >= _FEW_FOR_SLOPES else False
+
+
+def _given_slopes(slopes: object, masks: Masks, values: Values) -> Values:
+    try:
+        return check_slopes(slopes, masks, 1 if values.ndim == 1 else values.shape[1])
+    except AblationError as error:
+        raise InputError(str(error)) from error
 
 
 def _check_keep(keep: float) -> float:

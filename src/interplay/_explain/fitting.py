@@ -17,20 +17,31 @@ from interplay._explain.sample import Sample
 from interplay._game.game import Game
 from interplay._game.masks import Values
 from interplay._spectrum.spectrum import Spectrum
-from interplay.estimators import Estimator, Recovery, first_order_r2, is_constant, r_squared
+from interplay.estimators import (
+    Estimator,
+    Recovery,
+    better_with_slopes,
+    first_order_r2,
+    is_constant,
+    r_squared,
+)
 
 _FEW = 1000  # ablations up to which one thread is as fast as several
 _LARGEST = 1e140
 
 
-def fits_of(sample: Sample, estimator: Estimator, *, order: int, seed: int) -> tuple[Fit, ...]:
-    """One fit per output of the ``sample``, with what its reader should know."""
+def fits_of(
+    sample: Sample, estimator: Estimator, *, order: int, seed: int, slopes: bool | str = "auto"
+) -> tuple[Fit, ...]:
+    """One fit per output of the ``sample``, with what its reader should know.
+
+    Where ``slopes`` is "auto", they take part in the fit of an output whose unseen values are predicted better so.
+    """
     columns = sample.values.reshape(len(sample.masks), -1)
     _check_range(columns)
     varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
     with _few_threads(len(columns)):
-        found = estimator.fit_outputs(sample.masks, columns[:, varied], order=order, seed=seed) if varied else []
-        recoveries = dict(zip(varied, found, strict=True))
+        recoveries = _recovered(sample, columns, varied, estimator, order=order, seed=seed, slopes=slopes)
         fits = [
             _judged(sample, values, recoveries[t], estimator.name, seed)
             if t in recoveries
@@ -39,6 +50,36 @@ def fits_of(sample: Sample, estimator: Estimator, *, order: int, seed: int) -> t
         ]
     noise = noise_notes(sample.raw, sample.repeats)
     return tuple(replace(fit, notes=fit.notes + more) for fit, more in zip(fits, noise, strict=True))
+
+
+def _recovered(
+    sample: Sample,
+    columns: Values,
+    varied: list[int],
+    estimator: Estimator,
+    *,
+    order: int,
+    seed: int,
+    slopes: bool | str,
+) -> dict[int, Recovery]:
+    """The recovery of every output that varied, from slopes where it has some and the estimator takes them."""
+    from interplay.estimators import fit_slopes  # loads SciPy
+
+    usable: list[int] = []
+    if slopes and sample.slopes is not None and estimator.takes_slopes:
+        usable = [t for t in varied if not np.isnan(sample.slopes[:, t]).all()]
+    plain = [t for t in varied if t not in usable or slopes != True]  # noqa: E712 - "auto" is true, too
+    found = estimator.fit_outputs(sample.masks, columns[:, plain], order=order, seed=seed) if plain else []
+    recoveries = dict(zip(plain, found, strict=True))
+    for t in usable:
+        assert sample.slopes is not None
+        values = np.ascontiguousarray(columns[:, t])
+        with_slopes = fit_slopes(sample.masks, values, sample.slopes[:, t], order=order, seed=seed)
+        recoveries[t] = better_with_slopes(with_slopes, recoveries.get(t), values)
+    if slopes and sample.slopes is not None and not estimator.takes_slopes:
+        note = f"{estimator.name} takes no slopes: method='gp' or 'auto' does"
+        recoveries = {t: replace(one, notes=(*one.notes, note)) for t, one in recoveries.items()}
+    return recoveries
 
 
 def explained(

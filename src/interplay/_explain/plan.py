@@ -28,11 +28,30 @@ class Plan:
         untouched input, but are no draw of the design, so no fit sees them.
     fair
         (N,): which of ``masks`` may judge a fit; None for all.
+    sloped
+        How many of the first ``masks`` are measured with their slopes.
+    slope_cost
+        What each of these costs, in ablations without.
     """
 
     masks: Masks
     ends: Masks
     fair: npt.NDArray[np.bool_] | None = None
+    sloped: int = 0
+    slope_cost: float = 1.0
+
+    def first(self, masks: int) -> Plan:
+        """Its first ``masks`` alone, without the ends."""
+        return Plan(self.masks[:masks], self.ends[:0], None, min(masks, self.sloped), self.slope_cost)
+
+    @property
+    def cost(self) -> int:
+        """All of it, in ablations without slopes."""
+        return len(self.masks) + len(self.ends) + self.surcharge(self.sloped)
+
+    def surcharge(self, sloped: int) -> int:
+        """What the slopes of so many masks cost besides these, in ablations, rounded up."""
+        return int(np.ceil(sloped * (self.slope_cost - 1.0) - 1e-9))
 
     def after(self, earlier: Plan) -> Masks:
         """The masks that this one has and an ``earlier`` one of the same design has not."""

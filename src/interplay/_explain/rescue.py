@@ -28,7 +28,7 @@ def rescue_plan(rescue: Rescue, first: Plan, n: int, rest: int, seed: int) -> Pl
     """
     coded = rescue.estimator.design(n, rest, seed)
     both, _ = distinct_masks(np.concatenate([first.masks, coded]), np.zeros(len(first.masks) + len(coded)))
-    return Plan(both, first.ends, np.arange(len(both)) < len(first.masks))
+    return replace(first, masks=both, fair=np.arange(len(both)) < len(first.masks))
 
 
 def better_fits(

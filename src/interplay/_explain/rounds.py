@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 from interplay._errors import InterruptionError
 from interplay._explain.explanation import Explanation, Fit, Point
@@ -13,8 +14,10 @@ from interplay._explain.fitting import explained, fits_of
 from interplay._explain.goal import Goal
 from interplay._explain.plan import Plan, is_complete, plan
 from interplay._explain.rescue import LITTLE, best_r2, better_fits, left_out, rescue_plan, too_few, turning
-from interplay._explain.sample import Measure, Sample
+from interplay._explain.sample import Gradient, Measure, Sample
+from interplay._explain.slopes import agreement, check_count, flipped, judge, looks, spread_slopes, switched
 from interplay._game.game import Game
+from interplay._game.masks import averaged
 from interplay.estimators import Estimator, Rescue
 
 
@@ -29,6 +32,7 @@ class Task:
     seed: int
     keep: float
     goal: Goal
+    slopes: bool | Literal["auto"] = False
 
     @property
     def n(self) -> int:
@@ -46,9 +50,17 @@ class Task:
         rounds = {*self.goal.rounds(self.n, self.budget, self.estimator.fewest(self.n))}
         return sorted(rounds | ({self.rescue.after} if self.rescue is not None else set()))
 
-    def plan(self, allowed: int) -> Plan:
-        """The ablations of the estimator's own design."""
-        return plan(self.estimator, self.n, allowed, self.seed, self.keep)
+    @property
+    def checks(self) -> int:
+        """How many ablations are kept back to check slopes by."""
+        return check_count(self.budget) if self.slopes else 0
+
+    def plan(self, allowed: int, sloped: int | None = 0) -> Plan:
+        """The ablations of the estimator's own design, the first ``sloped`` of them with slopes, None for all."""
+        planned = plan(self.estimator, self.n, allowed, self.seed, self.keep)
+        if not self.slopes:
+            return planned
+        return spread_slopes(planned, allowed - (self.checks if sloped is None else 0), sloped, self.game.slope_cost)
 
     def fits(self, sample: Sample, estimator: Estimator) -> tuple[Fit, ...]:
         """The fits of a sample by an ``estimator``."""
@@ -66,36 +78,83 @@ class Round:
     curve: tuple[Point, ...]
 
 
-def run(task: Task, measure: Measure) -> Explanation:
-    """Explain in rounds: first by the estimator's design, then, where that shows little, by the coded rescue's."""
+def run(task: Task, measure: Measure, gradient: Gradient | None = None) -> Explanation:
+    """Explain in rounds: first by the estimator's design, then, where that shows little, by the coded rescue's.
+
+    Where ``gradient`` measures slopes and "auto" is to decide about them, the first few masks decide.
+    """
     known: Round | None = None
     turned = False
+    probed = _probed(task, measure, gradient)
     for allowed in task.stops:
-        known = _step(task, measure, allowed, known)
+        known = _step(task, measure, allowed, known, probed)
         if task.goal.reached(known.fits):
             break
         if task.rescue is not None and allowed == task.rescue.after and best_r2(known.fits) < LITTLE:
             known, turned = _rescued(task, task.rescue, measure, known), True
             break
     assert known is not None  # there is always a last stop, the budget
-    return _end(task, known, turned=turned)
+    known, told = _checked(task, measure, known) if probed.sloped is None else (known, ())
+    return _end(task, known, turned=turned, notes=(*probed.notes, *told))
 
 
-def _step(task: Task, measure: Measure, allowed: int, known: Round | None) -> Round:
+@dataclass(frozen=True)
+class _Probed:
+    """For how many masks slopes are paid, None for all; what was measured to decide it, and what to say of it."""
+
+    gradient: Gradient | None
+    sloped: int | None
+    sample: Sample | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _probed(task: Task, measure: Measure, gradient: Gradient | None) -> _Probed:
+    """Look whether slopes pay, where nobody has decided it."""
+    if gradient is None or not task.slopes:
+        return _Probed(None, 0)
+    if task.slopes is True:
+        return _Probed(gradient, None)
+    sample: Sample | None = None
+    notes: tuple[str, ...] = ()
+    for masks in looks(task.budget, task.game.slope_cost):
+        planned = task.plan(task.budget, masks).first(masks)
+        sample = Sample.measured(task.game, planned, measure, sample, gradient=gradient)
+        verdict = judge(sample, order=task.order, seed=task.seed)
+        notes = (verdict.note,)
+        if not verdict.pays:
+            return _Probed(gradient, masks, sample, notes)
+    return _Probed(gradient, None, sample, notes)
+
+
+def _checked(task: Task, measure: Measure, known: Round) -> tuple[Round, tuple[str, ...]]:
+    """Slopes against true jumps, where slopes were measured."""
+    sample = known.sample
+    if not task.checks or sample.slopes is None:
+        return known, ()
+    rows, features = flipped(sample, task.checks, task.seed)
+    found = measure(switched(sample, rows, features))
+    spent = replace(sample, used=sample.used + found.distinct, paid=sample.paid + found.measured)
+    good = ~found.failed
+    values = averaged(found.values[good], task.game.repeats)
+    return replace(known, sample=spent), (agreement(sample, rows[good], features[good], values),)
+
+
+def _step(task: Task, measure: Measure, allowed: int, known: Round | None, probed: _Probed) -> Round:
     """One round of the estimator's own design."""
-    planned, estimator, ahead = task.plan(allowed), task.estimator, None
+    planned, estimator, ahead = task.plan(allowed, probed.sloped), task.estimator, None
     if task.rescue is not None and allowed == task.rescue.after and not task.goal:
         # Nobody sees this fit unless it explains little, so an estimator that is quicker will do; and the rest of the
         # budget is to be expected.
-        estimator, ahead = task.rescue.probe, task.plan(task.budget).after(planned)
-    sample = Sample.measured(task.game, planned, measure, None if known is None else known.sample, ahead)
+        estimator, ahead = task.rescue.probe, task.plan(task.budget, probed.sloped).after(planned)
+    before = probed.sample if known is None else known.sample
+    sample = Sample.measured(task.game, planned, measure, before, ahead, probed.gradient)
     return _after(known, planned, sample, task.fits(sample, estimator))
 
 
 def _rescued(task: Task, rescue: Rescue, measure: Measure, known: Round) -> Round:
     """The rest of the budget, in rounds up to the goal, on the coded masks of the rescue."""
     first, before = known.plan, known.fits
-    spent = len(first.masks) + len(first.ends)
+    spent = first.cost
     left = task.budget - spent
     for rest in task.goal.rounds(task.n, left, rescue.estimator.fewest(task.n)):
         planned = rescue_plan(rescue, first, task.n, rest, task.seed)
@@ -127,7 +186,7 @@ def _nothing_lost(sample: Sample) -> Iterator[None]:
         ) from error
 
 
-def _end(task: Task, known: Round, *, turned: bool) -> Explanation:
+def _end(task: Task, known: Round, *, turned: bool, notes: tuple[str, ...]) -> Explanation:
     """The explanation of what is known, with what its reader should be told."""
     fits, used = known.fits, known.sample.used
     if not turned and len(fits) > 1 and used > 0.8 * task.budget:
@@ -139,7 +198,7 @@ def _end(task: Task, known: Round, *, turned: bool) -> Explanation:
         budget=task.budget,
         seed=task.seed,
         keep=task.keep,
-        notes=tuple(_notes(task, known)),
+        notes=(*_notes(task, known), *notes),
         curve=known.curve,
     )
 

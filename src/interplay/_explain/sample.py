@@ -13,10 +13,13 @@ from interplay._errors import AblationError
 from interplay._explain.plan import FEWEST, Plan
 from interplay._game.game import Game
 from interplay._game.masks import Masks, Values, averaged
-from interplay.ablate import Measurement
+from interplay.ablate import Measurement, SlopeMeasurement
 
 Measure = Callable[..., Measurement]
 """`interplay.ablate.measure` with everything but the masks, and the masks ``ahead``, decided."""
+
+Gradient = Callable[[Masks], SlopeMeasurement]
+"""`interplay.ablate.measure_slopes` with everything but the masks decided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +36,13 @@ class Sample:
         How often each output was measured per ablation.
     ends, at_ends
         The masks (E, n) of everything kept and everything ablated where they were measured besides, and their values.
+    slopes
+        (N, T, n): slopes of the first ablations, NaN for the others; None where there are none.
     fair
         (N,): which ablations may judge a fit; None for all.
     used, paid
-        Distinct ablations, and those of them that the game was called for: the others were in the store.
+        Distinct ablations, and those of them that the game was called for: the others were in the store. One with
+        slopes counts as what it costs.
     seconds
         Wall-clock time of the measurement.
     notes
@@ -56,14 +62,29 @@ class Sample:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     kept_in: str | None = None
+    slopes: Values | None = None
 
     @classmethod
     def measured(
-        cls, game: Game, plan: Plan, measure: Measure, before: Sample | None = None, ahead: Masks | None = None
+        cls,
+        game: Game,
+        plan: Plan,
+        measure: Measure,
+        before: Sample | None = None,
+        ahead: Masks | None = None,
+        gradient: Gradient | None = None,
     ) -> Sample:
-        """Measure a ``plan``; what the sample ``before`` cost is counted in. Those ``ahead`` will probably follow."""
+        """Measure a ``plan``; what the sample ``before`` cost is counted in. Those ``ahead`` will probably follow.
+
+        ``gradient`` measures the slopes of the first ``plan.sloped`` masks.
+        """
         ends = len(plan.ends)
         asked = np.concatenate([plan.ends, plan.masks])
+        slopes, extra = None, None
+        if gradient is not None and plan.sloped:
+            extra = gradient(plan.masks[: plan.sloped])
+            slopes = np.full((len(plan.masks), *extra.slopes.shape[1:]), np.nan)
+            slopes[: plan.sloped] = extra.slopes
         found = measure(asked, ahead=ahead)
         good, values = ~found.failed, averaged(found.values, game.repeats)
         if good[ends:].sum() < FEWEST <= len(plan.masks):
@@ -77,22 +98,31 @@ class Sample:
             ends=plan.ends[good[:ends]],
             at_ends=values[:ends][good[:ends]],
             fair=None if plan.fair is None else plan.fair[good[ends:]],
-            used=found.distinct,
-            paid=found.measured + (0 if before is None else before.paid),
-            seconds=found.seconds + (0.0 if before is None else before.seconds),
+            used=found.distinct + plan.surcharge(plan.sloped),
+            paid=found.measured
+            + (0 if extra is None else extra.measurement.measured + plan.surcharge(extra.measurement.measured))
+            + (0 if before is None else before.paid),
+            seconds=found.seconds
+            + (0.0 if extra is None else extra.measurement.seconds)
+            + (0.0 if before is None else before.seconds),
             notes=found.notes,
             kept_in=found.kept_in,
+            slopes=None if slopes is None else slopes[good[ends:]],
         )
 
     @classmethod
-    def given(cls, masks: Masks, values: Values) -> Sample:
+    def given(cls, masks: Masks, values: Values, slopes: Values | None = None) -> Sample:
         """Ablations measured elsewhere; repeated masks are averaged, and it says so."""
         distinct, means = distinct_masks(masks, values)
+        if slopes is not None:
+            _, slopes = distinct_masks(masks, slopes)
         notes: tuple[str, ...] = ()
         if repeated := len(masks) - len(distinct):
             notes = (f"{repeated} of {len(masks)} masks repeat others; their values were averaged",)
         count = len(distinct)
-        return cls(distinct, means, 1, distinct[:0], means[:0], None, used=count, paid=count, notes=notes)
+        return cls(
+            distinct, means, 1, distinct[:0], means[:0], None, used=count, paid=count, notes=notes, slopes=slopes
+        )
 
     @cached_property
     def values(self) -> Values:

@@ -15,6 +15,7 @@ from interplay._game.cost import Cost
 from interplay._game.identity import Identity, digest
 from interplay._game.layout import Layout
 from interplay._game.masks import Masks, Values, averaged, check_masks, check_values
+from interplay._game.slopes import Sloped, Slopes
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,12 @@ class Game:
         What the model sees under masks (N, n), readable, one for each; what `Game.inputs` returns.
     price
         What so many ablations take, where that is not one call each; what `Game.price` returns.
+    slopes
+        Takes masks (N, n) and returns values, as ``value`` does, and slopes (N, n) or (N, T, n): what the value gains
+        per unit of every feature's gate, from ablated to kept, at that mask, by differentiation; NaN for all features
+        of an output that has none. One ablation then tells n + 1 numbers.
+    slope_cost
+        What an ablation with slopes costs, in ablations without.
     """
 
     value: Callable[[Masks], Any] = field(repr=False)
@@ -105,6 +112,8 @@ class Game:
     question: str | None = field(repr=False)
     _inputs: Callable[[Masks], Iterable[Any]] | None = field(repr=False)
     _price: Callable[[int], Cost] | None = field(repr=False)
+    slopes: Slopes | None = field(repr=False)
+    slope_cost: float = field(repr=False)
 
     def __init__(
         self,
@@ -123,6 +132,8 @@ class Game:
         question: str | None = None,
         inputs: Callable[[Masks], Iterable[Any]] | None = None,
         price: Callable[[int], Cost] | None = None,
+        slopes: Slopes | None = None,
+        slope_cost: float = 2.0,
     ) -> None:
         if not callable(value):
             raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
@@ -136,6 +147,10 @@ class Game:
             raise InputError(f"repeats must be at least 1, not {repeats}.")
         if not 0 <= failures < 1:
             raise InputError(f"failures must be a share from 0 up to 1, not {failures}.")
+        if slopes is not None and not callable(slopes):
+            raise InputError(f"a game's slopes must be callable on masks, but {type(slopes).__name__} is not.")
+        if not 1 <= slope_cost < np.inf:
+            raise InputError(f"slope_cost must be a number of ablations from 1, not {slope_cost}.")
         for attribute, given in {
             "value": value,
             "labels": check_labels(labels),
@@ -151,6 +166,8 @@ class Game:
             "question": question,
             "_inputs": inputs,
             "_price": price,
+            "slopes": slopes,
+            "slope_cost": float(slope_cost),
         }.items():
             object.__setattr__(self, attribute, given)
 
@@ -221,6 +238,23 @@ class Game:
             return digest(name=self.name)
         parts = self.identity() if callable(self.identity) else self.identity
         return None if parts is None else digest(**parts)
+
+    @cached_property
+    def sloped(self) -> Game | None:
+        """The game whose outputs are this one's values and slopes in a row; None where it has no slopes.
+
+        What measures, sends and stores values so does the same for slopes. In a store it is a game of its own.
+        """
+        if self.slopes is None:
+            return None
+        mark = self.fingerprint
+        return Game(
+            Sloped(self.slopes, self.n, self.repeats),
+            self.labels,
+            identity=None if mark is None else {"slopes of": mark},
+            batch_size=self.batch_size,
+            failures=self.failures,
+        )
 
     def named(self, name: str) -> Game:
         """The same game under a name of the user's choosing, which identifies it in a store."""

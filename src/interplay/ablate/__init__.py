@@ -4,15 +4,18 @@ from interplay._public import publish
 from interplay.ablate._progress import format_seconds, progress_bar
 from interplay.ablate._runner import Measurement, Progress, measure
 from interplay.ablate._sending import is_measuring
+from interplay.ablate._slopes import SlopeMeasurement, measure_slopes
 from interplay.ablate._store import Store
 
 __all__ = [
     "Measurement",
     "Progress",
+    "SlopeMeasurement",
     "Store",
     "format_seconds",
     "is_measuring",
     "measure",
+    "measure_slopes",
     "progress_bar",
 ]
 

@@ -12,6 +12,7 @@ from interplay._public import publish
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._design import all_masks, biased_design, uniform_design
 from interplay.estimators._lasso.first_order import first_order_r2
+from interplay.estimators._slopes.choice import better_with_slopes
 from interplay.estimators._validation import choose, folds, is_constant, r_squared
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from interplay.estimators._gp.gp import GP
     from interplay.estimators._lasso.lasso import Lasso
     from interplay.estimators._proxyspex.proxyspex import ProxySPEX
+    from interplay.estimators._slopes.fit import fit_slopes, predict_by_halves
     from interplay.estimators.spex import SPEX
 
 _METHODS = {
@@ -30,6 +32,8 @@ _METHODS = {
     "proxyspex": ("_proxyspex.proxyspex", "ProxySPEX"),
     "spex": ("spex", "SPEX"),
 }
+
+_SLOPES = (("_slopes.fit", "fit_slopes"), ("_slopes.fit", "predict_by_halves"))
 
 METHODS: tuple[str, ...] = tuple(_METHODS)
 """The names that ``method=`` knows; packages add more by entry points in the group ``interplay.estimators``."""
@@ -46,12 +50,15 @@ __all__ = [
     "Recovery",
     "Rescue",
     "all_masks",
+    "better_with_slopes",
     "biased_design",
     "choose",
     "first_order_r2",
+    "fit_slopes",
     "folds",
     "get_estimator",
     "is_constant",
+    "predict_by_halves",
     "r_squared",
     "uniform_design",
 ]
@@ -85,7 +92,7 @@ def _added(method: str) -> Estimator:
 
 
 def __getattr__(name: str) -> Any:  # the algorithms are imported only when used
-    for module, attribute in _METHODS.values():
+    for module, attribute in (*_METHODS.values(), *_SLOPES):
         if attribute == name:
             globals()[name] = getattr(import_module(f"interplay.estimators.{module}"), name)
             publish(__name__)

@@ -47,6 +47,7 @@ class Auto(Estimator):
     """
 
     name: ClassVar[str] = "auto"
+    takes_slopes: ClassVar[bool] = True
     most: int = 5000
 
     def design(self, n: int, budget: int, seed: int) -> Masks:

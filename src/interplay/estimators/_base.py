@@ -71,6 +71,9 @@ class Estimator(ABC):
     whole: ClassVar[bool] = False
     """Whether `fit` needs every mask of its design, so that none can make way for others."""
 
+    takes_slopes: ClassVar[bool] = False
+    """Whether slopes may join its fit."""
+
     def design(self, n: int, budget: int, seed: int) -> Masks:
         """At most ``budget`` distinct masks (N, n); a larger budget keeps every mask of a smaller one.
 

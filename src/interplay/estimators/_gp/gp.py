@@ -66,6 +66,7 @@ class GP(Estimator):
     """
 
     name: ClassVar[str] = "gp"
+    takes_slopes: ClassVar[bool] = True
     subset: int = 2000
     steps: int = 40
     effort: float = 6e10

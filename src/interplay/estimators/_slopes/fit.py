@@ -65,6 +65,19 @@ def fit_slopes(masks: Masks, values: Values, slopes: Values, *, order: int, seed
     )
 
 
+def predict_by_halves(masks: Masks, values: Values, slopes: Values, *, order: int, seed: int) -> Values:
+    """Every value (N,), predicted from the half of the ablations that it does not belong to."""
+    half = folds(len(values), seed, parts=2)
+    unseen = np.empty(len(values))
+    for part in (0, 1):
+        out = half == part
+        if is_constant(values[~out]):
+            unseen[out] = values[~out].mean()
+        else:
+            unseen[out], _ = _Fit.of(masks[~out], values[~out], slopes[~out], order).predict(masks[out])
+    return unseen
+
+
 @dataclass(frozen=True, eq=False)
 class _Fit:
     """One fit: the coefficients of its sets, and how the slopes were calibrated."""

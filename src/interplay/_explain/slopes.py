@@ -1,0 +1,156 @@
+"""Whether slopes pay: decided from the first few masks, and looked at again as more come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._explain.plan import FEWEST, Plan
+from interplay._explain.sample import Sample
+from interplay._game.masks import Masks, Values
+from interplay.estimators import is_constant, r_squared
+
+Rows = npt.NDArray[np.intp]
+
+_PROBE = (8, 32)  # masks with slopes before the first look, at least and at most
+_SHARE = 6  # of the budget at most one part goes to that look
+_AGAIN = 3  # times as many masks for the next look
+_CHECKS = 6  # true jumps of kept and of ablated features measured beside slopes at most,
+_PART = 40  # one of each in so many of the budget
+_FEW = 3  # checks of kept or ablated features from which a correlation says something
+_OUTPUTS = 4  # of several, so many decide
+_NOTHING = 0.02  # R² below which neither way has said anything
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether slopes pay, and why, in words."""
+
+    pays: bool
+    note: str
+
+
+def spread_slopes(planned: Plan, budget: int, sloped: int | None, cost: float) -> Plan:
+    """A plan for ``budget`` ablations, with slopes for its first ``sloped`` masks, None for all that can be paid.
+
+    Slopes cost ablations: masks at the end of the plan make way for them.
+    """
+    room = budget - len(planned.ends)
+    most = int(room / cost + 1e-9)
+    if sloped is None or sloped >= most:
+        return Plan(planned.masks[:most], planned.ends, None, min(most, len(planned.masks)), cost)
+    left = room - Plan(planned.masks, planned.ends, slope_cost=cost).surcharge(sloped)
+    return Plan(planned.masks[:left], planned.ends, None, sloped, cost)
+
+
+def looks(budget: int, cost: float) -> Iterator[int]:
+    """After how many masks with slopes to look whether they pay: a few, then three times as many up to half."""
+    masks = int(np.clip(budget / (_SHARE * cost), *_PROBE))
+    while masks * cost <= budget / 2:
+        yield masks
+        masks *= _AGAIN
+
+
+def judge(sample: Sample, *, order: int, seed: int) -> Verdict:
+    """Whether half of the masks with their slopes predict the others better than all other masks without slopes.
+
+    Both cost the same: a mask with slopes costs about two without. Each is judged on values it has not seen.
+    """
+    slopes = sample.slopes
+    assert slopes is not None
+    with_slopes = ~np.isnan(slopes).all(axis=(1, 2))
+    masks = sample.masks[with_slopes]
+    columns = sample.values.reshape(len(sample.masks), -1)[with_slopes]
+    given = [
+        t
+        for t, column in enumerate(columns.T)
+        if not is_constant(column) and not np.isnan(slopes[with_slopes, t]).any()
+    ]
+    if not given or len(masks) < 2 * FEWEST:
+        return Verdict(bool(given), "too few ablations to tell whether slopes help")
+    few = [given[k] for k in np.unique(np.linspace(0, len(given) - 1, _OUTPUTS).round().astype(int))]
+    halves, plain = zip(
+        *(_compared(masks, columns[:, t], slopes[with_slopes, t], order=order, seed=seed) for t in few),
+        strict=True,
+    )
+    sloped, without = float(np.mean(halves)), float(np.mean(plain))
+    pays = sloped > max(without, _NOTHING)
+    what = "they were measured on" if pays else "the rest was measured without"
+    return Verdict(
+        pays,
+        f"slopes: R² on unseen ablations {sloped:.2f} from half of {len(masks)} masks with slopes, {without:.2f} from "
+        f"all of them without, which costs the same; {what}",
+    )
+
+
+def _compared(masks: Masks, values: Values, slopes: Values, *, order: int, seed: int) -> tuple[float, float]:
+    """R² on unseen values: half of the masks with slopes, and all others without."""
+    from interplay.estimators import GP, predict_by_halves  # loads SciPy
+
+    halves = r_squared(values, predict_by_halves(masks, values, slopes, order=order, seed=seed))
+    plain = GP(effort=0.0).fit(masks, values, order=order, seed=seed)
+    assert plain.unseen is not None
+    rows = slice(None) if plain.rows is None else plain.rows
+    return halves, 1.0 - plain.flatters * (1.0 - r_squared(values[rows], plain.unseen))
+
+
+def check_count(budget: int) -> int:
+    """How many true jumps to measure beside the slopes."""
+    return 2 * int(np.clip(budget // _PART, _FEW, _CHECKS)) if budget >= _PART else 0
+
+
+def flipped(sample: Sample, count: int, seed: int) -> tuple[Rows, Rows]:
+    """``count`` places to measure a true jump at: rows of the sample with slopes, and the feature to switch in each.
+
+    Half of them are kept there and half ablated; features are drawn by the size of their slopes anywhere, as the
+    others' jumps are mostly rounding.
+    """
+    assert sample.slopes is not None
+    with_slopes = np.flatnonzero(~np.isnan(sample.slopes).all(axis=(1, 2)))
+    size = np.sqrt(np.nanmean(sample.slopes[with_slopes] ** 2, axis=(0, 1))) + 1e-300
+    rng = np.random.default_rng([seed, 0x5107])
+    features = rng.choice(len(size), count, p=size / size.sum())
+    rows = np.array(
+        [
+            rng.choice(np.flatnonzero(sample.masks[with_slopes, h] == bool(place % 2)))
+            if (sample.masks[with_slopes, h] == bool(place % 2)).any()
+            else rng.integers(len(with_slopes))
+            for place, h in enumerate(features)
+        ]
+    )
+    return with_slopes[rows], features
+
+
+def switched(sample: Sample, rows: Rows, features: Rows) -> Masks:
+    """The masks at ``rows`` with one feature of each switched."""
+    masks = sample.masks[rows].copy()
+    masks[np.arange(len(rows)), features] ^= True
+    return masks
+
+
+def agreement(sample: Sample, rows: Rows, features: Rows, values: Values) -> str:
+    """How slopes correlate with true jumps, in words; ``values`` are those of the `switched` masks."""
+    assert sample.slopes is not None
+    kept = sample.masks[rows, features]
+    before = sample.values.reshape(len(sample.masks), -1)[rows]
+    jumps = (before - values.reshape(len(rows), -1)) * np.where(kept, 1.0, -1.0)[:, None]
+    slopes = sample.slopes[rows, :, features]
+    words = []
+    for state, name in ((True, "kept"), (False, "ablated")):
+        pairs = jumps[kept == state], slopes[kept == state]
+        if len(pairs[0]) < _FEW:
+            continue
+        good = [
+            t
+            for t in range(jumps.shape[1])
+            if all(np.isfinite(part[:, t]).all() and np.ptp(part[:, t]) > 0 for part in pairs)
+        ]
+        if len(good):
+            mean = np.mean([np.corrcoef(pairs[0][:, t], pairs[1][:, t])[0, 1] for t in good])
+            words.append(f"{mean:.2f} for {name} features")
+    if not words:
+        return f"slopes and true jumps at {len(rows)} places are too few, or vary too little, to correlate"
+    return f"slopes and true jumps at {len(rows)} places correlate to {' and '.join(words)}"

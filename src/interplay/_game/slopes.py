@@ -1,0 +1,66 @@
+"""Slopes of a game's output in the gates of its features, measured together with the values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from interplay._errors import AblationError
+from interplay._game.masks import Masks, Values, as_array, check_values
+
+Slopes: TypeAlias = Callable[[Masks], Any]
+"""masks (N, n) to values, as the game gives them, and slopes (N, n) or (N, T, n)."""
+
+_NOT_GIVEN = float(np.finfo(np.float32).min)  # what a row of values can hold where NaN would be refused
+
+
+@dataclass(frozen=True)
+class Sloped:
+    """Values and slopes side by side in rows, (N, T * repeats + T * n), for whatever measures and stores values.
+
+    Slopes of an output that the game does not give, all NaN, are marked; single precision is all that slopes have.
+    """
+
+    function: Slopes
+    n: int
+    repeats: int
+
+    def __call__(self, masks: Masks) -> Any:
+        found = self.function(masks)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise AblationError(f"slopes gave a {type(found).__name__}: return a pair, values and slopes.")
+        values = check_values(found[0], masks).reshape(len(masks), -1)
+        slopes = check_slopes(found[1], masks, values.shape[1] // self.repeats)
+        marked = np.where(np.isnan(slopes), _NOT_GIVEN, slopes).astype(np.float32)
+        return np.concatenate([values, marked.reshape(len(masks), -1).astype(np.float64)], axis=1)
+
+    def split(self, rows: Values) -> tuple[Values, Values]:
+        """The values (N, T * repeats) and the slopes (N, T, n) of such rows."""
+        outputs = rows.shape[1] // (self.repeats + self.n)
+        values, slopes = rows[:, : outputs * self.repeats], rows[:, outputs * self.repeats :]
+        return values, np.where(slopes == _NOT_GIVEN, np.nan, slopes).reshape(len(rows), outputs, self.n)
+
+
+def check_slopes(slopes: object, masks: Masks, outputs: int) -> Values:
+    """``slopes`` as (N, T, n) floats, finite but for outputs that have none, which are NaN; else an `AblationError`."""
+    array = as_array(slopes)
+    count, n = masks.shape
+    shapes = {(count, outputs, n)} | ({(count, n)} if outputs == 1 else set())
+    if array.shape not in shapes or array.dtype.kind not in "fiub":
+        wanted = f"({count}, {n})" if outputs == 1 else f"({count}, {outputs}, {n})"
+        raise AblationError(
+            f"slopes must be real numbers of shape {wanted}, one for each mask{', output' * (outputs > 1)} and "
+            f"feature, not {array.dtype} of shape {array.shape}."
+        )
+    found = array.astype(np.float64).reshape(count, outputs, n)
+    bad = ~np.isfinite(found).all(axis=2) & ~np.isnan(found).all(axis=2)
+    rows = np.unique(np.nonzero(bad)[0])
+    if len(rows):
+        raise AblationError(
+            f"the slopes of {len(rows)} of {count} masks are not finite: return finite numbers, or NaN for all "
+            "features of an output that has none."
+        )
+    return found
