@@ -3,9 +3,22 @@
 from interplay._public import publish
 from interplay.actions._curate import worst_examples
 from interplay.actions._flips import Flips, flip, suffice
+from interplay.actions._prune import Choice, Pruning, prune
 from interplay.actions._replace import Arm, Replacement, replace
 from interplay.actions._search import Flip
 
-__all__ = ["Arm", "Flip", "Flips", "Replacement", "flip", "replace", "suffice", "worst_examples"]
+__all__ = [
+    "Arm",
+    "Choice",
+    "Flip",
+    "Flips",
+    "Pruning",
+    "Replacement",
+    "flip",
+    "prune",
+    "replace",
+    "suffice",
+    "worst_examples",
+]
 
 publish(__name__)

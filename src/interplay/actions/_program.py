@@ -50,7 +50,6 @@ def least(
     other: Iterable[Features] = (),
     weights: Values | None = None,
     capacity: float | None = None,
-    exactly: bool = False,
     seconds: float = 2.0,
 ) -> Optimum:
     """Minimise the polynomial over sets of 1 to ``most`` parts.
@@ -68,8 +67,6 @@ def least(
         Sets that the chosen one must not be.
     weights, capacity
         The sum of ``weights`` (count,) over the chosen parts must not be above ``capacity``.
-    exactly
-        Choose exactly ``most`` parts.
     seconds
         When to stop; ``bound`` then says how much better a set might be.
     """
@@ -97,7 +94,7 @@ def least(
         if len(columns) > limit:
             rows.add([*((column, 1.0) for column in columns), (part, -float(limit))], -np.inf, 0.0)
     everything = [(part, 1.0) for part in range(count)]
-    rows.add(everything, float(most if exactly else 1), float(most))
+    rows.add(everything, 1.0, float(most))
     for chosen in beyond:
         rows.add([(part, 1.0) for part in chosen], -np.inf, len(chosen) - 1.0)
     for chosen in other:

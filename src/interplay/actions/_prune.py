@@ -1,0 +1,297 @@
+"""Which components to drop so that inputs the fit never saw keep their metric."""
+
+from __future__ import annotations
+
+import concurrent.futures as futures
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._checks import check_whole, is_between, unknown
+from interplay._errors import InputError
+from interplay._explain.explanation import Explanation
+from interplay._findings.grid import EnergyShares, energy_shares
+from interplay._game.game import Game
+from interplay._game.layout import GridLayout
+from interplay._game.masks import Masks, Values, averaged
+from interplay._spectrum.characters import Features
+from interplay.ablate import Progress, Store, measure
+from interplay.actions._keeping import Keeping
+from interplay.actions._parts import one_output
+from interplay.actions._pruned_model import Cuts, pruned
+from interplay.actions._tables import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_STARTS = 8  # choices measured before the best of them is improved
+_STEP = 4  # swaps measured at a time
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way of choosing: its name, the parts it keeps, and its metric on the game's inputs and on those held out."""
+
+    name: str
+    kept: Features
+    measured: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Which parts to keep, measured on held-out inputs beside other ways of choosing as many.
+
+    Attributes
+    ----------
+    kept, dropped
+        Ids of the parts.
+    predicted
+        The metric that the spectrum predicts.
+    measured, held_out
+        The metric measured on the game's inputs, by which the choice was made, and on those held out, by which it is
+        judged.
+    untouched
+        The metric on the held-out inputs with every part kept.
+    rivals
+        Other ways of choosing within the same capacity, each a `Choice`.
+    energy
+        The spectrum's energy in single parts, within layers and across them; None without a grid.
+    gap
+        How much more than HiGHS's choice another might be predicted to give; infinite where it was not asked.
+    checks, held_out_checks
+        Measurements made on the game and on the held-out inputs, untouched and rivals included.
+    """
+
+    kept: Features
+    dropped: Features
+    labels: tuple[str, ...] = field(repr=False)
+    predicted: float
+    measured: float
+    held_out: float
+    untouched: float
+    rivals: tuple[Choice, ...]
+    energy: EnergyShares | None
+    gap: float
+    checks: int
+    held_out_checks: int
+    cuts: Cuts | None = field(repr=False, default=None)
+
+    def apply(self, model: Any, *, cut: bool = False) -> Any:
+        """A copy of the model without the dropped parts, whose outputs are those that the game measured.
+
+        Parameters
+        ----------
+        model
+            The PyTorch module of the game, or a model with a tokenizer that holds it; it stays as it is.
+        cut
+            False: the weights that read the dropped parts are zero. True: heads and neurons are cut out of their
+            weights where the architecture allows (whole groups of heads that share keys and values), so that the
+            model is smaller and faster; what cannot be cut is zero. Dropped layers are taken out in both cases.
+
+        Raises
+        ------
+        InputError
+            For a game that is not of a network's parts, or whose parts were not ablated by zero.
+        """
+        if self.cuts is None:
+            raise InputError(
+                "only parts of a network ablated by zero, without rescale, can be taken out of its weights: make the "
+                "game with lenses.components(..., ablate='zero')."
+            )
+        return pruned(model, self.cuts, self.dropped, cut=cut)
+
+    def __str__(self) -> str:
+        share = len(self.kept) / len(self.labels)
+        ours = Choice("interactions", self.kept, self.measured, self.held_out)
+        rows = [f"{len(self.kept)} of {len(self.labels)} parts kept ({share:.0%}); held-out metric:"]
+        rows += [f"  {self.untouched:>10.4g}  everything kept"]
+        for choice in sorted((ours, *self.rivals), key=lambda choice: choice is not ours):
+            rows.append(f"  {choice.held_out:>10.4g}  {choice.name}")
+        return "\n".join([*rows, f"{self.checks} + {self.held_out_checks} measurements."])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts, an unknown gap as null."""
+        numbers = ("predicted", "measured", "held_out", "untouched", "checks", "held_out_checks")
+        return {
+            **{name: list(getattr(self, name)) for name in ("kept", "dropped", "labels")},
+            **{name: getattr(self, name) for name in numbers},
+            "rivals": [asdict(rival) for rival in self.rivals],
+            "energy": None if self.energy is None else asdict(self.energy),
+            "gap": self.gap if np.isfinite(self.gap) else None,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas table of this and the rivals' choices: name, parts, measured, held_out."""
+        ours = Choice("interactions", self.kept, self.measured, self.held_out)
+        columns = ("name", "kept", "measured", "held_out")
+        return table(columns, [{name: getattr(choice, name) for name in columns} for choice in (ours, *self.rivals)])
+
+
+def prune(
+    game: Game,
+    explanation: Explanation,
+    *,
+    keep: float | int,
+    held_out: Game,
+    aim: Literal["high", "low"] = "high",
+    sizes: Sequence[float] | None = None,
+    rankings: Mapping[str, Sequence[float]] | None = None,
+    checks: int = 32,
+    random: int | None = None,
+    seed: int = 0,
+    store: Store | None = None,
+    executor: futures.Executor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Pruning:
+    """Choose the parts to keep by the spectrum, improve the choice on the game, judge it on held-out inputs.
+
+    Choices come from greedy dropping with swaps and from an integer program (HiGHS); the best predicted are measured
+    on the game, and the best measured is improved by measured swaps. The held-out inputs take no part in any of it.
+
+    >>> import interplay as ip
+    >>> def metric(masks):                      # 0 and 1 stand in for one another; 2 is needed; 3 harms
+    ...     return (masks[:, 0] | masks[:, 1]) + 0.6 * masks[:, 2] - 0.1 * masks[:, [1, 3]].sum(axis=1)
+    >>> game = ip.Game(metric, 4)
+    >>> done = ip.actions.prune(game, ip.explain(game, budget=16), keep=2, held_out=game)
+    >>> done.kept, done.held_out
+    ((0, 2), 1.6)
+
+    Parameters
+    ----------
+    game, explanation
+        The game of a network's parts, and what `interplay.explain` says of it.
+    keep
+        How much to keep at most: a share of all parts, or of the sum of ``sizes``; or a whole number of parts. Fewer
+        are kept where that is better.
+    held_out
+        The same parts on other inputs.
+    aim
+        Whether a "high" metric is wanted or a "low" one, as of a loss.
+    sizes
+        What each part weighs, such as its number of parameters; 1 each when left out.
+    rankings
+        Other scores of the parts to compare with by name, such as attribution patching or magnitude: the highest are
+        kept. First-order effects always take part.
+    checks
+        The most measurements on the game before the choice.
+    random
+        How many random choices to measure on the game, of which the best is compared; as many as ``checks`` when left
+        out, ``explanation.used + checks`` for the same cost as everything here.
+    seed
+        Of the random choices.
+
+    Raises
+    ------
+    InputError
+        For a capacity that keeps nothing or everything, or held-out inputs of other parts.
+    """
+    output = one_output(game, explanation)
+    check_whole("checks", checks, 1)
+    if held_out.labels != game.labels:
+        raise InputError("held_out must be the same parts on other inputs, but its labels are not the game's.")
+    if aim not in ("high", "low"):
+        raise unknown("aim", aim, ("high", "low"))
+    weights = _sizes(sizes, game.n)
+    keeping = Keeping(explanation.spectrum, 1.0 if aim == "high" else -1.0, weights, _capacity(keep, weights, sizes))
+    counts = {"game": 0, "held out": 0}
+
+    def measured(which: str, masks: Masks) -> Values:
+        played = game if which == "game" else held_out
+        found = measure(played, masks, store=store, executor=executor, progress=progress)
+        counts[which] += found.distinct
+        return averaged(found.values, played.repeats).reshape(len(masks), -1)[:, output]
+
+    sign = 1.0 if aim == "high" else -1.0
+    chosen, value, gap = _best(keeping, lambda masks: sign * measured("game", masks), checks, seed)
+    masks = {"": chosen, "first order": keeping.by_rank(keeping.singles())}
+    for name, scores in (rankings or {}).items():
+        if len(scores) != game.n:
+            raise InputError(f"the ranking {name!r} has {len(scores)} scores for {game.n} parts.")
+        masks[name] = keeping.by_rank(np.asarray(scores, dtype=np.float64))
+    draws = checks if random is None else random
+    if draws:
+        drawn = np.array(list(islice(keeping.random(np.random.default_rng(seed)), draws)))
+        masks[f"best of {draws} random"] = drawn[int(np.argmax(sign * measured("game", drawn)))]
+    together = np.array([np.ones(game.n, dtype=np.bool_), *masks.values()])
+    outside = measured("held out", together)
+    inside = measured("game", np.array(list(masks.values())))
+    choices = [
+        Choice(name, _ids(mask), float(inside[row]), float(outside[row + 1]))
+        for row, (name, mask) in enumerate(masks.items())
+    ]
+    return Pruning(
+        kept=choices[0].kept,
+        dropped=_ids(~chosen),
+        labels=game.labels,
+        predicted=float(explanation.spectrum.predict(chosen[None])[0]),
+        measured=sign * value,
+        held_out=choices[0].held_out,
+        untouched=float(outside[0]),
+        rivals=tuple(choices[1:]),
+        energy=energy_shares(explanation.spectrum, game.layout) if isinstance(game.layout, GridLayout) else None,
+        gap=gap,
+        checks=counts["game"],
+        held_out_checks=counts["held out"],
+        cuts=Cuts.of(game),
+    )
+
+
+def _best(
+    keeping: Keeping, measured: Callable[[Masks], Values], checks: int, seed: int
+) -> tuple[npt.NDArray[np.bool_], float, float]:
+    """The best measured mask, its value, and HiGHS's gap: a few good predictions first, then swaps of the best."""
+    rng = np.random.default_rng(seed)
+    n = keeping.spectrum.n
+    everything = np.ones(n, dtype=np.bool_)
+    solved, gap = keeping.solved()
+    starts = [keeping.backward(everything), keeping.by_rank(keeping.singles())]
+    starts += [] if solved is None else [solved]
+    while len(starts) < _STARTS:  # some parts dropped at random first, and the greedy way from there
+        starts.append(keeping.backward(everything & (rng.random(n) < 0.8)))
+    tried: dict[bytes, float] = {}
+
+    def learn(masks: Sequence[npt.NDArray[np.bool_]]) -> None:
+        fresh = list({mask.tobytes(): mask for mask in masks if mask.tobytes() not in tried}.values())
+        fresh = fresh[: checks - len(tried)]
+        if fresh:
+            tried.update({m.tobytes(): float(v) for m, v in zip(fresh, measured(np.array(fresh)), strict=True)})
+
+    improved = [keeping.improved(start) for start in starts]
+    learn(sorted(improved, key=lambda mask: -float(keeping.spectrum.predict(mask[None])[0])))
+    while len(tried) < checks:
+        best = np.frombuffer(max(tried, key=lambda key: tried[key]), dtype=np.bool_)
+        swapped = [mask for mask in keeping.swaps(best)[0] if mask.tobytes() not in tried][:_STEP]
+        if not swapped:
+            break
+        learn(swapped)
+    key = max(tried, key=lambda key: tried[key])
+    return np.frombuffer(key, dtype=np.bool_), tried[key], gap
+
+
+def _ids(mask: npt.NDArray[np.bool_]) -> Features:
+    return tuple(np.flatnonzero(mask).tolist())
+
+
+def _sizes(sizes: Sequence[float] | None, n: int) -> Values:
+    if sizes is None:
+        return np.ones(n)
+    weights = np.asarray(sizes, dtype=np.float64)
+    if weights.shape != (n,) or not (np.isfinite(weights) & (weights > 0)).all():
+        raise InputError(f"sizes must be {n} positive numbers, one for each part, not {sizes!r}.")
+    return weights
+
+
+def _capacity(keep: float | int, weights: Values, sizes: Sequence[float] | None) -> float:
+    n, total = len(weights), float(weights.sum())
+    whole = isinstance(keep, (int, np.integer)) and not isinstance(keep, bool)
+    if whole and sizes is None and 0 < keep < n:
+        return float(keep)
+    if whole or not is_between(keep, 0, 1) or keep * total < weights.min():
+        ways = "a share between 0 and 1" + (f" or a whole number from 1 to {n - 1}" if sizes is None else "")
+        raise InputError(f"keep must be {ways} that leaves room for at least one part, not {keep!r}.")
+    return float(keep) * total
