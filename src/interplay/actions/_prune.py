@@ -79,7 +79,7 @@ class Pruning:
     gap: float
     checks: int
     held_out_checks: int
-    cuts: Cuts | None = field(repr=False, default=None)
+    _cuts: Cuts | None = field(repr=False, default=None)
 
     def apply(self, model: Any, *, cut: bool = False) -> Any:
         """A copy of the model without the dropped parts, whose outputs are those that the game measured.
@@ -98,12 +98,12 @@ class Pruning:
         InputError
             For a game that is not of a network's parts, or whose parts were not ablated by zero.
         """
-        if self.cuts is None:
+        if self._cuts is None:
             raise InputError(
                 "only parts of a network ablated by zero, without rescale, can be taken out of its weights: make the "
                 "game with lenses.components(..., ablate='zero')."
             )
-        return pruned(model, self.cuts, self.dropped, cut=cut)
+        return pruned(model, self._cuts, self.dropped, cut=cut)
 
     def __str__(self) -> str:
         share = len(self.kept) / len(self.labels)
@@ -237,7 +237,7 @@ def prune(
         gap=gap,
         checks=counts["game"],
         held_out_checks=counts["held out"],
-        cuts=Cuts.of(game),
+        _cuts=Cuts.of(game),
     )
 
 
