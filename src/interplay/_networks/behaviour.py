@@ -29,6 +29,25 @@ def unwrapped(model: Any) -> Any:
             return model
 
 
+def network_in(given: Any) -> Any:
+    """The PyTorch module in ``given``, bare or in a wrapper, or held with its tokenizer by a model of interplay's.
+
+    Raises
+    ------
+    InputError
+        Where there is none.
+    """
+    import torch
+
+    model = unwrapped(getattr(given, "model", None) if hasattr(given, "tokenizer") else given)
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"the model must be a PyTorch module or a model with a tokenizer such as ip.models.Encoder, not "
+            f"{type(given).__name__}."
+        )
+    return model
+
+
 def config_of(model: Any) -> Any:
     """The configuration of a Hugging Face model, in a wrapper or not; None of other modules."""
     return getattr(unwrapped(model), "config", None)

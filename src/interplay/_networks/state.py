@@ -18,10 +18,14 @@ def state_of(model: Any) -> State:
 
     It costs no forward pass. What it cannot see is what a hook or a module keeps to itself.
     """
-    # Gradient-free tensors made in inference mode count no writes.
+    return (weights_of(model), worn(model), adapters(model))
+
+
+def weights_of(model: Any) -> State:
+    """Which tensors a model computes with, and how often each was written to: a training step changes it."""
+    # Tensors made in inference mode count no writes.
     tensors = [*model.named_parameters(), *model.named_buffers()]
-    written = tuple((name, id(one), -1 if one.is_inference() else one._version) for name, one in tensors)
-    return (written, worn(model), adapters(model))
+    return tuple((name, id(one), -1 if one.is_inference() else one._version) for name, one in tensors)
 
 
 def worn(model: Any) -> tuple[tuple[str, tuple[int, ...], int], ...]:

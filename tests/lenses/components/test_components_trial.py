@@ -265,7 +265,7 @@ def test_of_a_large_reference_only_donors_run_and_only_means_are_kept() -> None:
     ran.clear()
     ip.lenses.heads(model, inputs, score, ablate="resample", reference=others)
     handle.remove()
-    assert sum(ran) - once <= 3  # of three inputs there are no more donors
+    assert sum(ran) - once <= 3 + 1  # of three inputs there are no more donors; and one input, to know the model by
     game = ip.lenses.heads(model, inputs, score, ablate="mean", reference=others)
     held = game.value.suppression.replacements.values()  # type: ignore[attr-defined]
     assert {tuple(tensor.shape) for tensor in held} == {(1, 1, 16)}

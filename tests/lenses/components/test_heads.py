@@ -92,7 +92,7 @@ def test_ablating_only_the_decoder_runs_the_encoder_once(name: str) -> None:
     game = ip.lenses.components(model, select, inputs, score)
     before = len(calls)
     values = game(some_masks(game.n))
-    assert len(calls) == before
+    assert len(calls) == before + 1  # one input untouched, in case the model has changed
     handle.remove()
     every = ip.lenses.heads(model, inputs, score)
     masks = np.ones((6, every.n), dtype=bool)
@@ -149,14 +149,15 @@ def test_weights_and_gradients_are_untouched() -> None:
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, torch.OutOfMemoryError])
 def test_hooks_come_off_whatever_happens(error: type[BaseException]) -> None:
     model, inputs = network("gpt2").train(), tokens("gpt2")
-    game = ip.lenses.heads(model, inputs, score, layers=[1, 2], batch_size=3)
-    armed = True
+    armed = False
 
     def fail(*_: object) -> None:
         if armed:
             raise error("in the middle of a pass")
 
     handle = model.transformer.h[2].mlp.register_forward_hook(fail)
+    game = ip.lenses.heads(model, inputs, score, layers=[1, 2], batch_size=3)
+    armed = True
     with pytest.raises(ip.AblationError if error is torch.OutOfMemoryError else error):
         game(some_masks(game.n))
     armed = False

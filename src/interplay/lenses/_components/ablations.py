@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from interplay._networks.batching import BatchSize, is_out_of_memory
 from interplay._networks.behaviour import is_encoder_decoder, plain_options
 from interplay._networks.head import only
 from interplay._networks.readout import logits_of
+from interplay._networks.state import State, adapters, weights_of, worn
 from interplay.lenses._components.hooks import Hooks, sole_use
 from interplay.lenses._components.inputs import Bound
 from interplay.lenses._components.reuse import Reuse
@@ -25,15 +26,22 @@ FEW_ROWS = 8  # logits of fewer positions than this are computed with all others
 
 @dataclass(frozen=True, eq=False)
 class Ablations:
-    """Masks (N, n) to values: (N,) or (N, T), the mean over the inputs, or (N, inputs) with ``each``."""
+    """Masks (N, n) to values: (N,) or (N, T), the mean over the inputs, or (N, inputs) with ``each``.
+
+    ``weights`` are the model's when the game was made. Where something of the model is remembered, what early layers
+    return or what replaces parts, ``seen`` are the hooks and adapters that it had then, and ``alone`` the metric of
+    the first input with nothing ablated.
+    """
 
     suppression: Suppression
     bound: Bound
     rescale: bool
     each: bool
     batch: BatchSize = field(repr=False)
-    versions: tuple[int, ...] = field(repr=False)
+    weights: State = field(repr=False)
     reuse: Reuse | None = field(default=None, repr=False)
+    seen: State = field(default=(), repr=False)
+    alone: Values | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
     @property
@@ -43,11 +51,31 @@ class Ablations:
 
     def __call__(self, masks: Masks) -> Values:
         with sole_use(self.suppression.model):
-            if versions_of(self.suppression.model) != self.versions:
-                # What early layers returned and what replaces parts were those of the weights as they were.
-                raise InputError("the model's weights have changed since this game was made: make the game anew.")
+            self._check()
             values = self.by_input(masks)
         return values if self.each else np.asarray(values.mean(axis=1))
+
+    def _check(self) -> None:
+        """Refuse a model that is no longer the one the game was made for."""
+        model = self.suppression.model
+        if weights_of(model) != self.weights:
+            raise InputError("the model's weights have changed since this game was made: make the game anew.")
+        if self.alone is None:
+            return
+        if (worn(model), adapters(model)) != self.seen:
+            raise InputError(
+                "hooks or adapters of the model have changed since this game was made, which remembers what early "
+                "layers return or what replaces parts: make the game anew."
+            )
+        now = untouched(self.bound)
+        if not np.array_equal(now, self.alone):
+            # Some models differ by rounding from run to run: what this one differs by now is allowed.
+            allowed = 4 * np.abs(untouched(self.bound) - now) + 1e-6 * np.maximum(1.0, np.abs(self.alone))
+            if (np.abs(now - self.alone) > allowed).any():
+                raise InputError(
+                    f"with nothing ablated the metric of the first input is {now[0]} now, but was {self.alone[0]} "
+                    "when this game was made: the model has changed, make the game anew."
+                )
 
     def by_input(self, masks: Masks) -> Values:
         """The metric of every input under every mask, (N, inputs) or (N, inputs, T)."""
@@ -82,6 +110,14 @@ class Ablations:
         if self.reuse is not None:
             self.reuse.add_to(hooks, sources)
         return run(self.bound, hooks, sources)
+
+
+def untouched(bound: Bound) -> Values:
+    """The metric of the first input by itself, with nothing ablated."""
+    import torch
+
+    sources = torch.arange(bound.rows.per_input, device=next(iter(bound.rows.tensors.values())).device)
+    return run(replace(bound, narrow=False), Hooks(bound.entry), sources)
 
 
 def run(bound: Bound, hooks: Hooks, sources: Any, *, first: bool = False) -> Values:
@@ -137,8 +173,3 @@ def _checked(values: Any, inputs: int) -> Values:
             f"or ({inputs}, T)."
         )
     return np.asarray(values.detach().double().cpu().numpy(), dtype=np.float64)
-
-
-def versions_of(model: Any) -> tuple[int, ...]:
-    """How often each weight was written to: a training step or loaded weights change it."""
-    return tuple(-1 if weight.is_inference() else weight._version for weight in model.parameters())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,21 @@ MLP_OUT = (
     "w2",
 )
 """Names of an MLP's last linear layer: its input is the neurons, its output what the MLP adds to the stream."""
-MLP = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "moe")
-"""Names of whole MLPs, for mixtures of experts, which have no single last linear layer."""
+MLP = (
+    "mlp",
+    "ffn",
+    "feed_forward",
+    "block_sparse_moe",
+    "moe",
+    "shared_mlp",
+    "experts",
+    "shared_expert",
+    "shared_experts",
+)
+"""Names of whole MLPs, for mixtures of experts, which have no single last linear layer, and MLPs beside others."""
+INNER = re.compile(r"(fc|ffn?|lin(ear)?|intermediate|dense|w)(_?\d\w*)?$|router$|gate$", re.IGNORECASE)
+"""How the first linear layers of an MLP are called that has no module of its own, and what chooses its experts."""
+NORM = re.compile(r"norm|ln|dropout|act", re.IGNORECASE)
 # Linear attention counts its value heads apart: its output is theirs.
 _HEAD_COUNTS = ("num_v_heads", "num_heads", "num_attention_heads", "n_heads", "n_head")
 
@@ -46,17 +59,20 @@ class Attention:
 class Layer:
     """One layer of one stack; ``path`` is the module whose input and output are the residual stream.
 
-    ``mlp`` is the module whose output the MLP adds to the stream, ``neurons`` the one whose input are its ``width``
-    neurons; None where there is none.
+    ``mlps`` are the modules whose outputs the MLP adds to the stream: one, or several side by side. ``neurons`` is the
+    one whose input are its ``width`` neurons; None where there is none. ``rest`` are the modules with weights that are
+    neither attention nor MLP nor norm, and ``uncovered`` the share of the layer's weights that is theirs.
     """
 
     stack: str
     index: int
     path: str
     attentions: tuple[Attention, ...]
-    mlp: str | None
+    mlps: tuple[str, ...]
     neurons: str | None
     width: int
+    rest: tuple[str, ...] = ()
+    uncovered: float = 0.0
 
 
 def find_layers(model: Any) -> tuple[Layer, ...]:
@@ -70,12 +86,33 @@ def find_layers(model: Any) -> tuple[Layer, ...]:
     layers = []
     for path, inside in found.items():
         attentions = tuple(_attentions(model, modules, inside))
-        mlp, neurons = _mlp(modules, inside)
-        if attentions or mlp:
+        mlps, neurons = _mlps(modules, inside)
+        if attentions or mlps:
             stack, _, index = path.rpartition(".")
             width = _width(modules[neurons]) if neurons else None
-            layers.append(Layer(stack, int(index), path, attentions, mlp, neurons if width else None, width or 0))
+            rest, share = _rest(modules, path, inside, attentions, mlps)
+            layers.append(
+                Layer(stack, int(index), path, attentions, mlps, neurons if width else None, width or 0, rest, share)
+            )
     return tuple(layers)
+
+
+def staying(layers: Iterable[Layer], paths: Iterable[str]) -> str | None:
+    """What of the layers that hold ``paths`` no part but the whole layer covers, in one sentence; None for nothing."""
+    held = set(paths)
+    left = [
+        layer
+        for layer in layers
+        if layer.rest and layer.path not in held and any(path.startswith(layer.path + ".") for path in held)
+    ]
+    if not left:
+        return None
+    names = dict.fromkeys(path.rpartition(".")[2] for layer in left for path in layer.rest)
+    most = max(layer.uncovered for layer in left)
+    return (
+        f"in {len(left)} of the layers something stays on that is neither attention nor MLP: {', '.join(names)}, up to "
+        f"{most:.0%} of a layer's weights; select layers, or its path"
+    )
 
 
 def layer_of(path: str) -> str | None:
@@ -130,18 +167,54 @@ def _head_count(model: Any, modules: dict[str, Any], chain: list[str], width: in
     return None
 
 
-def _mlp(modules: dict[str, Any], inside: list[str]) -> tuple[str | None, str | None]:
-    """The modules whose output and whose input are the MLP's contribution and its neurons."""
+def _mlps(modules: dict[str, Any], inside: list[str]) -> tuple[tuple[str, ...], str | None]:
+    """The modules whose outputs are the MLP's contribution, and the one whose input are its neurons."""
     outside = [path for path in inside if not ATTENTION.search(path)]
     last = [
         path
         for path in outside
         if any(path.endswith("." + name) for name in MLP_OUT) and _width(modules[path]) is not None
     ]
-    if len(last) == 1 and not any("expert" in path for path in outside):
-        return last[0], last[0]
-    whole = [path for path in outside if path.rpartition(".")[2] in MLP]
-    return (whole[0], None) if whole else (None, None)
+    named = [path for path in outside if path.rpartition(".")[2] in MLP]
+    if last:  # ALBERT's first linear layer is called ffn
+        named = [path for path in named if _width(modules[path]) is None]
+    whole = [path for path in named if not any(path.startswith(other + ".") for other in named)]
+    if len(last) == 1:
+        beside = [path for path in whole if not last[0].startswith(path + ".")]
+        own = [path for path in whole if path not in beside]
+        if not any("expert" in path for path in outside if not own or path.startswith(own[0] + ".")):
+            return (last[0], *beside), last[0] if not beside else None
+    return tuple(whole), None
+
+
+def _rest(
+    modules: dict[str, Any], layer: str, inside: list[str], attentions: tuple[Attention, ...], mlps: tuple[str, ...]
+) -> tuple[tuple[str, ...], float]:
+    """The modules of a layer that no kind of part but the whole layer covers, and their share of its weights."""
+    # A part found by its last linear layer is all that comes before it: the branch of the layer that it stands in.
+    found = [*(attention.path for attention in attentions), *mlps]
+    covered = {_branch(path, layer) for path in found}
+    covered |= {path for path in inside if ATTENTION.search(path.removeprefix(layer))}
+    size = {path: sum(one.numel() for one in modules[path].parameters(recurse=False)) for path in inside}
+    total = sum(size.values()) or 1
+    rest: dict[str, int] = {}
+    for path in inside:
+        branch = _branch(path, layer)
+        name, first = path.rpartition(".")[2], branch.rpartition(".")[2]
+        # MLPs of some models (OPT, BERT) are no modules: linear layers before the last are theirs, too.
+        if size[path] and path != layer and not NORM.search(name) and not INNER.match(first):
+            rest[branch] = rest.get(branch, 0) + (0 if _is_covered(path, covered) else size[path])
+    rest = {path: count for path, count in rest.items() if count}
+    return tuple(rest), sum(rest.values()) / total
+
+
+def _branch(path: str, layer: str) -> str:
+    """The module right inside a layer that holds ``path``, or is it."""
+    return ".".join([layer, *path.removeprefix(layer + ".").split(".")[:1]])
+
+
+def _is_covered(path: str, covered: set[str]) -> bool:
+    return any(path == other or path.startswith(other + ".") for other in covered)
 
 
 def _width(module: Any) -> int | None:

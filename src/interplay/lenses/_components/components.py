@@ -12,6 +12,7 @@ from interplay._game.game import Game
 from interplay._game.layout import GridLayout
 from interplay._networks.hub import known_as, require_torch
 from interplay.lenses._components.ablations import Ablations
+from interplay.lenses._components.anatomy import find_layers, staying
 from interplay.lenses._components.inputs import Inputs, Rows, Subject, is_texts, tensor_rows
 from interplay.lenses._components.metrics import Function, Metric, as_metric
 from interplay.lenses._components.preparation import prepare
@@ -154,6 +155,7 @@ def components(
         subject, parts, bound, ablate=ablate, rescale=rescale, reference=source, each=each, seed=seed, rows=batch_size
     )
 
+    left = staying(find_layers(subject.model), (part.path for part in parts))
     per_call = _ROWS_PER_CALL.get(subject.device.type, _ROWS_PER_CALL_ELSEWHERE)
 
     def identity() -> dict[str, Any] | None:
@@ -179,7 +181,7 @@ def components(
         identity=identity,
         layout=_layout(parts),
         batch_size=max(8, max(per_call, batch_size or 0) // len(bound.rows)),
-        notes=ablations.notes,
+        notes=ablations.notes + ((left,) if left else ()),
         keep=keep,
         question=f"Which components drive the {_words(measured)} of {known_as(subject.model)}?",
     )

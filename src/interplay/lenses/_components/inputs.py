@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from interplay._errors import InputError
-from interplay._networks.behaviour import Kind, config_of, is_encoder_decoder, kind_of, padding_of, unwrapped
+from interplay._networks.behaviour import Kind, config_of, is_encoder_decoder, kind_of, network_in, padding_of
 from interplay._networks.continuation import Reader
 from interplay._networks.evaluation import evaluating
 from interplay._networks.identity import model_identity
@@ -48,14 +48,7 @@ class Subject:
     @classmethod
     def of(cls, given: Any) -> Subject:
         """The network in ``given``: a PyTorch module, or one of interplay's models with its tokenizer."""
-        import torch
-
-        model = unwrapped(getattr(given, "model", None) if hasattr(given, "tokenizer") else given)
-        if not isinstance(model, torch.nn.Module):
-            raise InputError(
-                f"the model must be a PyTorch module or a model with a tokenizer such as ip.models.Encoder, not "
-                f"{type(given).__name__}."
-            )
+        model = network_in(given)
         if not hasattr(given, "tokenizer"):
             return cls(model)
         return cls(

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from interplay._errors import InputError
 from interplay._game.masks import Values
 from interplay._networks.batching import BatchSize
-from interplay.lenses._components.ablations import FEW_ROWS, Ablations, run, versions_of
+from interplay._networks.state import adapters, weights_of, worn
+from interplay.lenses._components.ablations import FEW_ROWS, Ablations, run, untouched
 from interplay.lenses._components.hooks import sole_use
 from interplay.lenses._components.inputs import Bound, Rows, Subject
 from interplay.lenses._components.replacement import Total, donated, draw_donors, is_decoder, mean_of, missing
@@ -57,17 +58,25 @@ def prepare(
             source = bound.rows if reference is None else reference
             replacements = _replacements(subject, bound, shapes, batch, source, donors)
         suppression = Suppression(subject.model, sites, len(parts), replacements)
-        plain = Ablations(suppression, bound, rescale, each, batch, versions_of(subject.model))
+        plain = Ablations(suppression, bound, rescale, each, batch, weights_of(subject.model))
+        if replacements:
+            plain = _remembering(plain)
         first = watcher.blocks[0][0]
         reuse = watcher.reuse(len(bound.rows))
         if reuse is None:
             return _narrowest(plain, first)
-        fast = replace(plain, reuse=reuse)
+        fast = _remembering(replace(plain, reuse=reuse))
         if _agree(plain, fast, first):
             return _narrowest(fast, first)
         plain = _narrowest(plain, first)
     note = "layers before the first ablated one run every time, as reusing what they return changed the output"
     return replace(plain, notes=(note,))
+
+
+def _remembering(ablations: Ablations) -> Ablations:
+    """The same, able to notice that the model is no longer the one of which it remembers something."""
+    model = ablations.suppression.model
+    return replace(ablations, seen=(worn(model), adapters(model)), alone=untouched(ablations.bound))
 
 
 def _observe(
@@ -144,7 +153,7 @@ def _replacements(
 
     def look(site: Site, value: Any, sources: Any) -> Any:
         if donors is not None:
-            return value
+            return value.clone()  # the model may go on in place with it
         valid = mask(source, site, value.shape)
         return Total.of(value, None if valid is None else valid[sources])
 

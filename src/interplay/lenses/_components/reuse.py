@@ -66,7 +66,7 @@ class Watcher:
                 stack = path.rpartition(".")[0]
                 for other in [other for other in seen if other.rpartition(".")[0] == stack]:
                     del seen[other]
-                seen[path] = output
+                seen[path] = _copied(output)  # the next layer may go on in place with it
 
         for path in dict.fromkeys(self.outside):
             hooks.before(path, partial(begin, path))
@@ -99,12 +99,25 @@ def _return(value: Any, *_args: Any, **_kwargs: Any) -> Any:
     return value
 
 
+def _copied(value: Any) -> Any:
+    """``value`` with a copy of every tensor in it."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, Mapping):
+        return type(value)(**{name: _copied(one) for name, one in value.items()})
+    if isinstance(value, (tuple, list)):
+        return type(value)(_copied(one) for one in value)
+    return value
+
+
 def _of_rows(value: Any, sources: Any, rows: int) -> Any:
     """``value`` with the rows ``sources`` of every tensor that has one row for each of ``rows``."""
     import torch
 
     if isinstance(value, torch.Tensor):
-        return value[sources.to(value.device)] if value.ndim and len(value) == rows else value
+        return value[sources.to(value.device)] if value.ndim and len(value) == rows else value.clone()
     if isinstance(value, Mapping):
         return type(value)(**{name: _of_rows(one, sources, rows) for name, one in value.items()})
     if isinstance(value, (tuple, list)):

@@ -12,10 +12,12 @@ from typing import Any, Literal, TypeAlias
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._networks.behaviour import network_in
 from interplay.lenses._components.anatomy import ATTENTION_OUT, MLP, MLP_OUT, Layer, find_layers, layer_of, stack_names
 
 Side: TypeAlias = Literal["input", "output", "update"]
 Which: TypeAlias = int | Sequence[int] | None
+_SHOWN = 8  # names of a module's parts, one by one
 KINDS = ("heads", "attention", "mlps", "layers", "neurons")
 
 
@@ -82,7 +84,10 @@ class Select:
 
     @classmethod
     def mlps(cls, layers: Which = None, *, stack: str | None = None) -> Select:
-        """MLPs: all that the last linear layer of each adds to the stream, its bias included."""
+        """MLPs: all that the last linear layer of each adds to the stream, its bias included.
+
+        Where several stand side by side in a layer (experts beside a dense MLP), each is a part.
+        """
         return cls((_Choice("mlps", layers, stack=stack),))
 
     @classmethod
@@ -144,6 +149,29 @@ class Select:
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.choices))
 
+    def show(self, model: Any) -> str:
+        """What would be selected of ``model``, one line for each module, before anything runs.
+
+        >>> import interplay as ip
+        >>> encoder = ip.models.Encoder.load(ip.demo_model(), device="cpu")
+        >>> print(ip.lenses.Select.heads(layers=-1, index=range(3)).show(encoder))
+        3 parts of BertModel
+        L5  H0 H1 H2  input of encoder.layer.5.attention.output.dense, columns of 32
+        """
+        net = network_in(model)
+        places: dict[tuple[str, str, Side, int | None], list[str]] = {}
+        for part in self.parts(net):
+            width = None if part.columns is None else len(part.columns)
+            names = places.setdefault((part.row or "", part.path, part.side, width), [])
+            names.append(part.column or part.label)
+        shown = [" ".join(one) if len(one) <= _SHOWN else f"{one[0]} to {one[-1]}" for one in places.values()]
+        left, middle = max(len(row) for row, *_ in places), max(map(len, shown))
+        lines = [
+            f"{row:<{left}}  {names:<{middle}}  {side} of {path}" + ("" if width is None else f", columns of {width}")
+            for (row, path, side, width), names in zip(places, shown, strict=True)
+        ]
+        return "\n".join([f"{sum(map(len, places.values()))} parts of {type(net).__name__}", *map(str.strip, lines)])
+
     def parts(self, model: Any) -> tuple[Part, ...]:
         """The parts of ``model`` that are selected, each once, in the order of the selection.
 
@@ -203,8 +231,10 @@ class _Choice:
         row = f"{prefix}L{layer.index}"
         if self.kind == "layers":
             yield Part(row, layer.path, "update", row=row, column="layer")
-        elif self.kind == "mlps" and layer.mlp:
-            yield Part(f"{row}.MLP", layer.mlp, "output", row=row, column="MLP")
+        elif self.kind == "mlps":
+            for place, path in enumerate(layer.mlps):
+                name = path.rpartition(".")[2] if place else "MLP"
+                yield Part(f"{row}.{name}", path, "output", row=row, column=name)
         elif self.kind == "neurons" and layer.neurons:
             yield from self._slices(layer.neurons, "input", layer.width, self.slices, row, "N")
         elif self.kind in ("heads", "attention"):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from interplay._errors import InputError
+from interplay.lenses._components.anatomy import layer_of
 from interplay.lenses._components.hooks import Hooks
 from interplay.lenses._components.select import Part, Side
+
+EXPERT = re.compile(r"expert", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,16 @@ class Suppression:
         always = torch.ones((len(state.keep), 1), dtype=torch.bool, device=state.keep.device)
         keep = torch.cat([state.keep, always], dim=1)  # the last column is for what no feature owns
         hooks = Hooks(self.model)
+        lengths = _lengths(hooks, self.sites)
         for site in self.sites:
-            _watch(hooks, site, partial(self._replaced, site, keep, state))
+            _watch(hooks, site, partial(self._replaced, site, keep, state, lengths))
         return hooks
 
-    def _replaced(self, site: Site, keep: Any, state: Pass, value: Any) -> Any:
+    def _replaced(self, site: Site, keep: Any, state: Pass, lengths: dict[str, int], value: Any) -> Any:
         """``value``, what flows at ``site``, with the ablated parts of each row replaced."""
         import torch
 
-        rows = by_row(value, len(keep), site)
+        rows = by_row(value, len(keep), site, lengths)
         kept = _kept(site, keep.to(value.device), rows.shape, self.n)
         source = self.replacements.get(site)
         if source is None:
@@ -119,21 +124,44 @@ def observing(
     What flows is checked to be one value per row of a batch of ``rows``.
     """
     hooks = Hooks(model)
+    lengths = _lengths(hooks, sites)
 
     def note(site: Site, value: Any) -> None:
-        seen.setdefault(site, []).append(look(site, by_row(value, rows, site).detach()))
+        seen.setdefault(site, []).append(look(site, by_row(value, rows, site, lengths).detach()))
 
     for site in sites:
         _watch(hooks, site, partial(note, site))
     return hooks
 
 
-def by_row(value: Any, rows: int, site: Site) -> Any:
-    """``value`` with rows first: some models (OPT) run their MLPs on rows and positions in one dimension."""
-    if value.ndim and value.shape[0] == rows:
-        return value
-    if value.ndim == 2 and value.shape[0] % rows == 0:
+def _lengths(hooks: Hooks, sites: Sequence[Site]) -> dict[str, int]:
+    """A mapping that is filled while a pass goes on: by path of a layer, how many positions its stream has."""
+    import torch
+
+    lengths: dict[str, int] = {}
+
+    def note(layer: str, args: Any, kwargs: Any) -> None:
+        stream = next((value for value in (*args[:1], *kwargs.values()) if isinstance(value, torch.Tensor)), None)
+        if stream is not None and stream.ndim == 3:
+            lengths[layer] = stream.shape[1]
+
+    for layer in dict.fromkeys(layer_of(site.path) for site in sites):
+        if layer is not None:
+            hooks.before(layer, partial(note, layer))
+    return lengths
+
+
+def by_row(value: Any, rows: int, site: Site, lengths: dict[str, int]) -> Any:
+    """``value`` with rows first: some models (OPT) run their MLPs on rows and positions in one dimension.
+
+    That is so where there are as many as the layer's stream has. An expert sees the tokens that were routed to it, in
+    whatever number: its rows cannot be told apart, and as many as there are rows may be there by chance.
+    """
+    flat = rows * lengths.get(layer_of(site.path) or "", 0)
+    if value.ndim == 2 and flat and value.shape[0] == flat:
         return value.reshape(rows, -1, value.shape[-1])
+    if value.ndim and value.shape[0] == rows and not (value.ndim == 2 and EXPERT.search(site.path)):
+        return value
     raise InputError(
         f"the {site.side} of {site.path} has shape {tuple(value.shape)} for a batch of {rows} rows: it does not "
         "carry one row per input, so its rows cannot be ablated one by one. Select a module around it."
@@ -164,9 +192,13 @@ def _watch(hooks: Hooks, site: Site, change: Any) -> None:
     elif site.side == "output":
         hooks.after(site.path, lambda _args, _kwargs, output: _with_main(output, change(_main(output, site))))
     else:
+        entered: list[Any] = []  # a copy, as some layers go on in place with what they were given
 
-        def update(args: Any, kwargs: Any, output: Any) -> Any:
-            before, after = _first(args, kwargs, site), _main(output, site)
+        def enter(args: Any, kwargs: Any) -> None:
+            entered[:] = [_first(args, kwargs, site).clone()]
+
+        def update(_args: Any, _kwargs: Any, output: Any) -> Any:
+            before, after = entered.pop(), _main(output, site)
             if before.shape != after.shape:
                 raise InputError(
                     f"{site.path} turns shape {tuple(before.shape)} into {tuple(after.shape)}, so it adds to no stream "
@@ -180,6 +212,7 @@ def _watch(hooks: Hooks, site: Site, change: Any) -> None:
 
             return _with_main(output, torch.where(changed == after - before, after, before + changed))
 
+        hooks.before(site.path, enter)
         hooks.after(site.path, update)
 
 
