@@ -67,15 +67,21 @@ class Ablations:
                 "hooks or adapters of the model have changed since this game was made, which remembers what early "
                 "layers return or what replaces parts: make the game anew."
             )
-        now = untouched(self.bound)
+        now = self._untouched()
         if not np.array_equal(now, self.alone):
             # Some models differ by rounding from run to run: what this one differs by now is allowed.
-            allowed = 4 * np.abs(untouched(self.bound) - now) + 1e-6 * np.maximum(1.0, np.abs(self.alone))
+            allowed = 4 * np.abs(self._untouched() - now) + 1e-6 * np.maximum(1.0, np.abs(self.alone))
             if (np.abs(now - self.alone) > allowed).any():
                 raise InputError(
                     f"with nothing ablated the metric of the first input is {now[0]} now, but was {self.alone[0]} "
                     "when this game was made: the model has changed, make the game anew."
                 )
+
+    def _untouched(self) -> Values:
+        per_input = self.bound.rows.per_input
+        values = self.batch.run(per_input, partial(untouched, self.bound), per_input)
+        assert values is not None  # fewer rows there are not: it would have been an error
+        return values
 
     def by_input(self, masks: Masks) -> Values:
         """The metric of every input under every mask, (N, inputs) or (N, inputs, T)."""
