@@ -53,8 +53,10 @@ def has_logprobs(answer: dict[str, Any]) -> bool:
     return isinstance(_choice(answer).get("logprobs"), dict)
 
 
-def echoed(answer: dict[str, Any], text: str) -> list[tuple[str, float | None]]:
+def echoed(answer: dict[str, Any], text: str) -> tuple[list[tuple[str, float | None]], Token | None]:
     """The tokens of the prompt ``text`` as a server that echoes reports them, each with its log-probability.
+
+    Besides, the token that the model itself said next, where it is told.
 
     The very first has none, as nothing comes before it. ``text_offset`` is not read: some servers count the
     beginning token into it, which is not part of the text.
@@ -73,11 +75,14 @@ def echoed(answer: dict[str, Any], text: str) -> list[tuple[str, float | None]]:
         count = prompt_tokens(answer)
         inside = rows[: len(rows) - 1 if count is None else count]  # what follows is the model's own token
         read = [(str(token), None if value is None else _logprob(value)) for token, value in inside]
+        after = [Token(str(token), _logprob(value)) for token, value in rows[len(inside) :] if value is not None]
     except (KeyError, TypeError, ValueError) as error:
         raise Shape("the server echoes the prompt, but without log-probabilities of its tokens.") from error
     if len(read) < 2 or any(value is None for _, value in read[1:]):
         raise Shape("the server echoes the prompt, but without log-probabilities of its tokens.")
-    return read
+    if not any(value for _, value in read[1:]):
+        raise Shape("the server echoes every token of the prompt with the log-probability 0, which cannot be true.")
+    return read, after[0] if after else None
 
 
 def said(answer: dict[str, Any]) -> str:
@@ -88,6 +93,11 @@ def said(answer: dict[str, Any]) -> str:
     if not isinstance(text, str):
         raise Shape("the server's answer holds no text.")
     return text
+
+
+def is_cut_before_a_word(answer: dict[str, Any]) -> bool:
+    """Whether an answer reached its longest length before it held any text, as one of hidden reasoning does."""
+    return _choice(answer).get("finish_reason") == "length" and not said(answer).strip()
 
 
 def prompt_tokens(answer: dict[str, Any]) -> int | None:

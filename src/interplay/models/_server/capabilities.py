@@ -9,11 +9,12 @@ from typing import Any
 from interplay._errors import InterplayError
 from interplay.models._server.answers import Shape, Token, echoed, first_token
 from interplay.models._server.connection import Refusal, Unreachable
+from interplay.models._server.echo import SAME
 from interplay.models._server.endpoint import ENDPOINT_MISSING, Endpoint
 
 _PROBE = "The capital of France is"
 _TOPS = (20, 5)  # what is asked for: OpenAI allows 20 in a chat and 5 elsewhere
-_SAME = 0.05  # two ways to the same log-probability may differ by rounding, in half precision by this much
+_CANDIDATES = 3  # tokens tried before an ability is doubted: one alone may be an odd one
 _KEY_REFUSED = (401, 403)
 
 
@@ -120,12 +121,18 @@ def _tops(endpoint: Endpoint) -> tuple[Token, ...]:
 
 
 def _echo(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
-    best = next((token for token in tops if token.text.strip()), None)
-    text = _PROBE + (best.text if best else "")
-    last, value = echoed(endpoint.proceed(text, 1, echo=True, logprobs=1)[0], text)[-1]
-    if best and last == best.text and (value is None or abs(value - best.logprob) > _SAME):
-        raise _Doubt(f"it echoes {best.text!r} with {value}, but named it with {best.logprob:.4g}")
-    return True
+    candidates = [token for token in tops if token.text.strip()][:_CANDIDATES]
+    if not candidates:  # nothing to hold it against
+        echoed(endpoint.proceed(_PROBE, 1, echo=True, logprobs=1)[0], _PROBE)
+        return True
+    for token in candidates:
+        text = _PROBE + token.text
+        last, value = echoed(endpoint.proceed(text, 1, echo=True, logprobs=1)[0], text)[0][-1]
+        if last == token.text:
+            if value is None or abs(value - token.logprob) > SAME:
+                raise _Doubt(f"it echoes {token.text!r} with {value}, but named it with {token.logprob:.4g}")
+            return True
+    raise _Doubt(f"it echoes none of {', '.join(repr(token.text) for token in candidates)} as it named them")
 
 
 def _forced(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
@@ -133,6 +140,7 @@ def _forced(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
         raise _Doubt("without top log-probabilities there is nothing to check it against")
     ids, _ = endpoint.tokens(endpoint.prompt(_PROBE))
     bare = len(endpoint.tokens("")[0])  # tokens that stand at every beginning
+    doubts: list[_Doubt] = []
     for token in tops[1:]:  # not the likeliest, which comes without force
         number = token.id
         if number is None:
@@ -141,15 +149,25 @@ def _forced(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
         if number is None:
             continue
         seen, _ = first_token(endpoint.force(ids, number)[0])
-        if seen.text != token.text:
-            raise _Doubt(f"forced to say {token.text!r}, it said {seen.text!r}: logit_bias does nothing")
-        if abs(seen.logprob - token.logprob) > _SAME:
-            raise _Doubt(
-                f"the forced token comes with {seen.logprob:.4g} instead of {token.logprob:.4g}: the server counts the "
-                "force in"
-            )
-        return True
-    raise _Doubt("no token's id could be found out")
+        doubt = _doubt(token, seen)
+        if doubt is None:
+            return True
+        doubts.append(doubt)
+        if len(doubts) == _CANDIDATES:
+            break
+    raise doubts[0] if doubts else _Doubt("no token's id could be found out")
+
+
+def _doubt(token: Token, seen: Token) -> _Doubt | None:
+    """What speaks against a forced token, which should be the one named, with the log-probability it was named with."""
+    if seen.text != token.text:
+        return _Doubt(f"forced to say {token.text!r}, it said {seen.text!r}: logit_bias does nothing")
+    if abs(seen.logprob - token.logprob) > SAME:
+        return _Doubt(
+            f"the forced token comes with {seen.logprob:.4g} instead of {token.logprob:.4g}: the server counts the "
+            "force in"
+        )
+    return None
 
 
 class _Doubt(InterplayError):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import queue
 import random
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -20,6 +23,7 @@ _LONGEST_PAUSE = 30.0
 _PATIENCE = 600.0  # a server that asks to wait longer than this is not waited for
 _PASSING = frozenset({408, 409, 425, 429})  # and from 500 on: worth another try
 _NOT_IMPLEMENTED = 501
+_SHORTEST_KEY = 8  # letters; a shorter one is a placeholder, and may be a word of an answer
 
 KEY_VARIABLE = "INTERPLAY_API_KEY"
 _OPENAI = "api.openai.com"
@@ -84,8 +88,15 @@ class Connection:
     def client(self) -> Any:
         openai = _require_openai()
         # Retries are made here, not by the client: it neither counts them nor tries broken JSON again.
+        # A redirect would carry texts to a place that nobody named, so none is followed.
+        http = openai.DefaultHttpxClient(follow_redirects=False)
+        weakref.finalize(self, http.close)
         client = openai.OpenAI(
-            base_url=self.base_url, api_key=self._key or "none", max_retries=0, timeout=self.limits.timeout
+            base_url=self.base_url,
+            api_key=self._key or "none",
+            max_retries=0,
+            timeout=self.limits.timeout,
+            http_client=http,
         )
         if not _is_openai(self.base_url):  # read from the environment, and nobody else's business
             client.organization = client.project = None
@@ -144,13 +155,9 @@ class Connection:
             if paid:
                 self._count_call()
             try:
-                answer = (
-                    self.client.get(path, cast_to=object)
-                    if method == "GET"
-                    else self.client.post(path, body=body, cast_to=object)
-                )
+                answer = self._without_key(_within(self.limits.timeout, partial(self._request, method, path, body)))
             # The causes are dropped: they carry the request with its headers, and servers may repeat the key.
-            except openai.APITimeoutError:
+            except (openai.APITimeoutError, TimeoutError):
                 raise _Passing(f"gave no answer within {self.limits.timeout:g} seconds") from None
             except openai.APIConnectionError as error:
                 reason = self._clean(str(error.__cause__ or error)) or "no reason given"
@@ -170,12 +177,35 @@ class Connection:
             raise self._refused(code if isinstance(code, int) else 200, _words_of(answer))
         return answer
 
+    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        if method == "GET":
+            return self.client.get(path, cast_to=object)
+        return self.client.post(path, body=body, cast_to=object)
+
+    def _without_key(self, answer: Any) -> Any:
+        """An answer in which nothing, no name of a field either, repeats the key."""
+        if self._key is None or len(self._key) < _SHORTEST_KEY:
+            return answer
+        if isinstance(answer, str):
+            return answer.replace(self._key, "***")
+        if isinstance(answer, list):
+            return [self._without_key(item) for item in answer]
+        if isinstance(answer, dict):
+            return {self._without_key(name): self._without_key(item) for name, item in answer.items()}
+        return answer
+
     def _refused(self, status: int, words: str, wait: float = 0.0) -> Exception:
         """What an error of the server's means: a refusal, or a failure that may pass."""
         words = self._clean(words)
         if status in (401, 403):
             way = "check api_key" if self._key else f"pass api_key= or set {KEY_VARIABLE}"
             return Refusal(f"the server at {self.base_url} refuses the key ({status}: {words}): {way}.", status)
+        if 300 <= status < 400:
+            return Refusal(
+                f"the server at {self.base_url} redirects to another address ({status}), which is not followed: pass "
+                "that address as base_url if it is the right one.",
+                status,
+            )
         if status in _PASSING or (status >= 500 and status != _NOT_IMPLEMENTED):
             return _Passing(f"keeps failing ({status}: {words})", wait, status)
         return Refusal(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
@@ -213,6 +243,30 @@ class Connection:
             return
         # Scattered, so that requests refused together do not return together; no result depends on it.
         time.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0))
+
+
+def _within(seconds: float, action: Callable[[], Any]) -> Any:
+    """What ``action`` returns, or a TimeoutError when it takes longer.
+
+    A client's own time-out bounds the wait for the next bytes, and a server may send one now and then for ever; so
+    the request is left alone in a thread of its own when its time is over.
+    """
+    outcome: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcome.put((True, action()))
+        except BaseException as error:
+            outcome.put((False, error))
+
+    threading.Thread(target=work, name="interplay-request", daemon=True).start()
+    try:
+        succeeded, found = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
+    if not succeeded:
+        raise found
+    return found
 
 
 class _Passing(Exception):

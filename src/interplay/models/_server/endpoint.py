@@ -26,6 +26,7 @@ class Endpoint:
     model: str
     chat: bool = False
     system: str | None = field(default=None)
+    dialect: Dialect = field(default_factory=lambda: Dialect(), repr=False)
 
     def answer(self, text: str, max_tokens: int, top: int = 0) -> tuple[dict[str, Any], Spent]:
         """The model's likeliest answer to ``text``, of at most so many tokens, and the ``top`` tokens at each place."""
@@ -34,12 +35,31 @@ class Endpoint:
         body: dict[str, Any] = {"model": self.model, "messages": self._messages(text), "max_tokens": max_tokens}
         if top:
             body |= {"logprobs": True, "top_logprobs": top}
-        return self.connection.call("/chat/completions", body | {"temperature": 0})
+        return self._call("/chat/completions", body | {"temperature": 0})
 
     def proceed(self, prompt: str | list[int], max_tokens: int, **options: Any) -> tuple[dict[str, Any], Spent]:
         """The likeliest continuation of a text or of token ids."""
         body = {"model": self.model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
-        return self.connection.call("/completions", body | options)
+        return self._call("/completions", body | options)
+
+    def _call(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], Spent]:
+        """The answer to ``body``, said again in the server's own dialect where it refuses a word of it."""
+        try:
+            return self.connection.call(path, self.dialect.spoken(body))
+        except Refusal as error:
+            if not self.dialect.learns(str(error), error.status, body):
+                raise
+        return self._call(path, body)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the way that answers were asked for."""
+        if not self.dialect.warm:
+            return ()
+        return (
+            f"{self.model} takes no temperature of 0, so its answers are drawn at random: the same ablation may score "
+            "differently another time",
+        )
 
     def force(self, ids: list[int], token: int, top: int = 1) -> tuple[dict[str, Any], Spent]:
         """The continuation of ``ids`` by one ``token``, whatever the model would have said."""
@@ -102,6 +122,35 @@ class Endpoint:
     def _messages(self, text: str) -> list[dict[str, str]]:
         first = [] if self.system is None else [{"role": "system", "content": self.system}]
         return [*first, {"role": "user", "content": text}]
+
+
+@dataclass(eq=False)
+class Dialect:
+    """What a server calls things, learned from its refusals: newer models of OpenAI's take other parameters."""
+
+    long: bool = False  # max_completion_tokens instead of max_tokens
+    warm: bool = False  # no temperature but its own
+
+    def spoken(self, body: dict[str, Any]) -> dict[str, Any]:
+        """``body`` in the server's words."""
+        said = dict(body)
+        if self.long and "max_tokens" in said:
+            said["max_completion_tokens"] = said.pop("max_tokens")
+        if self.warm:
+            said.pop("temperature", None)
+        return said
+
+    def learns(self, words: str, status: int | None, body: dict[str, Any]) -> bool:
+        """Whether a refusal says what to call a part of ``body``, and it was not known yet."""
+        if status not in (400, 422) or not any(mark in words.lower() for mark in ("support", "instead", "unknown")):
+            return False
+        if not self.long and "max_tokens" in body and "max_tokens" in words:
+            self.long = True
+            return True
+        if not self.warm and "temperature" in body and "temperature" in words:
+            self.warm = True
+            return True
+        return False
 
 
 def _lasting(entry: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from interplay._game.cost import Cost
 from interplay._game.game import Partial
 from interplay._game.masks import Values
 from interplay.models._scorer import Scorer
-from interplay.models._server.answers import echoed, first_token, has_logprobs, prompt_tokens
+from interplay.models._server.answers import first_token, has_logprobs, prompt_tokens
 from interplay.models._server.connection import Connection, Exhausted, Spent, Unreachable
+from interplay.models._server.echo import nothing_before, starts_inside
 from interplay.models._server.endpoint import Endpoint
 
 _PATIENCE = 0.5  # seconds of waiting at a time
@@ -27,21 +28,6 @@ WAYS = {
     "forced": "forced-token scoring",
     "top": "top log-probabilities",
 }
-
-
-def by_echo(endpoint: Endpoint, text: str, target: str) -> tuple[float, Spent]:
-    """log p(target | text) in one call, from the log-probabilities of the prompt ``text + target``."""
-    answer, spent = endpoint.proceed(text + target, 1, echo=True, logprobs=1)
-    tokens = echoed(answer, text + target)
-    begin, spelled = len(tokens), ""
-    while len(spelled) < len(target) and begin > 0:
-        begin -= 1
-        spelled = tokens[begin][0] + spelled
-    if spelled != target:
-        raise _inside(target, text)
-    if not text or begin == 0:
-        raise _nothing_before(target)
-    return sum(value for _, value in tokens[begin:] if value is not None), spent
 
 
 def by_force(endpoint: Endpoint, text: str, targets: Sequence[str], top: int) -> tuple[list[float], Spent]:
@@ -73,9 +59,9 @@ def _beginning(target: str, text: str, pieces: list[bytes]) -> int:
         begin -= 1
         missing -= len(pieces[begin])
     if missing:
-        raise _inside(target, text)
+        raise starts_inside(target, text)
     if begin == 0:
-        raise _nothing_before(target)
+        raise nothing_before(target)
     return begin
 
 
@@ -122,27 +108,18 @@ def by_top(endpoint: Endpoint, text: str, targets: Sequence[str], top: int) -> t
     return found, spent
 
 
-def _nothing_before(target: str) -> InputError:
-    return InputError(f"the text before {target!r} is empty, so there is nothing for it to follow.")
-
-
-def _inside(target: str, text: str) -> InputError:
-    return InputError(
-        f"the target {target!r} starts inside a token: the server's tokenizer joins it with the end of "
-        f"{text[-20:]!r}. Move the white space between them to the other side."
-    )
-
-
 @dataclass(eq=False)
 class SideBySide:
     """N texts to N results, several requests at a time, each distinct text once, none lost when another fails.
 
-    ``one`` gives the result of a text and what it cost; ``finish`` makes values (N,) or (N, T) of N results.
+    ``one`` gives the result of a text and what it cost; ``finish`` makes values (N,) or (N, T) of N results; ``check``
+    is called when new ones are in, and raises where they cannot be believed.
     """
 
     connection: Connection
     one: Callable[[str], tuple[Any, Spent]]
     finish: Callable[[list[Any]], Any] = np.array
+    check: Callable[[], None] = lambda: None
     checked: dict[str, tuple[Any, Spent]] = field(default_factory=dict)
     unfinished: dict[str, Any] = field(default_factory=dict)
 
@@ -152,8 +129,11 @@ class SideBySide:
         results = {text: self.checked[text][0] for text in distinct if text in self.checked}
         left = {text: self.unfinished.pop(text, None) for text in distinct}
         results |= {text: result for text, result in left.items() if result is not None}
+        fresh = [text for text in distinct if text not in results]
         try:
-            failures = self._gather([text for text in distinct if text not in results], results)
+            failures = self._gather(fresh, results)
+            if any(text in results for text in fresh):
+                self._check(fresh, results)
             if failures and not results:
                 raise next(iter(failures.values()))
             values: Values = self.finish([results[text] for text in texts if text in results])
@@ -164,6 +144,15 @@ class SideBySide:
             return values
         # What was paid for is kept: the runner writes the good values down before it complains of the others.
         return Partial(values, {row: str(failures[text]) for row, text in enumerate(texts) if text in failures})
+
+    def _check(self, fresh: Sequence[str], results: dict[str, Any]) -> None:
+        """Drop the ``fresh`` results where they cannot be believed."""
+        try:
+            self.check()
+        except InterplayError:
+            for text in fresh:
+                results.pop(text, None)
+            raise
 
     def price(self, text: str) -> Spent:
         """What one text costs, found by scoring it; its value is kept, and not paid for again."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from interplay._errors import InputError
+from interplay._errors import AblationError, InputError
 from interplay._game.masks import Values
 from interplay.models._encoder import Encoder
 from interplay.models._scorer import TextScorer
-from interplay.models._server.answers import said
+from interplay.models._server.answers import is_cut_before_a_word, said
 from interplay.models._server.capabilities import Capabilities, probe
 from interplay.models._server.connection import Connection, Limits, Spent
+from interplay.models._server.echo import Echoes
 from interplay.models._server.endpoint import Endpoint, check_model
-from interplay.models._server.scoring import WAYS, ServerScorer, SideBySide, by_echo, by_force, by_top
+from interplay.models._server.scoring import WAYS, ServerScorer, SideBySide, by_force, by_top
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -126,10 +127,12 @@ class Server:
             For an empty target, or a server that returns no log-probabilities.
         """
         how = self._way(target)
+        read, check = self._reader(how)
         return self._scorer(
-            lambda text: _first(self._logprobs(how, text, [target])),
+            lambda text: _first(read(text, [target])),
             f"log-probability of {target!r} by {WAYS[how]}",
             {"score": "logprob", "target": target, "capability": how},
+            check=check,
         )
 
     def margin(self, a: str, b: str) -> ServerScorer:
@@ -144,15 +147,17 @@ class Server:
             raise InputError(f"both answers are {a!r}: a margin needs two different ones.")
         _check_target(b)
         how = self._way(a)
+        read, check = self._reader(how)
 
         def one(text: str) -> tuple[float, Spent]:
-            (of_a, of_b), spent = self._logprobs(how, text, [a, b])
+            (of_a, of_b), spent = read(text, [a, b])
             return of_a - of_b, spent
 
         return self._scorer(
             one,
             f"margin of {a!r} over {b!r} by {WAYS[how]}",
             {"score": "margin", "targets": [a, b], "capability": how},
+            check=check,
         )
 
     def similarity(self, target: str, *, encoder: Encoder, max_tokens: int = 64) -> ServerScorer:
@@ -160,13 +165,13 @@ class Server:
 
         Needs no log-probabilities. The answer is the likeliest one, of at most ``max_tokens`` tokens.
         """
-        _check_target(target)
+        _check_answer(target)
         similar = encoder.similarity(target)
         return self._judged(similar, f"similarity of the answer to {target!r}", similar.identity, max_tokens)
 
     def exact(self, target: str, *, max_tokens: int = 64) -> ServerScorer:
         """A scorer of texts by whether the model's answer is ``target``, white space around it aside: 1 or 0."""
-        _check_target(target)
+        _check_answer(target)
 
         def score(answers: Sequence[str]) -> Values:
             return np.array([float(answer.strip() == target.strip()) for answer in answers])
@@ -203,12 +208,18 @@ class Server:
             )
         return how
 
-    def _logprobs(self, how: str, text: str, targets: list[str]) -> tuple[list[float], Spent]:
+    def _reader(self, how: str) -> tuple[_Reader, Callable[[], None]]:
+        """What reads the log-probabilities of targets after a text, and what checks that they can be believed."""
         if how == "echo":
-            found = [by_echo(self.endpoint, text, target) for target in targets]
-            return [value for value, _ in found], sum((cost for _, cost in found), Spent())
-        way = by_top if how == "top" else by_force
-        return way(self.endpoint, text, targets, self.capabilities.top)
+            echoes = Echoes(self.endpoint)
+
+            def read(text: str, targets: Sequence[str]) -> tuple[list[float], Spent]:
+                found = [echoes.logprob(text, target) for target in targets]
+                return [value for value, _ in found], sum((cost for _, cost in found), Spent())
+
+            return read, echoes.check
+        way, top = by_top if how == "top" else by_force, self.capabilities.top
+        return lambda text, targets: way(self.endpoint, text, targets, top), lambda: None
 
     def _judged(
         self,
@@ -224,6 +235,11 @@ class Server:
 
         def one(text: str) -> tuple[str, Spent]:
             answer, spent = self.endpoint.answer(text, max_tokens)
+            if is_cut_before_a_word(answer):
+                raise AblationError(
+                    f"the server spent all of max_tokens={max_tokens} before it said anything, on reasoning perhaps: "
+                    "allow more of them."
+                )
             return said(answer), spent
 
         def known() -> dict[str, Any] | None:
@@ -239,9 +255,10 @@ class Server:
         target: dict[str, Any] | Callable[[], dict[str, Any] | None],
         finish: Callable[[list[Any]], Any] = np.array,
         outputs: tuple[str, ...] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> ServerScorer:
         limits = self.endpoint.connection.limits
-        measured = SideBySide(self.endpoint.connection, one, finish)
+        measured = SideBySide(self.endpoint.connection, one, finish, check)
 
         def identity() -> dict[str, Any] | None:
             parts = target() if callable(target) else target
@@ -251,20 +268,23 @@ class Server:
             server = {"base_url": self.base_url, "model": self.model, "reported": self.endpoint.reported}
             return parts | {"server": server | spoken}
 
-        def check(text: str) -> tuple[str, ...]:
+        def notes(text: str) -> tuple[str, ...]:
             each = measured.price(text)
-            return (f"each ablation is about {each} on {self.model}: {name}",)
+            return (f"each ablation is about {each} on {self.model}: {name}", *self.endpoint.notes)
 
         return ServerScorer(
             measured,
             name,
             identity=identity,
             outputs=outputs,
-            check=check,
+            check=notes,
             batch_size=4 * limits.concurrency,
             model=self.model,
             measured=measured,
         )
+
+
+_Reader: TypeAlias = Callable[[str, Sequence[str]], tuple[list[float], Spent]]
 
 
 def _first(found: tuple[list[float], Spent]) -> tuple[float, Spent]:
@@ -272,5 +292,12 @@ def _first(found: tuple[list[float], Spent]) -> tuple[float, Spent]:
 
 
 def _check_target(target: str) -> None:
+    """A target may be a line break, which models do write; spaces alone belong to the word that follows."""
+    if not isinstance(target, str) or not target.strip(" "):
+        raise InputError(f"the target is {target!r}: pass the answer whose score is wanted.")
+
+
+def _check_answer(target: str) -> None:
+    """An answer is compared without the white space around it, so that it must hold something else."""
     if not isinstance(target, str) or not target.strip():
         raise InputError(f"the target is {target!r}: pass the answer whose score is wanted.")
