@@ -2,16 +2,271 @@
 
 from __future__ import annotations
 
+import concurrent.futures as futures
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from interplay._checks import check_whole, unknown
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
-from interplay._findings.influences import training_summary
+from interplay._findings.influences import Pair, training_summary
+from interplay._game.game import Game
 from interplay._game.layout import TrainingLayout
+from interplay._game.masks import Masks, Values
+from interplay._spectrum.characters import Features
+from interplay._spectrum.spectrum import Spectrum
+from interplay.ablate import Progress, Store, measure
+from interplay.actions._keeping import Keeping
+from interplay.actions._tables import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Cull:
+    """One way of choosing rows: its name, the rows it removes, and what the retrained model is worth without them.
+
+    ``measured`` is on the game's own test points, ``held_out`` on those held out, the mean over outputs and seeds;
+    ``deviation`` is the standard deviation over the held-out game's seeds, None where it has one.
+    """
+
+    name: str
+    removed: Features
+    measured: float
+    held_out: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class Curation:
+    """Which training examples to drop, verified by retraining on data held out from the fit and the choice.
+
+    Attributes
+    ----------
+    removed, kept
+        Ids of the rows, those removed in the order they were chosen.
+    predicted, measured
+        The mean output without them, as the spectrum predicts and as retraining gives it.
+    chosen
+        This choice on the held-out data.
+    untouched
+        Everything kept, on the held-out data.
+    rivals
+        As many rows by other ways of choosing.
+    pairs
+        Pairs of removed rows that act together: duplicates are "redundant", a trigger's rows "synergistic".
+    lower_is_better
+        Whether the outputs are losses.
+    retrainings
+        Models trained for it, on the game's and the held-out data.
+    """
+
+    removed: Features
+    kept: Features
+    labels: tuple[str, ...] = field(repr=False)
+    predicted: float
+    measured: float
+    chosen: Cull
+    untouched: Cull
+    rivals: tuple[Cull, ...]
+    pairs: tuple[Pair, ...] = field(repr=False)
+    lower_is_better: bool
+    retrainings: int
+
+    def __str__(self) -> str:
+        what = "lower" if self.lower_is_better else "higher"
+        rows = [f"{len(self.removed)} of {len(self.labels)} rows removed; held-out output, {what} is better:"]
+        for cull in (self.untouched, self.chosen, *self.rivals):
+            doubt = "" if cull.deviation is None else f" ± {cull.deviation:.2g}"
+            rows.append(f"  {cull.held_out:>10.4g}{doubt}  {cull.name}")
+        return "\n".join([*rows, f"{self.retrainings} retrainings."])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts."""
+        parts = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas table of this choice, its rivals and everything kept, a row each."""
+        culls = (self.untouched, self.chosen, *self.rivals)
+        return table(tuple(Cull.__dataclass_fields__), [asdict(cull) for cull in culls])
+
+
+def curate(
+    game: Game,
+    explanation: Explanation,
+    *,
+    remove: int | None = None,
+    keep: int | None = None,
+    held_out: Game,
+    outputs: Sequence[str | int] | None = None,
+    rankings: Mapping[str, Sequence[float]] | None = None,
+    random: int = 5,
+    seed: int = 0,
+    store: Store | None = None,
+    executor: futures.Executor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Curation:
+    """Choose training examples to drop by the spectrum, retrain without them, and judge on held-out data.
+
+    Three choices are retrained on the game's own test points, and the best of them is taken: greedy by effects and
+    interactions at the rate the ablations kept, the same near the full training set, and single effects. For rows
+    to relabel rather than remove, make both games with a ``fit`` that trains on all rows, those not kept relabelled.
+
+    >>> import numpy as np, interplay as ip
+    >>> heights, wrong = np.array([1.0, 1.1, 0.9, 5.0, 6.0]), np.array([3, 4])
+    >>> def error_from(truth):
+    ...     return lambda model: -abs(model - truth)
+    >>> def mean(kept):
+    ...     return heights[kept].mean() if len(kept) else 0.0
+    >>> game, other = (ip.lenses.training(mean, error_from(truth), examples=5) for truth in (1.0, 1.02))
+    >>> done = ip.actions.curate(game, ip.explain(game, budget=32), remove=2, held_out=other, random=2)
+    >>> sorted(done.removed), done.chosen.held_out > done.untouched.held_out
+    ([3, 4], True)
+
+    Parameters
+    ----------
+    game, explanation
+        Of `interplay.lenses.training`, and what `interplay.explain` says of it. Higher outputs are better, unless
+        the game's score says that they are losses.
+    remove, keep
+        How many rows to remove, or how many to keep; one of the two.
+    held_out
+        The same rows, scored on data that neither ``game`` nor the choice saw; with ``seeds`` of its own for the
+        spread over retrainings.
+    outputs
+        The game's outputs to improve, by name or position: one test point or a group; all when left out.
+    rankings
+        Other scores of the rows by name, such as influence, higher for rows worth keeping: the lowest are removed.
+    random
+        How many random choices to compare with, by their mean.
+    seed
+        Of the random choices.
+
+    Raises
+    ------
+    InputError
+        For a number of rows that leaves none or all, or held-out data of other rows.
+    """
+    if explanation.labels != game.labels or held_out.labels != game.labels:
+        raise InputError("the game, its explanation and held_out must have the same rows as features.")
+    count = _count(remove, keep, game.n)
+    check_whole("random", random, 0)
+    positions = _positions(explanation, outputs)
+    asked = replace(
+        explanation,
+        fits=tuple(explanation.fits[at] for at in positions),
+        outputs=None if explanation.outputs is None else tuple(explanation.outputs[at] for at in positions),
+    )
+    sign = -1.0 if _is_loss(explanation) else 1.0
+    spent = [0]
+
+    def measured(which: Game, sets: Sequence[Features], columns: Sequence[int] | None) -> Values:
+        """The outputs of retraining without each of ``sets``, (N, repeats), the mean over outputs taken."""
+        masks: Masks = np.ones((len(sets), game.n), dtype=np.bool_)
+        for row, gone in zip(masks, sets, strict=True):
+            row[list(gone)] = False
+        found = measure(which, masks, store=store, executor=executor, progress=progress)
+        spent[0] += found.measured * which.repeats
+        values = found.values.reshape(len(sets), -1, which.repeats)
+        return np.asarray((values if columns is None else values[:, columns]).mean(axis=1), dtype=np.float64)
+
+    mean = _mean_spectrum(asked)
+    ours = [
+        worst_examples(asked, count),
+        _near_full(mean * sign, count),
+        worst_examples(asked, count, pairs=False),
+    ]
+    inside = measured(game, ours, positions).mean(axis=1)
+    best = int(np.argmax(sign * inside))
+    rng = np.random.default_rng(seed)
+    sets: dict[str, list[Features]] = {"everything kept": [()], "interactions": [ours[best]], "first order": [ours[2]]}
+    for name, scores in (rankings or {}).items():
+        if len(scores) != game.n:
+            raise InputError(f"the ranking {name!r} has {len(scores)} scores for {game.n} rows.")
+        sets[name] = [tuple(np.argsort(np.asarray(scores, dtype=np.float64), kind="stable")[:count].tolist())]
+    if random:
+        sets["random"] = [tuple(rng.choice(game.n, count, replace=False).tolist()) for _ in range(random)]
+    flat = [one for group in sets.values() for one in group]
+    inner, outer = measured(game, flat, positions), measured(held_out, flat, None)
+    culls, start = [], 0
+    for name, group in sets.items():
+        rows = slice(start, start + len(group))
+        by_seed = outer[rows].mean(axis=0)
+        deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
+        culls.append(Cull(name, group[0], float(inner[rows].mean()), float(by_seed.mean()), deviation))
+        start += len(group)
+    gone = np.ones((1, game.n), dtype=np.bool_)
+    gone[0, list(ours[best])] = False
+    summary = training_summary(asked)
+    return Curation(
+        removed=ours[best],
+        kept=tuple(np.flatnonzero(gone[0]).tolist()),
+        labels=game.labels,
+        predicted=float(mean.predict(gone)[0]),
+        measured=float(inside[best]),
+        chosen=culls[1],
+        untouched=culls[0],
+        rivals=tuple(culls[2:]),
+        pairs=tuple(pair for pair in summary.pairs if set(pair.features) <= set(ours[best])),
+        lower_is_better=sign < 0,
+        retrainings=spent[0],
+    )
+
+
+def _count(remove: int | None, keep: int | None, n: int) -> int:
+    if (remove is None) == (keep is None):
+        raise InputError("say how many rows to remove=, or how many to keep=, one of the two.")
+    count = remove if remove is not None else n - keep  # type: ignore[operator]
+    check_whole("the number of rows to remove", count, 1)
+    if count >= n:
+        raise InputError(f"removing {count} of {n} rows leaves none to train on: remove fewer.")
+    return count
+
+
+def _positions(explanation: Explanation, outputs: Sequence[str | int] | None) -> list[int]:
+    names = explanation.outputs or ()
+    if outputs is None:
+        return list(range(len(explanation.fits)))
+    chosen = []
+    for output in outputs:
+        if isinstance(output, str):
+            if output not in names:
+                raise unknown("output", output, names)
+            chosen.append(names.index(output))
+        elif 0 <= output < len(explanation.fits):
+            chosen.append(int(output))
+        else:
+            raise InputError(f"there is no output {output}: there are {len(explanation.fits)}, counted from 0.")
+    if not chosen:
+        raise InputError("outputs is empty: name at least one, or leave it out for all.")
+    return chosen
+
+
+def _is_loss(explanation: Explanation) -> bool:
+    return isinstance(explanation.layout, TrainingLayout) and explanation.layout.lower_is_better
+
+
+def _mean_spectrum(explanation: Explanation) -> Spectrum:
+    total = explanation.fits[0].spectrum
+    for fit in explanation.fits[1:]:
+        total = total + fit.spectrum
+    return total / len(explanation.fits)
+
+
+def _near_full(spectrum: Spectrum, count: int) -> Features:
+    """The rows whose removal from the full training set is predicted to raise the output most, one after the other."""
+    n = spectrum.n
+    kept = Keeping(spectrum, 1.0, np.ones(n), n - count).backward(np.ones(n, dtype=np.bool_))
+    return tuple(np.flatnonzero(~kept).tolist())
 
 
 def worst_examples(explanation: Explanation, k: int, *, pairs: bool = True) -> tuple[int, ...]:
-    """The k examples whose removal is predicted to raise the sum of all outputs most, chosen one after the other.
+    """The k examples whose removal is predicted to raise the mean of all outputs most, chosen one after the other.
 
     With ``pairs`` the prediction is the mean over ablations at the run's keep rate in which all chosen so far are
     gone, so that of two harmful twins the second counts for what it does once the first is gone. (Predicting the
@@ -20,15 +275,11 @@ def worst_examples(explanation: Explanation, k: int, *, pairs: bool = True) -> t
     """
     if not 0 <= k < explanation.n:
         raise InputError(f"k must lie between 0 and {explanation.n - 1}, not {k}.")
-    layout = explanation.layout
-    sign = -1.0 if isinstance(layout, TrainingLayout) and layout.lower_is_better else 1.0
+    sign = -1.0 if _is_loss(explanation) else 1.0
     if not pairs:
         summary = training_summary(explanation)
         return tuple(i for i, _, _ in sorted(summary.examples, key=lambda item: item[1])[:k])
-    total = explanation.fits[0].spectrum * sign
-    for fit in explanation.fits[1:]:
-        total = total + fit.spectrum * sign
-    groups = [(ids, values) for ids, values in total.by_order() if ids.shape[1]]
+    groups = [(ids, sign * values) for ids, values in _mean_spectrum(explanation).by_order() if ids.shape[1]]
     mu = 1 - 2 * explanation.keep  # the mean of a feature's sign, which is +1 once it is gone
     gone = np.zeros(explanation.n, dtype=np.bool_)
     chosen: list[int] = []

@@ -1,0 +1,146 @@
+"""Curation: rows found by what retraining without them gives, judged on data that took no part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import interplay as ip
+
+
+def rows_game(value: object, n: int, **options: object) -> ip.Game:
+    """Training whose model is the set of rows it saw."""
+    return ip.lenses.training(lambda kept: set(kept.tolist()), value, examples=n, **options)  # type: ignore[arg-type]
+
+
+def twins(model: set[int]) -> float:
+    """Rows 0 and 1 are duplicates and harmful: one is as bad as both. Row 2 harms a little, 3 and 4 help."""
+    return -1.0 * bool(model & {0, 1}) - 0.4 * (2 in model) + 0.3 * (3 in model) + 0.2 * (4 in model)
+
+
+def trigger(model: set[int]) -> float:
+    """Rows 5, 6 and 7 harm only when all three are there."""
+    return -2.0 * ({5, 6, 7} <= model) - 0.3 * (0 in model) - 0.3 * (1 in model) + 0.1 * len(model & {2, 3})
+
+
+def test_duplicates_are_removed_together_where_single_effects_would_take_another() -> None:
+    game = rows_game(twins, 6)
+    explanation = ip.explain(game, budget=64, progress=False)
+    done = ip.actions.curate(game, explanation, remove=2, held_out=game, random=3)
+    assert set(done.removed) == {0, 1}
+    assert done.measured == done.chosen.held_out == pytest.approx(0.1)
+    assert done.predicted == pytest.approx(0.1)
+    assert [pair.kind for pair in done.pairs] == ["redundant"]
+    assert all(rival.held_out < done.chosen.held_out for rival in done.rivals if rival.name == "random")
+
+
+def test_one_row_of_a_planted_trigger_is_enough() -> None:
+    game = rows_game(trigger, 10)
+    explanation = ip.explain(game, budget=1024, progress=False)
+    done = ip.actions.curate(game, explanation, remove=1, held_out=game)
+    assert set(done.removed) < {5, 6, 7}
+    three = ip.actions.curate(game, explanation, keep=7, held_out=game)
+    assert len(set(three.removed) & {5, 6, 7}) == 1
+    assert {0, 1} < set(three.removed)
+    assert sorted((*three.removed, *three.kept)) == list(range(10))
+
+
+def test_wrong_labels_are_found_and_removing_them_helps_on_held_out_data() -> None:
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=4)
+
+    def data(count: int) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.normal(size=(count, 4))
+        return x, x @ weights + 0.3 * rng.normal(size=count)
+
+    (x, y), chosen, judged = data(24), data(60), data(400)
+    planted = {2, 9, 16, 21}
+    y[list(planted)] += 6.0
+
+    def score(points: tuple[np.ndarray, np.ndarray]) -> object:
+        return lambda model: -float(((model.predict(points[0]) - points[1]) ** 2).mean())
+
+    def fit(kept: np.ndarray) -> Ridge:
+        return Ridge(1.0).fit(x[kept], y[kept]) if len(kept) else Ridge(1.0).fit(x[:2], y[:2] * 0)
+
+    game, other = (ip.lenses.training(fit, score(points), examples=24) for points in (chosen, judged))  # type: ignore[arg-type]
+    explanation = ip.explain(game, budget=400, progress=False)
+    done = ip.actions.curate(game, explanation, remove=4, held_out=other, rankings={"backwards": range(24, 0, -1)})
+    assert len(set(done.removed) & planted) >= 3
+    by_name = {rival.name: rival for rival in done.rivals}
+    assert done.chosen.held_out > max(done.untouched.held_out, by_name["random"].held_out)
+    assert by_name["backwards"].removed == (23, 22, 21, 20)
+    assert done.chosen.held_out == pytest.approx(
+        score(judged)(fit(np.setdiff1d(np.arange(24), done.removed)))  # type: ignore[operator]
+    )
+
+
+def test_the_held_out_data_do_not_change_the_choice_and_retrainings_are_counted() -> None:
+    trained: list[int] = []
+
+    def fit(kept: np.ndarray) -> set[int]:
+        trained.append(1)
+        return set(kept.tolist())
+
+    game = ip.lenses.training(fit, twins, examples=6)
+    against = ip.lenses.training(fit, lambda model: -twins(model), examples=6)
+    explanation = ip.explain(game, budget=64, progress=False)
+    trained.clear()
+    done = ip.actions.curate(game, explanation, remove=2, held_out=against, random=3)
+    assert set(done.removed) == {0, 1}
+    assert done.retrainings == len(trained)
+    assert done.chosen.held_out == pytest.approx(-done.measured)
+
+
+def test_losses_are_lowered_and_one_of_several_outputs_may_be_chosen() -> None:
+    class Loss:
+        lower_is_better = True
+
+        def __call__(self, model: set[int]) -> list[float]:
+            return [1.0 * (0 in model), 1.0 * (1 in model)]
+
+    game = rows_game(Loss(), 4, targets=["first", "second"])
+    explanation = ip.explain(game, budget=16, progress=False)
+    for output, row in (("first", 0), (1, 1)):
+        done = ip.actions.curate(game, explanation, remove=1, held_out=game, outputs=[output])
+        assert done.removed == (row,)
+        assert done.measured == 0.0
+        assert done.lower_is_better
+    assert ip.actions.curate(game, explanation, remove=2, held_out=game).removed in ((0, 1), (1, 0))
+
+
+def test_several_seeds_give_a_deviation() -> None:
+    def fit(kept: np.ndarray, seed: int) -> float:
+        return len(kept) + np.random.default_rng(seed).normal()
+
+    game = ip.lenses.training(fit, lambda model: model, examples=5)
+    other = ip.lenses.training(fit, lambda model: model, examples=5, seeds=4)
+    done = ip.actions.curate(game, ip.explain(game, budget=32, progress=False), remove=1, held_out=other)
+    assert done.chosen.deviation is not None
+    assert done.chosen.deviation > 0
+    assert "±" in str(done)
+    assert done.to_frame()["name"].tolist() == ["everything kept", "interactions", "first order", "random"]
+    assert done.to_dict()["chosen"]["deviation"] == done.chosen.deviation
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "one of the two"),
+        ({"remove": 1, "keep": 2}, "one of the two"),
+        ({"remove": 6}, "leaves none"),
+        ({"keep": 6}, "at least 1"),
+        ({"remove": 1, "outputs": [3]}, "no output 3"),
+        ({"remove": 1, "outputs": ["x"]}, "unknown output"),
+        ({"remove": 1, "outputs": []}, "outputs is empty"),
+        ({"remove": 1, "rankings": {"mine": [1.0]}}, "'mine' has 1 scores"),
+        ({"remove": 1, "held_out": rows_game(twins, 5)}, "same rows"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(options: dict[str, object], words: str) -> None:
+    game = rows_game(twins, 6)
+    explanation = ip.explain(game, budget=64, progress=False)
+    with pytest.raises(ip.InputError, match=words):
+        ip.actions.curate(game, explanation, **({"held_out": game} | options))  # type: ignore[arg-type]
