@@ -130,7 +130,6 @@ class Explorer:
         first = self.ranking
         return {
             "labels": [visible(label) for label in first.labels],
-            "combines": first.combines,
             "numbered": first.numbered and self.map.kind == "text",
             "outs": [_out(_ranking(out), effects, each) for out, effects in zip(self.outs, self.effects, strict=True)],
         }

@@ -142,7 +142,8 @@
     };
 
     const list = () => {
-      const least = single.checked || pinned !== null || !data.combines ? 1 : 2;
+      const combined = now().sets.some((set) => set[2].length > 1);
+      const least = single.checked || pinned !== null || !combined ? 1 : 2;
       const all = allowed().filter((set) => set[2].length >= least && (pinned === null || set[2].includes(pinned)));
       const most = all.length ? Math.abs(all[0][0]) : 0;
       const table = make("table", { class: "rank" }), body = make("tbody");
@@ -252,6 +253,7 @@
     });
     single.addEventListener("change", () => { list(); rest(); });
     addEventListener("resize", rest);
+    if (order.max === "1") order.closest("label").hidden = single.closest("label").hidden = true;
     list();
     rest();
   };
