@@ -98,7 +98,7 @@ class Examples(doctest.DocTestFinder):
 
 
 def test_all_is_what_is_exported() -> None:
-    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "annotations", "publish"}
+    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "annotations"}
     assert set(ip.__all__) == public
     for package in PUBLIC:
         for name in package.__all__:

@@ -16,7 +16,7 @@ from interplay._explain.faithfulness import Faithfulness
 from interplay._game.cost import Cost
 from interplay._game.game import Game, Partial
 from interplay._game.layout import Gallery, GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
-from interplay._public import publish
+from interplay._public import publish as _publish
 from interplay._spectrum.indices import INDICES
 from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
@@ -64,4 +64,4 @@ __all__ = [
     "report",
 ]
 
-publish(__name__)
+_publish(__name__)

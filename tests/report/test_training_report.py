@@ -172,7 +172,7 @@ def test_missing_numbers_are_no_categories_and_lines_are_those_of_the_file(tmp_p
     rows = [f'{"NA" if i % 5 == 0 else "?" if i % 7 == 0 else i},"note\n{i % 3}",{"xy"[i % 2]}' for i in range(40)]
     (tmp_path / "data.csv").write_text("a,b,answer\n\n" + "\n".join(rows))
     game = csv_training(tmp_path / "data.csv", "answer", tests=4)
-    fit = game.value.fit  # type: ignore[attr-defined]
+    fit = game.value.fit.train  # type: ignore[attr-defined]
     assert fit.X.shape == (36, 1 + 3)
     assert np.isnan(fit.X[:, 0]).any()
     first = fit.X[1, 0]  # a number i, whose row ends in line 3 + 2 i + 1

@@ -14,13 +14,6 @@ from interplay.models._server.connection import Spent
 from interplay.models._server.scoring import ServerScorer
 from interplay.models._server.server import Server
 
-__all__ = ["CausalLM", "Encoder", "Network", "Scorer", "Server", "ServerScorer", "Spent", "TextScorer", "load_network"]
-
-
-def __getattr__(name: str) -> Any:  # models of other packages
-    return plugin_attribute(__name__, name)
-
-
 __all__ = [
     "Capabilities",
     "CausalLM",
@@ -34,5 +27,10 @@ __all__ = [
     "TextScorer",
     "load_network",
 ]
+
+
+def __getattr__(name: str) -> Any:  # models of other packages
+    return plugin_attribute(__name__, name)
+
 
 publish(__name__)
