@@ -55,7 +55,9 @@ def test_every_dependency_is_justified_and_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     reasons = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     pins = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()}
-    extras = [name for extra in ("hf", "demo", "frame", "api") for name in project["optional-dependencies"][extra]]
+    extras = [
+        name for extra in ("hf", "demo", "frame", "api", "words") for name in project["optional-dependencies"][extra]
+    ]
     for requirement in [*project["dependencies"], *extras]:
         name = re.split(r"[\[<>=]", requirement)[0]
         if name != "interplay":

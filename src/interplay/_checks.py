@@ -10,6 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from interplay._errors import InputError
 
 Attributes: TypeAlias = Mapping[str, tuple[Callable[[Any], bool], str]]
@@ -60,6 +63,19 @@ def unknown(
     near = difflib.get_close_matches(str(seen).lower(), [*names, *meanings], n=1, cutoff=0.4)
     hint = f" Did you mean {meanings.get(near[0], near[0])!r}?" if near else ""
     return InputError(f"unknown {what} {seen!r}.{hint} Choose one of: {', '.join(names)}.")
+
+
+def array_of(given: object, what: str) -> npt.NDArray[Any]:
+    """``given`` as an array, tensors with gradients included; an `InputError` for what NumPy cannot read as one."""
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+    if hasattr(given, "toarray"):
+        raise InputError(f"the {what} is a sparse matrix: pass {what}.toarray().")
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        words = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{what} cannot be read as an array of numbers ({words}).") from error
 
 
 def is_boolean(seen: object) -> bool:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeAlias
 
 Span: TypeAlias = tuple[int, int]
 
-# Scripts written without spaces: each character of these is a word of its own, as no dictionary is at hand.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}"
+# Scripts written without spaces, whose words only a dictionary can tell apart (ICU's, by the extra "words"). Without
+# it each character of the first is a word of its own, as is each run of the others, up to a space.
+_BY_CHARACTER = r"\p{Han}\p{Hiragana}\p{Katakana}ー"
+_BY_RUN = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_UNSPACED = _BY_CHARACTER + _BY_RUN
+_SCRIPTS = {
+    "Chinese and Japanese": _BY_CHARACTER,
+    "Thai": r"\p{Thai}",
+    "Lao": r"\p{Lao}",
+    "Khmer": r"\p{Khmer}",
+    "Burmese": r"\p{Myanmar}",
+}
 _WORD = rf"""
     (?=[\p{{Extended_Pictographic}}\p{{Regional_Indicator}}])\X      # an emoji, joined and modified ones whole
-  | [{_UNSPACED}]\p{{M}}*
+  | (?P<unspaced>[{_UNSPACED}][{_UNSPACED}\p{{M}}]*)
   | [[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+
     (?:[-'’.,:/@&][[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+)*         # don't, well-known, 3.14, a@b.org
 """
@@ -27,6 +38,9 @@ _ABBREVIATED = """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 
 
+_BLANK = "".join(chr(i) for i in range(0x3001) if chr(i).isspace()) + "\ufeff"  # and a byte order mark
+
+
 @cache
 def _pattern(source: str) -> Any:
     import regex
@@ -35,8 +49,45 @@ def _pattern(source: str) -> Any:
 
 
 def word_spans(text: str) -> list[Span]:
-    """Words, numbers and emoji; punctuation and spaces stay between them. CJK characters stand alone."""
-    return [match.span() for match in _pattern(_WORD).finditer(text)]
+    """Words, numbers and emoji; punctuation and spaces stay between them.
+
+    Scripts without spaces are cut by ICU's dictionaries where the extra "words" is installed; see `not_told_apart`.
+    """
+    spans: list[Span] = []
+    for match in _pattern(_WORD).finditer(text):
+        spans += _cut(text, *match.span()) if match["unspaced"] else [match.span()]
+    return spans
+
+
+def not_told_apart(text: str) -> tuple[str, ...]:
+    """The scripts in ``text`` whose words are not told apart here, as their dictionaries are not installed."""
+    if _breaker() is not None:
+        return ()
+    return tuple(name for name, script in _SCRIPTS.items() if _pattern(f"[{script}]").search(text))
+
+
+def _cut(text: str, start: int, end: int) -> list[Span]:
+    """The words of a stretch in scripts without spaces."""
+    breaker = _breaker()
+    if breaker is None:
+        pieces = _pattern(rf"[{_BY_CHARACTER}]\p{{M}}*|[{_BY_RUN}\p{{M}}]+").finditer(text, start, end)
+        return [piece.span() for piece in pieces]
+    spans: list[Span] = []
+    for word in breaker(text[start:end], "en"):  # the dictionary is the script's, whatever the locale
+        spans.append((start, start + len(word)))
+        start += len(word)
+    return spans
+
+
+@cache
+def _breaker() -> Callable[[str, str], Iterable[str]] | None:
+    """ICU's word breaker, None where it is not installed."""
+    try:
+        from icu4py.breakers import WordBreaker
+    except ImportError:
+        return None
+    breaker: Callable[[str, str], Iterable[str]] = WordBreaker
+    return breaker
 
 
 def sentence_spans(text: str) -> list[Span]:
@@ -91,8 +142,8 @@ def _trimmed(text: str, spans: list[Span]) -> list[Span]:
     trimmed = []
     for start, end in spans:
         piece = text[start:end]
-        left = start + len(piece) - len(piece.lstrip())
-        right = end - len(piece) + len(piece.rstrip())
+        left = start + len(piece) - len(piece.lstrip(_BLANK))
+        right = end - len(piece) + len(piece.rstrip(_BLANK))
         if right > left:
             trimmed.append((left, right))
     return trimmed

@@ -20,14 +20,15 @@ from interplay._game.slopes import Sloped, Slopes
 
 @dataclass(frozen=True)
 class Partial:
-    """What a game may return for a batch in which some ablations failed.
+    """What a game may return for a batch in which some ablations failed, or of which there is something to say.
 
     ``values`` (K,) or (K, T) are those of the masks that did not fail, in their order; ``failures`` says by row of
-    the batch why the others did.
+    the batch why the others did; ``notes`` are sentences for the reader of the result, who gets each of them once.
     """
 
     values: Any
     failures: Mapping[int, str]
+    notes: tuple[str, ...] = ()
 
 
 def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
@@ -38,9 +39,12 @@ def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
         names = tuple(f"x{i}" for i in range(int(labels)))
     else:
         try:
-            names = tuple(str(label) for label in labels)  # type: ignore[union-attr]
+            given: list[Any] = list(labels)  # type: ignore[arg-type]
         except TypeError:
             raise InputError(f"labels must be names or a number of features, not {labels!r}.") from None
+        if None in given:
+            raise InputError(f"label {given.index(None)} is None: give every feature a name.")
+        names = tuple(map(str, given))
     if not names:
         raise InputError("a game needs at least one feature, but there are 0 labels.")
     return names
@@ -259,6 +263,10 @@ class Game:
     def named(self, name: str) -> Game:
         """The same game under a name of the user's choosing, which identifies it in a store."""
         return self._with(name=name)
+
+    def noted(self, *notes: str) -> Game:
+        """The same game with more for a reader of its result to know."""
+        return self._with(notes=(*self.notes, *notes))
 
     def relabelled(self, labels: Sequence[str]) -> Game:
         """The same game with other names for its features."""

@@ -279,7 +279,8 @@ class _Run:
     def _take(self, rows: npt.NDArray[np.intp], result: tuple[object, tuple[str, ...]], began: float) -> None:
         """Check a batch, write down what is good, then complain about what is not."""
         raw, notes = result
-        self.notes += [note for note in notes if note not in self.notes]
+        told = (*notes, *(raw.notes if isinstance(raw, Partial) else ()))
+        self.notes += [note for note in told if note not in self.notes]
         if isinstance(raw, Partial):
             rows, raw = self._split(rows, raw)
         if len(rows):

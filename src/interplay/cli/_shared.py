@@ -95,7 +95,7 @@ def read_text(file: str) -> str:
         raise InputError(f"cannot read {error}") from None
     try:
         content = sys.stdin.buffer.read() if path is None else path.read_bytes()
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")  # without a byte order mark
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.game import Game
 from interplay._game.layout import Gallery
+from interplay.cli.csv_columns import Column, remark, without_counter
 from interplay.lenses import groups_of, sklearn_training, training
 
-Column: TypeAlias = list[str]
 CLASSIFIERS = ("logistic", "forest", "boosting", "knn", "svm")
 REGRESSORS = ("linear", "forest", "boosting", "knn")
 _CATEGORIES = 30  # a text column with more different values is a name or free text: it is refused, not encoded
@@ -97,9 +97,11 @@ def csv_training(
         if name not in columns:
             raise unknown("column", name, columns)
     inputs = [name for name in columns if name not in {target, group, *ignore}]
+    inputs, notes = without_counter(inputs, columns)
     if not inputs:
         raise InputError(f"{path} has no column besides {target!r} to predict from.")
     X = np.concatenate([_encode(name, columns[name]) for name in inputs], axis=1)
+    notes += [note for name in inputs if (note := remark(name, columns[name], _numbers(columns[name]) is None))]
     y, classes = _targets(target, columns[target])
     rows = np.random.default_rng(seed).permutation(len(y))
     if tests > len(y) - 4:
@@ -129,7 +131,8 @@ def csv_training(
     if score.targets is not None:
         shown = tuple(_describe(columns, inputs, target, int(row), lines) for row in test)
         targets = Gallery(shown, None if marks is None else tuple(marks[row] for row in test))
-    return training(fit, score, features, show=show, targets=targets, keep=keep, seeds=seeds, seed=seed)
+    game = training(fit, score, features, show=show, targets=targets, keep=keep, seeds=seeds, seed=seed)
+    return game.noted(*notes)
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Column], list[int]]:
@@ -178,7 +181,7 @@ def _encode(name: str, column: Column) -> npt.NDArray[np.float64]:
     if len(values) > _CATEGORIES:
         raise InputError(
             f"the column {name!r} holds {len(values)} different texts, such as {_odd(column)!r}, too many for "
-            f"categories: leave it out with --ignore {name!r}, or make it the --group."
+            f"categories: leave it out with --ignore {name!r}, make it the --group, or write plain numbers."
         )
     return np.array([[cell == value for value in values] for cell in column], dtype=np.float64)
 

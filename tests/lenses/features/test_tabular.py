@@ -535,3 +535,31 @@ def test_a_row_of_mixed_types_keeps_every_one_of_them():
     background = np.array([[20, "a", 0.1], [30, "b", 0.2]], dtype=object)
     ip.lenses.tabular(predict, [33, "b", 0.5], background)(np.ones((1, 3), dtype=bool))
     assert set(seen) == {int}
+
+
+@pytest.mark.parametrize("ablate", ["rows", "mean", "sample"])
+def test_sparse_columns_give_the_values_of_dense_ones(ablate: str) -> None:
+    dense = pd.DataFrame({"a": [0, 1, 0, 1], "b": [1.0, 2.0, 3.0, 5.0], "c": [0.0, 0.0, 2.0, 0.0]})
+    sparse = dense.assign(a=pd.arrays.SparseArray(dense["a"]), c=pd.arrays.SparseArray(dense["c"], fill_value=0.0))
+
+    def predict(rows: pd.DataFrame) -> np.ndarray:
+        return np.asarray(rows["a"], float) * 3 + np.asarray(rows["b"], float) * np.asarray(rows["c"], float)
+
+    masks = every_mask(3)
+    for x in (dense.iloc[[2]], sparse.iloc[[2]], dense.iloc[2]):
+        of_sparse = ip.lenses.tabular(predict, x, sparse, ablate=ablate)
+        np.testing.assert_array_equal(of_sparse(masks), ip.lenses.tabular(predict, x, dense, ablate=ablate)(masks))
+        assert of_sparse.labels == ("a = 0", "b = 3", "c = 2")
+
+
+def test_tensors_with_gradients_are_read_and_what_is_no_array_is_one_sentence() -> None:
+    torch = pytest.importorskip("torch")
+    x, background = torch.ones(2, requires_grad=True), torch.zeros(3, 2, requires_grad=True)
+    game = ip.lenses.tabular(lambda rows: rows.sum(1), x, background)
+    assert game(every_mask(2)).sum() == 4.0
+    with pytest.raises(ip.AblationError, match="requires grad"):
+        ip.lenses.tabular(lambda rows: torch.ones(len(rows), requires_grad=True), x, background)(every_mask(2))
+    with pytest.raises(ip.InputError, match="background cannot be read as an array of numbers"):
+        ip.lenses.tabular(product, [1.0, 2.0], [[1.0, 2.0], [3.0]])
+    picture = torch.zeros(4, 4, requires_grad=True)
+    assert ip.lenses.image(lambda images: images.sum((1, 2)), picture, grid=(2, 2))(every_mask(4)).sum() == 0

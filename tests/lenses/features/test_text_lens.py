@@ -76,7 +76,6 @@ def test_sentences_and_paragraphs_leave_only_white_space_between_them(text: str)
         ("It never, ever fails.", ["It", "never", "ever", "fails"]),
         ("don't e-mail a@b.org 3.14 1,000", ["don't", "e-mail", "a@b.org", "3.14", "1,000"]),
         ("naïve café cafe\u0301", ["naïve", "café", "cafe\u0301"]),
-        ("我爱你。すし", ["我", "爱", "你", "す", "し"]),
         ("שלום, עולם! مرحبا بالعالم", ["שלום", "עולם", "مرحبا", "بالعالم"]),
         ("हिन्दी में", ["हिन्दी", "में"]),
         ("good 👍🏽 family 👩‍👩‍👧 🇫🇷", ["good", "👍🏽", "family", "👩‍👩‍👧", "🇫🇷"]),
@@ -85,6 +84,41 @@ def test_sentences_and_paragraphs_leave_only_white_space_between_them(text: str)
 )
 def test_words_of_many_scripts(text: str, words: list[str]) -> None:
     assert pieces(text, word_spans(text)) == words
+
+
+DICTIONARY = {
+    "我不喜欢电影。カレー": ["我不", "喜欢", "电影", "カレー"],
+    "ฉันไม่ชอบ หนัง2เรื่อง": ["ฉัน", "ไม่", "ชอบ", "หนัง", "2", "เรื่อง"],
+    "ຂ້ອຍບໍ່ມັກ": ["ຂ້ອຍ", "ບໍ່", "ມັກ"],
+    "ខ្ញុំមិនចូលចិត្ត": ["ខ្ញុំ", "មិន", "ចូលចិត្ត"],
+    "ဒီရုပ်ရှင်ကို": ["ဒီ", "ရုပ်ရှင်", "ကို"],
+}
+
+
+@pytest.mark.parametrize("text", DICTIONARY)
+def test_words_of_scripts_without_spaces_are_those_of_a_dictionary(text: str) -> None:
+    pytest.importorskip("icu4py", reason="the extra words")
+    assert pieces(text, word_spans(text)) == DICTIONARY[text]
+    assert ip.lenses.text(Recorder(), text).notes == ()
+
+
+def test_without_a_dictionary_the_result_says_which_words_were_not_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interplay._units._breaker", lambda: None)
+    assert pieces("我爱你。すし", word_spans("我爱你。すし")) == ["我", "爱", "你", "す", "し"]
+    assert pieces("ไม่ชอบ หนัง2", word_spans("ไม่ชอบ หนัง2")) == ["ไม่ชอบ", "หนัง", "2"]
+    (note,) = ip.lenses.text(Recorder(), "ไม่ชอบ หนัง").notes
+    assert note.startswith("Thai written without spaces")
+    assert "pip install 'interplay[words]'" in note
+    both = ip.lenses.documents(Recorder(), ["我爱你", "မ မ"], unit="word").notes
+    assert both[0].startswith("Chinese and Japanese and Burmese")
+    for spaced in ({"text": "never fails"}, {"text": "ไม่ชอบ หนัง", "unit": "sentence"}):
+        game = ip.lenses.text(Recorder(), **spaced)  # type: ignore[arg-type]
+        assert not any("without spaces" in note for note in game.notes)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_unit() -> None:
+    for unit in ("word", "sentence", "paragraph"):
+        assert ip.lenses.text(Recorder(), "\ufeffIt rains.", unit=unit).labels[0].startswith("It")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -157,6 +159,11 @@ def test_data_frames_and_sparse_matrices_are_taken_by_rows() -> None:
         (lambda: pair(GaussianNB), "estimator must be one of scikit-learn, such as LogisticRegression"),
         (lambda: ip.lenses.sklearn_training(LinearRegression(), X, X[:, :2], X, X), r"y must hold one .* \(150, 2\)"),
         (lambda: ip.lenses.sklearn_training(LinearRegression(), X, np.where(y > 1, np.nan, y), X, y), "y has 50 gaps"),
+        (lambda: ip.lenses.sklearn_training(GaussianNB(), X[:3], ["a", None, "b"], X, y), "y has 1 gaps .None or NaN."),
+        (
+            lambda: ip.lenses.sklearn_training(GaussianNB(), X[:2], np.array(["a", 1], object), X, y),
+            "y holds classes of",
+        ),
         (lambda: ip.lenses.sklearn_training(GaussianNB(), X[:0], y[:0], X, y), "at least one training example"),
     ],
 )
@@ -176,3 +183,17 @@ def test_an_estimator_of_the_users_own_class_needs_a_name_in_a_store(estimator: 
         ip.explain(ip.lenses.training(fit, score, len(y[TRAIN])), budget=20, store=tmp_path / "runs.db")
     known, _ = ip.lenses.sklearn_training(make_pipeline(StandardScaler(), LogisticRegression()), X, y, X, y)
     assert any(library.startswith("sklearn ") for library in known.identity()["libraries"])
+
+
+def test_retrainings_that_do_not_converge_give_one_note_and_no_warnings() -> None:
+    slow = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1))
+    note = "LogisticRegression stopped before it converged"
+    with ThreadPoolExecutor(3) as threads:
+        for executor in (None, threads):
+            game = ip.lenses.training(*pair(slow), examples=38)
+            notes = ip.explain(game, budget=40, method="lasso", executor=executor).for_output(0).notes
+            assert sum(one.startswith(note) for one in notes) == 1
+    enough = ip.lenses.training(*pair(LogisticRegression(max_iter=1000)), examples=38)
+    assert not any("converged" in one for one in ip.explain(enough, budget=40, method="lasso").for_output(0).notes)
+    with pytest.warns(ConvergenceWarning):  # what others train warns as before
+        slow.fit(X, y)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import interplay as ip
+from interplay.ablate import measure
 
 torch = pytest.importorskip("torch")
 
@@ -156,3 +159,46 @@ def test_a_mistake_is_one_sentence(options: dict, message: str) -> None:
     given = dict(options)
     with pytest.raises(ip.InputError, match=message):
         ip.lenses.torch_training(given.pop("make", mlp), given.pop("X", X), given.pop("y", y), X_TEST, Y_TEST, **given)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_threads_train_what_one_worker_trains(together: bool) -> None:
+    def make() -> torch.nn.Module:
+        first = torch.nn.Linear(2, 8)
+        time.sleep(0.003)  # so that threads meet between the layers
+        return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Linear(8, 2))
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, 2))
+    y = (X[:, 0] > 0).astype(int)
+    fit, score = ip.lenses.torch_training(make, X, y, X[:3], y[:3], steps=3, together=together)
+    game = ip.lenses.training(fit, score, 12, batch_size=2)
+    masks = ip.design(12, 16, seed=1)
+    alone = measure(game, masks).values
+    with ThreadPoolExecutor(6) as threads:
+        np.testing.assert_allclose(measure(game, masks, executor=threads).values, alone, atol=1e-5)
+
+
+def test_a_model_whose_weights_the_seed_does_not_decide_is_refused() -> None:
+    rng = np.random.default_rng()
+
+    def make() -> torch.nn.Module:
+        model = torch.nn.Linear(2, 2)
+        with torch.no_grad():
+            model.weight.copy_(torch.from_numpy(rng.normal(size=(2, 2))))
+        return model
+
+    rows, marks = np.ones((4, 2)), np.array([0, 1, 0, 1])
+    with pytest.raises(ip.InputError, match="make_model gives other weights each time, whatever the seed"):
+        ip.lenses.torch_training(make, rows, marks, rows, marks)
+
+
+def test_data_frames_and_what_is_no_number() -> None:
+    pd = pytest.importorskip("pandas")
+    marks = np.array([0, 1, 0, 1])
+    frame = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": 1.0})
+    fit, score = ip.lenses.torch_training(lambda: torch.nn.Linear(2, 2), frame, marks, frame, marks, steps=2)
+    assert score(fit(np.arange(4), 0)).shape == (4,)
+    texts = pd.DataFrame({"a": ["x", "y", "x", "y"]})
+    with pytest.raises(ip.InputError, match="X must hold numbers, not object"):
+        ip.lenses.torch_training(lambda: torch.nn.Linear(1, 2), texts, marks, texts, marks)

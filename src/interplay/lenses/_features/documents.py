@@ -16,7 +16,7 @@ from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
 from interplay._units import Span
 from interplay.lenses._features.regions import Unit
-from interplay.lenses._features.text import Ablate, replacements_for, spans_of
+from interplay.lenses._features.text import Ablate, notes_on_words, replacements_for, spans_of
 from interplay.models import Scorer, TextScorer
 
 _SLOT = "{documents}"
@@ -96,6 +96,7 @@ def documents(
     value = _DocumentAblation(bound, pile, replacements)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
+    notes += notes_on_words(texts) if unit == "word" else ()
     parts = "documents" if unit is None else f"{unit}s" if isinstance(unit, str) else "parts of the documents"
     return Game(
         value,

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._checks import check_whole, unknown
+from interplay._checks import array_of, check_whole, unknown
 from interplay._errors import InputError
 from interplay._game.cost import Cost
 from interplay._game.game import Game
@@ -143,7 +143,7 @@ def _pixels(image: Any) -> Pixels:
         image = image.convert({"P": "RGB", "1": "L"}.get(image.mode, image.mode))
     if image is None or isinstance(image, (str, bytes, os.PathLike)):
         raise InputError(f"the image is {image!r}, not pixels: open it first, as by PIL.Image.open(path).")
-    pixels = np.array(image)
+    pixels = array_of(image, "image").copy()
     if pixels.dtype.kind not in "uif":
         raise InputError(f"the image must hold numbers, not {pixels.dtype}: pass image.astype(float) if that is meant.")
     if pixels.ndim not in (2, 3) or 0 in pixels.shape:
@@ -164,7 +164,7 @@ def _fill(pixels: Pixels, ablate: Any, parts: Segments) -> Pixels:
         if ablate not in ABLATE:
             raise unknown("ablate", ablate, ABLATE)
         return _as_type(_blurred(pixels, parts.side) if ablate == "blur" else _mean(pixels), pixels)
-    given = np.asarray(ablate)
+    given = array_of(ablate, "ablate")
     if given.dtype.kind not in "uif":
         raise InputError(f"ablate must be 'blur', 'mean', a number, a colour or an image, not {ablate!r}.")
     channels = pixels.shape[2:]

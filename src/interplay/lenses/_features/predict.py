@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from interplay._errors import AblationError, InputError
-from interplay._game.masks import Values
+from interplay._game.masks import Values, as_array
 
 _OF_CLASSES = ("predict_proba", "predict_log_proba")
 
@@ -43,7 +43,7 @@ def predicted(predict: Callable[[Any], Any], rows: Any, count: int, what: str) -
     AblationError
         For anything but one number, or T, per row.
     """
-    array = np.asarray(predict(rows))
+    array = as_array(predict(rows))
     if array.ndim not in (1, 2) or len(array) != count:
         raise AblationError(
             f"predict returned shape {array.shape} for {count} {what}: return shape ({count},), or ({count}, T) for T "

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from interplay._checks import array_of
 from interplay._errors import InputError
 from interplay._game.layout import letters
 
@@ -98,7 +99,7 @@ def given_segments(given: Any, shape: tuple[int, int]) -> Segments:
     InputError
         For another shape or type, no segment at all, empty masks, or masks that overlap.
     """
-    array = np.asarray(given)
+    array = array_of(given, "segments")
     if array.dtype == np.bool_ and array.ndim == 3:
         return _of_masks(array, shape)
     if array.shape != shape:

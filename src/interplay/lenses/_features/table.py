@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from interplay._checks import unknown
+from interplay._checks import array_of, unknown
 from interplay._errors import InputError
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ class Table:
             values = _row(x, keys)
             columns = [_above(values[j], background.iloc[:, j], str(keys[j])) for j in range(len(keys))]
             return cls(keys, tuple(map(str, keys)), tuple(columns), framed=True)
-        if hasattr(background, "toarray"):
-            raise InputError("the background is a sparse matrix: pass background.toarray().")
-        array = np.asarray(background)
+        array = array_of(background, "background")
         _check_background(array.shape)
         if array.dtype.kind not in "biuf":
             array = array.astype(object)
@@ -168,7 +166,7 @@ def _row(x: Any, keys: tuple[Hashable, ...]) -> list[Any]:
             array = np.empty(len(x), dtype=object)  # every cell as it is: an array of one type would turn 33 into "33"
             array[:] = x
         else:
-            array = np.asarray(x)
+            array = array_of(x, "x")
         if array.ndim == 2 and len(array) == 1:
             array = array[0]
         if array.shape != (len(keys),):
@@ -190,6 +188,8 @@ def _above(value: Any, series: pd.Series, name: str) -> Any:
     """A column of a frame with a value put above it, as an array of the same type."""
     import pandas as pd
 
+    if isinstance(series.dtype, pd.SparseDtype):  # of which a cell cannot be set
+        series = pd.Series(np.asarray(series))
     joined = pd.concat([pd.Series(_cast(value, series.dtype, name), dtype=series.dtype), series], ignore_index=True)
     return joined.to_numpy(copy=True) if isinstance(series.dtype, np.dtype) else joined.array
 

@@ -64,7 +64,8 @@ def tabular(
         The row to explain: a series, mapping or one-row frame with the background's columns, or values in their
         order.
     background
-        Rows that say what an absent value may be: a pandas data frame or a 2-D array.
+        Rows that say what an absent value may be: a pandas data frame (its sparse columns are made dense) or a 2-D
+        array.
     ablate
         "rows", the average over background rows, one prediction for each; "sample", one row for each ablation,
         chosen by a hash of the ablation and ``seed``: as many times cheaper, and noisy; "mean", the mean of each

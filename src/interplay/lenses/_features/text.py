@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
-from interplay._units import Span, merged, paragraph_spans, sentence_spans, word_spans
+from interplay._units import Span, merged, not_told_apart, paragraph_spans, sentence_spans, word_spans
 from interplay.lenses._features.regions import Prompt, Unit, compose, units_of
 from interplay.models import Scorer, TextScorer
 
@@ -92,6 +92,7 @@ def text(
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
     notes += bound.check(prompt.whole)
+    notes += notes_on_words(prompt.text[slice(*prompt.regions[one])] for one in chosen if chosen[one] == "word")
     if len(spans) == 1:
         only = chosen[prompt.ablated[0]]
         what = only if isinstance(only, str) else "range"
@@ -211,6 +212,17 @@ def _given_spans(text: str, given: Sequence[Span]) -> list[Span]:
             )
         previous = end
     return spans
+
+
+def notes_on_words(texts: Iterable[str]) -> tuple[str, ...]:
+    """What a reader should know of texts cut into words, where a script does not show them."""
+    scripts = not_told_apart(" ".join(texts))
+    if not scripts:
+        return ()
+    return (
+        f"{' and '.join(scripts)} written without spaces: words were not told apart: characters of Chinese "
+        "and Japanese, whole runs of others, stand for words; the dictionaries: pip install 'interplay[words]'",
+    )
 
 
 def replacements_for(scorer: Scorer, ablate: Ablate, units: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -16,6 +16,7 @@ _IDENTITY = (callable, "a function that returns JSON-able parts, or None")
 _FIT_TELLS: Attributes = {
     "identity": _IDENTITY,
     "together": (callable, "a function from a list of (indices, seed) to models"),
+    "remark": (callable, "a function from a model to a sentence, or None"),
 }
 _SCORE_TELLS: Attributes = {
     "identity": _IDENTITY,
@@ -35,13 +36,15 @@ class Trainer:
     """What a training game calls to train: a function, with what a lens needs to know of it.
 
     A plain function is one, too: `training` reads it by `of`. ``train(indices, seed)``, or ``train(indices)`` where it
-    does not take a seed; ``together(jobs)`` trains a list of ``(indices, seed)`` in one call; ``identity`` tells a
-    store by JSON-able parts what is trained, and how.
+    does not take a seed; ``together(jobs)`` trains a list of ``(indices, seed)`` in one call; ``remark(model)`` says in
+    a sentence what a reader should know of a trained model, None where that is nothing; ``identity`` tells a store by
+    JSON-able parts what is trained, and how.
     """
 
     train: Callable[..., Any] = field(repr=False)
     takes_seed: bool
     together: Callable[[list[tuple[Indices, int]]], Sequence[Any]] | None = None
+    remark: Callable[[Any], str | None] | None = field(default=None, repr=False)
     identity: Callable[[], dict[str, Any] | None] = field(default=_unknown, repr=False)
 
     @classmethod

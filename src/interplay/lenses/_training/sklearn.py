@@ -9,12 +9,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._checks import unknown
+from interplay._checks import array_of, unknown
 from interplay._errors import InputError
 from interplay._game.identity import libraries_of
 from interplay._game.layout import Gallery
 from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Indices
+from interplay.lenses._training.quiet import quiet, unconverged
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 OUTPUTS = ("margin", "probability", "loss", "accuracy", "prediction")
@@ -127,7 +128,17 @@ class SklearnFit:
         model = clone(self.estimator)
         if self.random_states:
             model.set_params(**dict.fromkeys(self.random_states, seed))
-        return model.fit(_take(self.X, indices), y)
+        with quiet():
+            return model.fit(_take(self.X, indices), y)
+
+    def remark(self, model: Any) -> str | None:
+        """What a reader should know of a trained model."""
+        name = unconverged(model)
+        if name is None:
+            return None
+        return (
+            f"{name} stopped before it converged, in one retraining or more: a higher max_iter, or scaled inputs, help"
+        )
 
     def identity(self) -> dict[str, Any] | None:
         """What identifies it in a store: the estimator with its parameters, its libraries, and a digest of the data.
@@ -245,14 +256,26 @@ def _told(value: Any) -> str:
 
 def _marks(given: Any, what: str) -> npt.NDArray[Any]:
     """One class or number per row, (N,)."""
-    marks = np.asarray(given)
+    marks = array_of(given, what)
     if marks.ndim == 2 and marks.shape[1] == 1:
         marks = marks[:, 0]
     if marks.ndim != 1:
         raise InputError(f"{what} must hold one class or number per row, not an array of shape {marks.shape}.")
     if marks.dtype.kind == "f" and not np.isfinite(marks).all():
         raise InputError(f"{what} has {int((~np.isfinite(marks)).sum())} gaps (NaN or infinite): drop those rows.")
+    if marks.dtype.kind == "O":
+        _check_objects(marks, what)
     return marks
+
+
+def _check_objects(marks: npt.NDArray[Any], what: str) -> None:
+    """An `InputError` for gaps among classes, and for classes of several types, which have no order."""
+    gaps = sum(mark is None or type(mark).__name__ in ("NAType", "NaTType") or mark != mark for mark in marks)
+    if gaps:
+        raise InputError(f"{what} has {gaps} gaps (None or NaN): drop those rows.")
+    kinds = sorted({type(mark).__name__ for mark in marks})
+    if len(kinds) > 1:
+        raise InputError(f"{what} holds classes of several types, {' and '.join(kinds)}: make them all texts.")
 
 
 def _digest(data: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interplay._checks import unknown
+from interplay._checks import array_of, unknown
 from interplay._errors import InputError, MissingExtraError
 from interplay._game.layout import Gallery
 from interplay.lenses._training.doors import Evaluator, Trainer
@@ -18,6 +19,8 @@ from interplay.lenses._training.examples import Indices
 if TYPE_CHECKING:
     import torch
 
+# PyTorch's random numbers belong to the whole process: models are made one at a time, whatever thread asks for them.
+_SEEDING = threading.RLock()
 OUTPUTS = ("margin", "probability", "loss", "accuracy", "prediction")
 
 
@@ -75,9 +78,8 @@ def torch_training(
     except ImportError as error:
         raise MissingExtraError.of("PyTorch", "hf") from error
     place = _place(device)
-    data = [torch.as_tensor(part, dtype=torch.float32).detach() for part in (X, X_test)]
-    targets, truth = (part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part for part in (y, y_test))
-    targets, truth = np.asarray(targets), np.asarray(truth)
+    data = [_tensor(part, what) for part, what in ((X, "X"), (X_test, "X_test"))]
+    targets, truth = (array_of(part, what) for part, what in ((y, "y"), (y_test, "y_test")))
     if targets.dtype.kind not in "iubf" or targets.ndim != 1 or not len(targets):
         raise InputError(
             f"y must be one class number from 0, or one real number, per example, not {targets.dtype} of shape "
@@ -135,6 +137,12 @@ class TorchFit:
         import torch
 
         place = torch.device(self.device)
+        with _SEEDING:
+            return self._made(seed, place)
+
+    def _made(self, seed: int, place: torch.device) -> Any:
+        import torch
+
         devices = [torch.cuda.current_device() if place.index is None else place.index] if place.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):  # whoever else draws random numbers is not disturbed
             torch.manual_seed(seed)
@@ -260,6 +268,15 @@ class TorchScore:
         return {"data": hashlib.sha256(parts).hexdigest(), "output": self.output}
 
 
+def _tensor(given: Any, what: str) -> torch.Tensor:
+    import torch
+
+    array = array_of(given, what)
+    if array.dtype.kind not in "iubf":
+        raise InputError(f"{what} must hold numbers, not {array.dtype}: encode what is not.")
+    return torch.tensor(array, dtype=torch.float32)
+
+
 def _place(device: str | None) -> Any:
     import torch
 
@@ -278,7 +295,12 @@ def _check_model(fit: TorchFit, marks: Sequence[Any]) -> None:
     model = fit._initial(0)
     if any(True for _ in model.buffers()):
         raise InputError("the model has buffers (batch normalisation?), which models trained at once cannot share.")
-    with torch.random.fork_rng(devices=[fit.X.device] if fit.X.is_cuda else []), torch.no_grad():
+    twins = zip(model.parameters(), fit._initial(0).parameters(), strict=True)
+    if not all(torch.equal(one, other) for one, other in twins):
+        raise InputError(
+            "make_model gives other weights each time, whatever the seed: draw them by PyTorch's random numbers alone."
+        )
+    with _SEEDING, torch.random.fork_rng(devices=[fit.X.device] if fit.X.is_cuda else []), torch.no_grad():
         try:
             found, again = (model(fit.X[:2]) for _ in range(2))
         except RuntimeError as error:

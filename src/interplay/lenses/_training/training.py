@@ -159,7 +159,8 @@ class _Retraining:
         jobs = [(subset, self.seed_of(subset, repeat)) for subset in subsets for repeat in range(self.seeds)]
         scores: dict[int, list[npt.NDArray[Any]]] = {}
         failures: dict[int, str] = {}
-        for job, outcome in enumerate(self._scores(jobs)):
+        remarks: dict[str, None] = {}  # once each, in order
+        for job, outcome in enumerate(self._scores(jobs, remarks)):
             if isinstance(outcome, str):
                 failures.setdefault(job // self.seeds, outcome)
             else:
@@ -173,10 +174,10 @@ class _Retraining:
             values = values.transpose(0, 2, 1).reshape(len(values), -1)
         elif self.seeds == 1 and values.ndim == 2:
             values = values[:, 0]
-        return Partial(values, failures) if failures else values
+        return Partial(values, failures, tuple(remarks)) if failures or remarks else values
 
-    def _scores(self, jobs: list[tuple[Indices, int]]) -> Iterator[npt.NDArray[Any] | str]:
-        """What each retraining scores, or why it failed."""
+    def _scores(self, jobs: list[tuple[Indices, int]], remarks: dict[str, None]) -> Iterator[npt.NDArray[Any] | str]:
+        """What each retraining scores, or why it failed; what there is to say of the models goes to ``remarks``."""
         models: list[Any] | None = None
         if self.fit.together is not None and len(jobs) > 1:
             try:
@@ -188,12 +189,15 @@ class _Retraining:
         for position, (indices, seed) in enumerate(jobs):
             try:
                 model = self.fit(indices, seed) if models is None else models[position]
+                remark = None if self.fit.remark is None else self.fit.remark(model)
                 outcome = np.asarray(self.score(model))
             except _MISTAKES:
                 raise
             except Exception as error:
                 yield _sentence(error)
                 continue
+            if remark is not None:
+                remarks[remark] = None
             if outcome.dtype.kind in "fiub" and not np.isfinite(outcome).all():
                 yield "the score was not finite"
             elif outcome.dtype.kind not in "fiub" or outcome.ndim > 1:
