@@ -107,10 +107,10 @@ def test_without_a_dictionary_the_result_says_which_words_were_not_told_apart(mo
     assert pieces("我爱你。すし", word_spans("我爱你。すし")) == ["我", "爱", "你", "す", "し"]
     assert pieces("ไม่ชอบ หนัง2", word_spans("ไม่ชอบ หนัง2")) == ["ไม่ชอบ", "หนัง", "2"]
     (note,) = ip.lenses.text(Recorder(), "ไม่ชอบ หนัง").notes
-    assert note.startswith("Thai written without spaces")
+    assert note.startswith("text written without spaces (Thai): its words")
     assert "pip install 'interplay[words]'" in note
     both = ip.lenses.documents(Recorder(), ["我爱你", "မ မ"], unit="word").notes
-    assert both[0].startswith("Chinese and Japanese and Burmese")
+    assert "(Chinese and Japanese and Burmese)" in both[0]
     for spaced in ({"text": "never fails"}, {"text": "ไม่ชอบ หนัง", "unit": "sentence"}):
         game = ip.lenses.text(Recorder(), **spaced)  # type: ignore[arg-type]
         assert not any("without spaces" in note for note in game.notes)
