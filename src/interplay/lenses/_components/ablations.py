@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,11 +52,11 @@ class Ablations:
 
     def __call__(self, masks: Masks) -> Values:
         with sole_use(self.suppression.model):
-            self._check()
+            self.check()
             values = self.by_input(masks)
         return values if self.each else np.asarray(values.mean(axis=1))
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Refuse a model that is no longer the one the game was made for."""
         model = self.suppression.model
         if weights_of(model) != self.weights:
@@ -85,6 +86,13 @@ class Ablations:
 
     def by_input(self, masks: Masks) -> Values:
         """The metric of every input under every mask, (N, inputs) or (N, inputs, T)."""
+        return self.measured(masks, self.scores, self.batch)
+
+    def measured(self, masks: Masks, scores: Callable[[Any, Any], Values], batch: BatchSize) -> Values:
+        """What ``scores`` says of every input under every mask, (N, inputs, ...), in batches.
+
+        It takes the masks (B, n) and the sources (B,) of B rows, and returns one number or row for each input.
+        """
         import torch
 
         rows, per_input = self.bound.rows, self.bound.rows.per_input
@@ -95,12 +103,12 @@ class Ablations:
         found: list[Values] = []
         begin = 0
         while begin < units:
-            count = min(units - begin, max(1, self.batch.rows // per_input))
+            count = min(units - begin, max(1, batch.rows // per_input))
             unit = torch.arange(begin, begin + count, device=device).repeat_interleave(per_input)
             within = torch.arange(per_input, device=device).repeat(count)
             sources = unit % self.inputs * per_input + within
             kept = keep[unit // self.inputs]
-            values = self.batch.run(len(unit), partial(self.scores, kept, sources), per_input)
+            values = batch.run(len(unit), partial(scores, kept, sources), per_input)
             if values is not None:  # else it did not fit, and the same units are tried again in smaller batches
                 found.append(values)
                 begin += count
@@ -109,13 +117,17 @@ class Ablations:
 
     def scores(self, keep: Any, sources: Any) -> Values:
         """The metric of the rows ``sources`` (B,), each under its row of ``keep`` (B, n), in one forward pass."""
+        return as_values(self.outputs(keep, sources))
+
+    def outputs(self, keep: Any, sources: Any) -> Any:
+        """As `scores`, a tensor; ``keep`` may be gates, in which it can be differentiated."""
         scale = None
         if self.rescale:
             scale = keep.shape[1] / keep.sum(1).clamp(min=1)  # where nothing is kept, there is nothing to scale
         hooks = self.suppression.hooks(Pass(keep, sources, scale))
         if self.reuse is not None:
             self.reuse.add_to(hooks, sources)
-        return run(self.bound, hooks, sources)
+        return forward(self.bound, hooks, sources)
 
 
 def untouched(bound: Bound) -> Values:
@@ -127,7 +139,17 @@ def untouched(bound: Bound) -> Values:
 
 
 def run(bound: Bound, hooks: Hooks, sources: Any, *, first: bool = False) -> Values:
-    """The metric of the rows ``sources`` (B,) in one forward pass under ``hooks``.
+    """The metric of the rows ``sources`` (B,) in one forward pass under ``hooks``; ``first`` as in `forward`."""
+    return as_values(forward(bound, hooks, sources, first=first))
+
+
+def as_values(outputs: Any) -> Values:
+    """A tensor's numbers."""
+    return np.asarray(outputs.detach().double().cpu().numpy(), dtype=np.float64)
+
+
+def forward(bound: Bound, hooks: Hooks, sources: Any, *, first: bool = False) -> Any:
+    """The metric of the rows ``sources`` (B,) in one forward pass under ``hooks``: a tensor, one row per input.
 
     What goes wrong in the model the ``first`` time is the inputs' fault, and said so.
     """
@@ -169,7 +191,7 @@ def _narrowed(bound: Bound, sources: Any) -> only | None:
     return None if width is None else only(bound.entry, rows, places.reshape(-1), width)
 
 
-def _checked(values: Any, inputs: int) -> Values:
+def _checked(values: Any, inputs: int) -> Any:
     import torch
 
     if not isinstance(values, torch.Tensor) or values.ndim not in (1, 2) or len(values) != inputs:
@@ -178,4 +200,4 @@ def _checked(values: Any, inputs: int) -> Values:
             f"the metric gave {shown} for {inputs} inputs: return a tensor of shape ({inputs},), one number for each, "
             f"or ({inputs}, T)."
         )
-    return np.asarray(values.detach().double().cpu().numpy(), dtype=np.float64)
+    return values

@@ -17,6 +17,7 @@ from interplay.lenses._components.inputs import Inputs, Rows, Subject, is_texts,
 from interplay.lenses._components.metrics import Function, Metric, as_metric
 from interplay.lenses._components.preparation import prepare
 from interplay.lenses._components.select import Part, Select, Which
+from interplay.lenses._components.slopes import gradients_of
 
 ABLATIONS = ("zero", "mean", "resample")
 _ROWS_PER_CALL = {"cpu": 256}  # that a killed run may lose: seconds of work
@@ -156,6 +157,7 @@ def components(
     )
 
     left = staying(find_layers(subject.model), (part.path for part in parts))
+    gradients = gradients_of(ablations, batch_size)
     per_call = _ROWS_PER_CALL.get(subject.device.type, _ROWS_PER_CALL_ELSEWHERE)
 
     def identity() -> dict[str, Any] | None:
@@ -183,6 +185,8 @@ def components(
         batch_size=max(8, max(per_call, batch_size or 0) // len(bound.rows)),
         notes=ablations.notes + ((left,) if left else ()),
         keep=keep,
+        slopes=None if gradients is None else gradients[0],
+        slope_cost=2.0 if gradients is None else 1.0 + gradients[1],
         question=f"Which components drive the {_words(measured)} of {known_as(subject.model)}?",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from interplay._errors import InputError
@@ -30,7 +30,9 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """What one forward pass ablates: ``keep`` (R, n) booleans, one row per row of the batch.
+    """What one forward pass ablates: ``keep`` (R, n), one row per row of the batch, booleans or differentiable gates.
+
+    A gate of 1 keeps and of 0 ablates, with the same values to the last bit; slopes are those of what lies between.
 
     ``sources`` (R,) says which row of the inputs each is; ``scale`` (R,) multiplies what is kept, None for 1.
     """
@@ -66,7 +68,7 @@ class Suppression:
         """Hooks that ablate what ``state`` says in one forward pass."""
         import torch
 
-        always = torch.ones((len(state.keep), 1), dtype=torch.bool, device=state.keep.device)
+        always = torch.ones((len(state.keep), 1), dtype=state.keep.dtype, device=state.keep.device)
         keep = torch.cat([state.keep, always], dim=1)  # the last column is for what no feature owns
         hooks = Hooks(self.model)
         lengths = _lengths(hooks, self.sites)
@@ -90,8 +92,10 @@ class Suppression:
                 owned = ~_kept(site, none.unsqueeze(0), rows.shape, self.n)
                 weight = torch.where(owned, weight * scale, weight)
             return (rows * weight).reshape(value.shape)
-        other = source if len(source) == 1 else source[state.sources.to(source.device)]
-        return torch.where(kept, rows, other.to(value.device)).reshape(value.shape)
+        other = (source if len(source) == 1 else source[state.sources.to(source.device)]).to(value.device)
+        if kept.dtype == torch.bool:
+            return torch.where(kept, rows, other).reshape(value.shape)
+        return _gate()(rows, other, kept.to(value.dtype)).reshape(value.shape)
 
 
 def sites_of(parts: Sequence[Part]) -> tuple[Site, ...]:
@@ -185,6 +189,35 @@ def _kept(site: Site, keep: Any, shape: Sequence[int], n: int) -> Any:
     return kept.reshape(len(keep), *[1] * (len(shape) - 2), shape[-1])
 
 
+@cache
+def _gate() -> Callable[..., Any]:
+    """(rows, other, gates of 0 and 1) to rows or other, with the slopes of ``other + gate (rows - other)``.
+
+    Written out that would round, and keep one more tensor for the backward pass.
+    """
+    import torch
+
+    class Gate(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, rows: Any, other: Any, gates: Any) -> Any:
+            ctx.save_for_backward(rows, other, gates)
+            return torch.where(gates > 0, rows, other)
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            (gradient,) = gradients
+            rows, other, gates = ctx.saved_tensors
+            by_rows = gradient * gates if ctx.needs_input_grad[0] else None
+            return by_rows, None, (gradient * (rows - other)).sum_to_size(gates.shape)
+
+    return Gate.apply
+
+
+def _exactly(exact: Any, between: Any) -> Any:
+    """The numbers of ``exact`` with the slopes of ``between``, of which it differs by rounding."""
+    return between + (exact - between).detach()
+
+
 def _watch(hooks: Hooks, site: Site, change: Any) -> None:
     """Pass what flows at ``site`` through ``change``, which returns None to leave it as it is."""
     if site.side == "input":
@@ -210,7 +243,8 @@ def _watch(hooks: Hooks, site: Site, change: Any) -> None:
             # before + (after - before) rounds, so what is kept unscaled is taken as it was.
             import torch
 
-            return _with_main(output, torch.where(changed == after - before, after, before + changed))
+            exact = torch.where(changed == after - before, after, before + changed)
+            return _with_main(output, _exactly(exact, before + changed) if exact.requires_grad else exact)
 
         hooks.before(site.path, enter)
         hooks.after(site.path, update)
