@@ -1,6 +1,6 @@
 """Find which combinations of inputs, training examples or components drive a model's output, from few ablations."""
 
-from interplay import actions, estimators, executors, lenses, models, report
+from interplay import actions, estimators, executors, lenses, models, plots, report
 from interplay._demo import demo_model
 from interplay._errors import (
     AblationError,
@@ -61,6 +61,7 @@ __all__ = [
     "lenses",
     "load",
     "models",
+    "plots",
     "report",
 ]
 

@@ -223,3 +223,14 @@ def test_an_index_beyond_the_largest_float_is_refused_in_one_sentence() -> None:
         compute_index(spectrum, "bii", 1100)
     with pytest.raises(ip.InputError, match=r"mobius of order 1100 needs .* subsets"):
         compute_index(spectrum, "mobius", 1100)
+
+
+def test_the_strongest_few_go_to_shapiq_over_the_features_they_have() -> None:
+    values = {(3, 120): 2.0, (120,): -1.0, (5,): 0.5, (1, 2, 3, 4, 5): 0.1}
+    found = ip.Interactions("fbii", 5, values, labels=[str(i) for i in range(130)], baseline=0.25)
+    given = found.to_shapiq(top=3)
+    assert given.n_players == 3
+    assert given.max_order == 2
+    assert {key: value for key, value in given.dict_values.items() if key} == {(0, 2): 2.0, (2,): -1.0, (1,): 0.5}
+    assert given.baseline_value == 0.25
+    assert given.get_n_order_values(2).shape == (3, 3)

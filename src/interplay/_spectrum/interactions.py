@@ -172,8 +172,15 @@ class Interactions(Displayed, Mapping[Features, float]):
             )
         )
 
-    def to_shapiq(self) -> shapiq.InteractionValues:
+    def to_shapiq(self, top: int | None = None) -> shapiq.InteractionValues:
         """The same values as shapiq's ``InteractionValues``, for its plots and tools.
+
+        Parameters
+        ----------
+        top
+            Only so many, the strongest, over the features that occur in them, in ascending order, as players; and of
+            no order above theirs. Some of shapiq's plots make tables of all players to the power of the order, which
+            for many features do not fit in memory.
 
         Raises
         ------
@@ -184,13 +191,16 @@ class Interactions(Displayed, Mapping[Features, float]):
             import shapiq
         except ImportError as error:
             raise MissingExtraError("this needs shapiq, which is not installed: pip install shapiq") from error
-        keys = [(), *self.values_]
+        values: Mapping[Features, float] = self.values_ if top is None else self.top(top).values_
+        players = range(len(self.labels)) if top is None else sorted({i for key in values for i in key})
+        at = {feature: player for player, feature in enumerate(players)}
+        keys = [(), *(tuple(at[i] for i in key) for key in values)]
         return shapiq.InteractionValues(
-            values=np.array([self.baseline, *self.values_.values()]),
+            values=np.array([self.baseline, *values.values()]),
             index=_SHAPIQ_NAMES.get(self.index, self.index),
             min_order=0,
-            max_order=self.order,
-            n_players=len(self.labels),
+            max_order=self.order if top is None else max(1, *map(len, keys)),
+            n_players=len(players),
             interaction_lookup={key: position for position, key in enumerate(keys)},
             baseline_value=self.baseline,
             estimated=True,
