@@ -116,7 +116,7 @@ def window_of(model: Any) -> int | None:
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     for name in ("max_position_embeddings", "max_seq_len"):
         positions = getattr(text, name, None)
-        if isinstance(positions, int):
+        if isinstance(positions, int) and positions > 0:  # XLNet says -1
             return positions
     return None
 

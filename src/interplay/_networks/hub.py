@@ -108,6 +108,7 @@ class Source:
         self,
         loader: Any,
         *,
+        config: Any = None,
         device: str | None = None,
         dtype: str | None = None,
         device_map: Any = None,
@@ -118,6 +119,8 @@ class Source:
 
         Parameters
         ----------
+        config
+            Its configuration, where it has been read.
         device, dtype, device_map, quantization
             See `interplay.models.CausalLM.load`.
         spare
@@ -137,6 +140,8 @@ class Source:
             raise InputError(f"device={device!r} and device_map={device_map!r} exclude each other: give one of them.")
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         options: dict[str, Any] = {"dtype": getattr(torch, dtype) if dtype else "auto"}
+        if config is not None:
+            options["config"] = config
         if quantization is not None:
             options["quantization_config"] = _quantized(quantization)
             device_map = {"": place} if device_map is None else device_map
@@ -190,9 +195,9 @@ def _ask_hub(name: str) -> None:
     """One short question to the hub, because loading a missing model retries for most of a minute."""
     import huggingface_hub
 
-    if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
-        return
     try:
+        if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+            return
         huggingface_hub.HfApi().model_info(name, timeout=5)
     except Exception as error:  # the client and its HTTP library have no common base class
         raise InputError(

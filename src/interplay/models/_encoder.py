@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -172,7 +172,8 @@ class Encoder:
         """
         names = self.labels
         single = isinstance(name, str) or hasattr(name, "__index__")
-        chosen: list[Any] = [name] if single or not isinstance(name, Sequence) else list(name)
+        several = isinstance(name, Sequence) and not isinstance(name, (str, bytes))
+        chosen: list[Any] = list(name) if several else [name]  # type: ignore[arg-type]
         rows = [self._label_row(label, names) for label in chosen]
         words = ", ".join(repr(names[row]) for row in rows)
         outputs = None if single else tuple(names[row] for row in rows)
@@ -238,7 +239,9 @@ class Encoder:
         return row
 
     def _logits(self, texts: Sequence[str]) -> Values:
-        return self._forward(texts, lambda tokens: self.model(**tokens).logits.double())
+        # A decoder looks for the last token that is no padding: where it knows none, it takes one text at a time.
+        alone = padding_of(self.model) is None
+        return self._forward(texts, lambda tokens: self.model(**tokens).logits.double(), alone=alone)
 
     def _scorer(self, score: Any, name: str, target: dict[str, Any], outputs: tuple[str, ...] | None = None) -> Scorer:
         fast = getattr(self.tokenizer, "is_fast", False)
@@ -283,18 +286,20 @@ class Encoder:
             )
         return encoded
 
-    def _forward(self, texts: Sequence[str], outputs: Any) -> Values:
-        """``outputs(tokens)`` of every text, (N, d), in batches of texts of similar length."""
+    def _forward(self, texts: Sequence[str], outputs: Any, *, alone: bool = False) -> Values:
+        """``outputs(tokens)`` of every text, (N, d), in batches of texts of similar length, or each ``alone``."""
         torch = require_torch()
         encoded = self._encode(texts)
         if self.truncate:
             encoded = [self._cut(ids) for ids in encoded]
-        pad = padding_of(self.model)
+        order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]), reverse=True)
+        pad, size = padding_of(self.model) or 0, 1 if alone else self.batch_size
         found: Values | None = None
         with evaluating(self.model), torch.inference_mode():
-            for rows in self._batches(encoded, mixed=pad is not None):
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
                 width = len(encoded[rows[0]])
-                ids = torch.full((len(rows), width), pad or 0)
+                ids = torch.full((len(rows), width), pad)
                 mask = torch.zeros((len(rows), width), dtype=torch.long)
                 for position, row in enumerate(rows):
                     ids[position, : len(encoded[row])] = torch.tensor(encoded[row])
@@ -305,16 +310,6 @@ class Encoder:
                     found = np.empty((len(encoded), values.shape[1]))
                 found[rows] = values
         return np.empty((0, 0)) if found is None else found
-
-    def _batches(self, encoded: list[list[int]], *, mixed: bool) -> Iterator[list[int]]:
-        """Rows of similar length, the longest first; not ``mixed``, as the model knows no padding, of the same."""
-        order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]), reverse=True)
-        while order:
-            size = self.batch_size
-            if not mixed:
-                size = min(size, sum(len(encoded[row]) == len(encoded[order[0]]) for row in order))
-            yield order[:size]
-            order = order[size:]
 
     def _values(self, outputs: Any, tokens: dict[str, Any]) -> Values:
         try:

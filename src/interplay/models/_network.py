@@ -42,5 +42,5 @@ def load_network(
     if source.gguf is None and not any(name.endswith(SPEAKS) for name in config.architectures or ()):
         return Encoder.load(path, device=device, trust_remote_code=trust_remote_code)
     loader = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-    model = source.model(loader, device=device)
+    model = source.model(loader, config=config, device=device)
     return Network(model, source.tokenizer(), window_of(model))

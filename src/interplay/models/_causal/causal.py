@@ -136,7 +136,9 @@ class CausalLM:
         if not places:
             raise InputError("device is an empty list: name at least one, such as 'cuda:0'.")
         first, *others = (
-            source.model(loader, device=place, dtype=dtype, device_map=device_map, quantization=quantization)
+            source.model(
+                loader, config=config, device=place, dtype=dtype, device_map=device_map, quantization=quantization
+            )
             for place in places
         )
         return cls(first, source.tokenizer(), chat, system, batch_tokens, tuple(others))

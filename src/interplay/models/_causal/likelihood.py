@@ -51,7 +51,8 @@ class Likelihood:
         self._size = BatchSize(batch_tokens, first=first, largest=largest)
         self._prefix = Prefix(model)
         self._compared = 0  # the length of the longest row for which reuse was compared with the plain way
-        self._state: State | None = None  # of the model when that was found
+        self._encodes = False  # whether equal prompts go through an encoder once
+        self._state: State | None = None  # of the model when these were found
         self._turning = turning_length(model)
         self._turn = threading.RLock()
 
@@ -92,13 +93,27 @@ class Likelihood:
         if state == self._state:
             return
         self.reuses, self._compared = None if _may_reuse(self.model) else False, 0
-        if not is_encoder_decoder(self.model) and not self._is_causal(ask):
+        if is_encoder_decoder(self.model):
+            self._encodes = self._encodes_apart(rows_of([ask])[0])
+        elif not self._is_causal(ask):
             raise InputError(
                 f"{type(self.model).__name__} reads both ways: what it says after a token changes with what comes "
                 "later, so it gives no log-probability of a continuation. Choose a causal language model, or "
                 "ip.lenses.heads for a masked one."
             )
         self._state = state
+
+    def _encodes_apart(self, row: Row) -> bool:
+        """Whether a prompt may go through the encoder by itself: a tuned prompt (PEFT) is put before it elsewhere."""
+        self._encodes = False
+        plain = np.array(self._forward([row], 0))
+        self._encodes = True
+        try:
+            return self._close(plain, np.array(self._forward([row], 0)))
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            return False  # a mixture's decoder may want more of an encoder than its states
 
     def _is_causal(self, ask: Ask) -> bool:
         try:
@@ -191,11 +206,13 @@ class Likelihood:
 
     def _agrees(self, row: Row, cached: int) -> bool:
         """Whether reuse changes nothing, measured on one row: not so where positions depend on the row's length."""
+        return self._close(np.array(self._forward([row], 0)), np.array(self._forward([row], cached)))
+
+    def _close(self, plain: Values, other: Values) -> bool:
         import torch
 
-        plain, reused = np.array(self._forward([row], 0)), np.array(self._forward([row], cached))
         epsilon = torch.finfo(next(self.model.parameters()).dtype).eps
-        return bool((np.abs(plain - reused) <= 3 * np.sqrt(epsilon) * np.maximum(1, np.abs(plain))).all())
+        return bool((np.abs(plain - other) <= 3 * np.sqrt(epsilon) * np.maximum(1, np.abs(plain))).all())
 
     def _forward(self, batch: list[Row], cached: int) -> list[float]:
         """The log-probabilities that the rows want, row by row."""
@@ -225,7 +242,7 @@ class Likelihood:
             if not cached:
                 return {"input_ids": ids, "use_cache": False}
             return {"input_ids": ids, "past_key_values": self._prefix.rows(cached, len(batch)), "use_cache": True}
-        if hasattr(self.model, "peft_config"):  # a tuned prompt is put before what the encoder is fed
+        if not self._encodes:
             read, mask = self._sources([row.source or () for row in batch])
             return {"input_ids": read, "attention_mask": mask, "decoder_input_ids": ids, "use_cache": False}
         from transformers.modeling_outputs import BaseModelOutput

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from interplay._errors import InputError
+from interplay._errors import AblationError, InputError
 from interplay._networks.continuation import Reader
 from interplay._networks.evaluation import evaluating
 
@@ -33,9 +33,15 @@ def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens:
     read = torch.tensor([ids], device=model.device)
     begin = {} if opening is None else {"decoder_input_ids": torch.tensor([opening], device=model.device)}
     with evaluating(model), torch.inference_mode(), _plainly(model, ends):
-        said = model.generate(
-            input_ids=read, attention_mask=torch.ones_like(read), max_new_tokens=room, do_sample=False, **begin
-        )
+        try:
+            said = model.generate(
+                input_ids=read, attention_mask=torch.ones_like(read), max_new_tokens=room, do_sample=False, **begin
+            )
+        except Exception as error:
+            words = " ".join(str(error).split())[:300]
+            raise AblationError(
+                f"{type(model).__name__} cannot write a response ({type(error).__name__}: {words}): give a target."
+            ) from error
     response: list[int] = said[0].tolist()[len(opening or ids) :]
     while response and response[-1] in ends:
         response.pop()
@@ -54,16 +60,18 @@ def _plainly(model: Any, ends: set[int]) -> Iterator[None]:
     """
     from transformers import GenerationConfig
 
-    owner = next(inner for inner in (getattr(model, "base_model", model), model) if "generation_config" in vars(inner))
-    own = owner.generation_config
+    owners = [module for module in model.modules() if "generation_config" in vars(module)]  # PEFT's wrappers, too
+    own = [owner.generation_config for owner in owners]
     plain = GenerationConfig(eos_token_id=sorted(ends) or None, pad_token_id=min(ends, default=0))
-    plain.bos_token_id = own.bos_token_id
-    plain.decoder_start_token_id = own.decoder_start_token_id
-    owner.generation_config = plain
+    plain.bos_token_id = model.generation_config.bos_token_id
+    plain.decoder_start_token_id = model.generation_config.decoder_start_token_id
+    for owner in owners:
+        owner.generation_config = plain
     try:
         yield
     finally:
-        owner.generation_config = own
+        for owner, settings in zip(owners, own, strict=True):
+            owner.generation_config = settings
 
 
 def _numbers(given: Any) -> set[int]:
