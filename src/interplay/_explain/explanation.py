@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -323,10 +324,12 @@ class Explanation(Displayed):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to ``path`` as JSON; the file is replaced only when it is complete."""
         try:
-            target = as_path(path)
+            target = as_path(path).resolve()  # a link stays, and what it leads to is replaced
         except InputError as error:
             raise InputError(f"cannot write {error}") from None
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        if target.exists() and not target.is_file():
+            raise InputError(f"cannot write {target}: it is no regular file.")
+        unfinished = target.with_name(f".interplay-{os.getpid()}-{threading.get_ident()}.partial")
         try:
             content = visible_json(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False))
             unfinished.write_text(content + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError
 
 from interplay import __version__
 from interplay._errors import InterplayError, InterruptionError
-from interplay.cli._console import prepare, say
+from interplay.cli._console import prepare, say, silence
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
 from interplay.cli._text import demo, show, text
@@ -41,5 +41,5 @@ def main() -> None:
         say("\ninterplay: interrupted; no ablation was under way, and a store keeps those made before.")
         sys.exit(130)
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         sys.exit(141)

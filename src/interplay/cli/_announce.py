@@ -11,19 +11,24 @@ from interplay.cli._console import say
 
 
 @contextlib.contextmanager
-def announced(price: Callable[[int], Cost]) -> Iterator[Callable[[Progress], None]]:
+def announced(
+    price: Callable[[int], Cost], most: int, fits: Callable[[], float]
+) -> Iterator[Callable[[Progress], None]]:
     """Yield a function for ``progress=`` that says calls and time once they are known, then draws a bar.
 
-    ``price`` says what so many ablations take, as `Game.price` does.
+    ``price`` says what so many ablations take, as `Game.price` does; ``most`` is how many there may be in all rounds,
+    and ``fits`` says how many seconds all fits will take besides.
     """
     with contextlib.ExitStack() as stack:
-        announcer = _Announcer(stack, price)
+        announcer = _Announcer(stack, price, most, fits)
         yield announcer
 
 
 class _Announcer:
-    def __init__(self, stack: contextlib.ExitStack, price: Callable[[int], Cost]) -> None:
-        self.stack, self.price = stack, price
+    def __init__(
+        self, stack: contextlib.ExitStack, price: Callable[[int], Cost], most: int, fits: Callable[[], float]
+    ) -> None:
+        self.stack, self.price, self.most, self.fits = stack, price, most, fits
         self.told_calls = self.told_time = False
         self.bar: Callable[[Progress], None] | None = None
 
@@ -37,7 +42,14 @@ class _Announcer:
         elif not self.told_time and state.eta is not None:
             # The first, small batch has been timed; its values count, nothing was spent for the estimate alone.
             self.told_time = True
-            say(f"time       about {format_seconds(state.seconds + state.eta)}")
+            self.say_time(state, state.eta)
             self.bar = self.stack.enter_context(progress_bar(None))
         if self.bar is not None:
             self.bar(state)
+
+    def say_time(self, state: Progress, eta: float) -> None:
+        """How long the run will take: this round, those that may follow it, and the fits."""
+        left = state.total - state.done
+        later = max(0, self.most - state.total) * (eta / left if left else 0.0)
+        what = "at most about" if later else "about"
+        say(f"time       {what} {format_seconds(state.seconds + eta + later + self.fits())}, fits included")

@@ -5,7 +5,7 @@ would drop the other fields as soon as one option is given. Annotations are eval
 ``__future__``: a subclass in another file would look their names up there.
 """
 
-import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -95,5 +95,10 @@ def _check_writable(save: Path) -> None:
         raise InputError(f"cannot save to {save}: its folder does not exist.")
     if target.is_dir():
         raise InputError(f"cannot save to {save}: it is a folder; name a file in it.")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"cannot save to {save}: its folder cannot be written to.")
+    if target.exists() and not target.is_file():
+        raise InputError(f"cannot save to {save}: it is no regular file.")
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent) as trial:
+            trial.write(b"{}")
+    except OSError as error:
+        raise InputError(f"cannot save to {save}: its folder cannot be written to ({error.strerror}).") from error

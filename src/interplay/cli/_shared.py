@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.layout import GridLayout
 from interplay._spectrum.indices import canonical_index
-from interplay.cli._console import print_json, say
+from interplay.cli._console import print_json, say, standard_output, written_out
 from interplay.cli._options import Options, Reading
 
 if TYPE_CHECKING:
@@ -32,11 +33,16 @@ def run(
     from interplay._explain.explain import explain
     from interplay.ablate import Store
     from interplay.cli._announce import announced
+    from interplay.cli._forecast import fit_seconds
 
     path = ":memory:" if options.no_store else str(options.store or _default_store())
     kept = "" if options.no_store else f"\nstore      {path}"
     say(f"features   {game.n}\nbudget     {options.budget} ablations{kept}")
-    with Store(path) as opened, announced(game.price) as progress:
+    most = min(options.budget, 1 << min(game.n, 60))
+    with (
+        Store(path) as opened,
+        announced(game.price, most, lambda: fit_seconds(game, options)) as progress,
+    ):
         explanation = explain(
             game,
             budget=options.budget,
@@ -48,23 +54,39 @@ def run(
             executor=executor,
             progress=progress,
         )
-    if options.save is not None:
-        explanation.save(options.save)
-    print_result(explanation, options)
-    if options.save is not None:
-        say(f"saved      {options.save}")
+    # What one of them cannot take, another may: the result was paid for.
+    with contextlib.ExitStack() as all_of:
+        if options.save is not None:
+            all_of.callback(_save, explanation, options.save)
+        print_result(explanation, options)
+
+
+def _save(explanation: Explanation, file: Path) -> None:
+    explanation.save(file)
+    say(f"saved      {file}")
 
 
 def print_result(explanation: Explanation, reading: Reading) -> None:
-    """Print an explanation as tables, or as one line of JSON."""
-    if reading.html is not None:
-        explanation.to_html(reading.html, title=reading.html.stem, index=reading.index)
+    """Print an explanation as tables, or as one line of JSON; then write its page, where one is asked for.
+
+    Raises
+    ------
+    InputError
+        Where standard output or the page cannot be written; neither keeps the other from being written.
+    """
+    with contextlib.ExitStack() as both, written_out():
+        if reading.html is not None:
+            both.callback(explanation.to_html, reading.html, title=reading.html.stem, index=reading.index)
+        _print(explanation, reading)
+
+
+def _print(explanation: Explanation, reading: Reading) -> None:
     if reading.json_:
         print_json(_for_machines(explanation, reading))
         return
     from interplay.report import show as show_report
 
-    show_report(explanation, index=reading.index, top=reading.top, verbose=reading.verbose)
+    show_report(explanation, index=reading.index, top=reading.top, verbose=reading.verbose, console=standard_output())
 
 
 def _for_machines(explanation: Explanation, reading: Reading) -> dict[str, Any]:
