@@ -220,8 +220,8 @@ def notes_on_words(texts: Iterable[str]) -> tuple[str, ...]:
     if not scripts:
         return ()
     return (
-        f"text written without spaces ({' and '.join(scripts)}): its words were not told apart, characters of Chinese and "
-        "Japanese and whole runs of others stand for them; the dictionaries: pip install 'interplay[words]'",
+        f"text written without spaces ({' and '.join(scripts)}): its words were not told apart, characters of Chinese "
+        "and Japanese and whole runs of others stand for them; the dictionaries: pip install 'interplay[words]'",
     )
 
 
