@@ -16,6 +16,7 @@ from interplay._explain.faithfulness import Faithfulness
 from interplay._game.cost import Cost
 from interplay._game.game import Game, Partial
 from interplay._game.layout import Gallery, GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
+from interplay._game.tree import Part, Tree
 from interplay._public import publish as _publish
 from interplay._spectrum.indices import INDICES
 from interplay._spectrum.interactions import Interactions
@@ -41,6 +42,7 @@ __all__ = [
     "InterplayError",
     "InterruptionError",
     "MissingExtraError",
+    "Part",
     "Partial",
     "Point",
     "Progress",
@@ -50,6 +52,7 @@ __all__ = [
     "TableLayout",
     "TextLayout",
     "TrainingLayout",
+    "Tree",
     "Uncertainty",
     "actions",
     "demo_model",

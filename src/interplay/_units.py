@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -30,6 +31,9 @@ _SENTENCE_END = r"""
     (?: [.!?…؟۔।॥]+ ["'”’»)\]]* (?=\s|$) )       # needs white space after it
   | (?: [。！？｡]+ [」』）】”’"]* )                # does not
   | (?= \n [^\S\n]* \n )                         # a blank line ends a sentence without a stop
+"""
+_HEADING = r"""
+    (?m: ^ (?: [#]{1,6}[^\S\n]+\S | (?i: chapter | section | part) [^\S\n]+ [\p{N}IVXLC]+ \b ) ) | (?<=\f)
 """
 _ABBREVIATED = """
     mr mrs ms dr prof sr jr st vs etc e.g i.e cf al fig eq vol
@@ -125,6 +129,13 @@ def paragraph_spans(text: str) -> list[Span]:
         start = match.end()
     spans.append((start, len(text)))
     return _trimmed(text, spans)
+
+
+def section_spans(text: str) -> list[Span]:
+    """From one heading to the next: lines that begin with #, Chapter, Section or Part, or that a form feed precedes."""
+    starts = [match.start() for match in _pattern(_HEADING).finditer(text)]
+    edges = sorted({0, len(text), *starts})
+    return _trimmed(text, list(pairwise(edges)))
 
 
 def merged(text: str, spans: list[Span]) -> list[Span]:

@@ -19,6 +19,7 @@ from interplay._explain.goal import Goal
 from interplay._explain.plan import draw, is_complete
 from interplay._explain.rounds import Task, run
 from interplay._explain.sample import Sample
+from interplay._explain.zooming import zoom
 from interplay._game.game import Game, check_labels
 from interplay._game.masks import Masks, Values, check_masks, check_values
 from interplay._game.slopes import check_slopes
@@ -106,8 +107,10 @@ def explain(
     task = Task(game, estimator, budget, order, seed, keep, Goal(until, tolerance), wanted)
     with _opened(store) as opened, _watched(progress) as watch:
         options: dict[str, Any] = {"store": opened, "executor": executor, "progress": watch, "failed": {}}
-        gradient = partial(measure_slopes, game, **options) if wanted else None
-        return run(task, partial(measure, game, **options), gradient)
+        ablate = partial(measure, game.finest, **options)
+        if game.tree is not None:
+            return zoom(task, ablate)
+        return run(task, ablate, partial(measure_slopes, game, **options) if wanted else None)
 
 
 def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0, keep: float = 0.5) -> Masks:

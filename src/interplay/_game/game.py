@@ -16,6 +16,7 @@ from interplay._game.identity import Identity, digest
 from interplay._game.layout import Layout
 from interplay._game.masks import Masks, Values, averaged, check_masks, check_values
 from interplay._game.slopes import Sloped, Slopes
+from interplay._game.tree import Coarse, Part, Tree
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class Game:
         of an output that has none. One ablation then tells n + 1 numbers.
     slope_cost
         What an ablation with slopes costs, in ablations without.
+    tree
+        What the features open into, where they do; made by `zoomed` and `refine`.
     """
 
     value: Callable[[Masks], Any] = field(repr=False)
@@ -118,6 +121,7 @@ class Game:
     _price: Callable[[int], Cost] | None = field(repr=False)
     slopes: Slopes | None = field(repr=False)
     slope_cost: float = field(repr=False)
+    tree: Tree | None = field(repr=False)
 
     def __init__(
         self,
@@ -138,6 +142,7 @@ class Game:
         price: Callable[[int], Cost] | None = None,
         slopes: Slopes | None = None,
         slope_cost: float = 2.0,
+        tree: Tree | None = None,
     ) -> None:
         if not callable(value):
             raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
@@ -172,6 +177,7 @@ class Game:
             "_price": price,
             "slopes": slopes,
             "slope_cost": float(slope_cost),
+            "tree": tree,
         }.items():
             object.__setattr__(self, attribute, given)
 
@@ -238,10 +244,11 @@ class Game:
     @cached_property
     def fingerprint(self) -> str | None:
         """What identifies this game in a store; None where only the user can name it."""
+        zoom = {} if self.tree is None else {"parts": self.tree.starts.tolist()}
         if self.name is not None:
-            return digest(name=self.name)
+            return digest(name=self.name, **zoom)
         parts = self.identity() if callable(self.identity) else self.identity
-        return None if parts is None else digest(**parts)
+        return None if parts is None else digest(**parts, **zoom)
 
     @cached_property
     def sloped(self) -> Game | None:
@@ -271,6 +278,54 @@ class Game:
     def relabelled(self, labels: Sequence[str]) -> Game:
         """The same game with other names for its features."""
         return self._with(labels=labels)
+
+    def zoomed(self, parts: Sequence[Part]) -> Game:
+        """The same game seen from afar: its features are ``parts``, each a stretch of the present ones.
+
+        `interplay.explain` opens those that matter into finer ones, within its budget; `refine` does so by hand. A
+        store holds the ablations of the finest features, so that all games made of one share them.
+
+        >>> import interplay as ip
+        >>> words = ip.Game(lambda masks: masks[:, 1] & masks[:, 3], ["it", "never", "really", "fails"])
+        >>> halves = words.zoomed([
+        ...     ip.Part("it never", "half", 0, 2, (ip.Part("it", "word", 0, 1), ip.Part("never", "word", 1, 2))),
+        ...     ip.Part("really fails", "half", 2, 4)])
+        >>> halves.refine([0]).labels
+        ('it', 'never', 'really fails')
+
+        Raises
+        ------
+        InputError
+            For parts that do not lie side by side and hold all features.
+        """
+        return self._seen(Tree(self.value, self.n, tuple(parts), self.layout, self._inputs, self._price))
+
+    def refine(self, ids: Sequence[int]) -> Game:
+        """The game in which the features of these numbers are opened into their parts.
+
+        Raises
+        ------
+        InputError
+            For a game without finer features, a number out of range, or a feature that has no parts.
+        """
+        if self.tree is None:
+            raise InputError("this game's features have no parts to open: make it with a tuple of units, or zoomed().")
+        return self._seen(self.tree.refined(ids))
+
+    def _seen(self, tree: Tree) -> Game:
+        inputs = None if tree.inputs is None else Coarse(tree, tree.inputs)
+        labels = [part.label for part in tree.parts]
+        return self._with(
+            value=Coarse(tree, tree.value), labels=labels, layout=tree.shown, inputs=inputs, slopes=None, tree=tree
+        )
+
+    @property
+    def finest(self) -> Game:
+        """The game of the leaves, whose ablations a store holds; the game itself where nothing opens."""
+        if self.tree is None:
+            return self
+        labels, tree = self.tree.leaves, self.tree
+        return self._with(value=tree.value, labels=labels, layout=tree.layout, inputs=tree.inputs, tree=None)
 
     def _with(self, **changes: Any) -> Game:
         parts = {name.removeprefix("_"): getattr(self, name) for name in self.__dataclass_fields__}

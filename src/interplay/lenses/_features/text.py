@@ -15,11 +15,21 @@ from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
-from interplay._units import Span, merged, not_told_apart, paragraph_spans, sentence_spans, word_spans
+from interplay._units import (
+    Span,
+    merged,
+    not_told_apart,
+    paragraph_spans,
+    section_spans,
+    sentence_spans,
+    word_spans,
+)
+from interplay.lenses._features.levels import check_levels, parts_of
 from interplay.lenses._features.regions import Prompt, Unit, compose, units_of
 from interplay.models import Scorer, TextScorer
 
-UNITS = ("word", "sentence", "paragraph", "token")
+UNITS = ("word", "sentence", "paragraph", "section", "token")
+_LEVELS = ("section", "paragraph", "sentence", "word", "token")  # from coarse to fine
 
 Ablate: TypeAlias = str | Mapping[str, str] | Callable[[str], str]
 """What an ablated unit becomes: one string for all, one for each by its text, or a function of its text."""
@@ -29,7 +39,7 @@ def text(
     scorer: TextScorer,
     text: str | Mapping[str, str],
     *,
-    unit: Unit | Mapping[str, Unit] = "word",
+    unit: Unit | Sequence[str] | Mapping[str, Unit] = "word",
     ablate: Ablate = "[UNK]",
     template: str | None = None,
     region: str | Sequence[str] | None = None,
@@ -60,8 +70,10 @@ def text(
     text
         What to explain; or the regions of a prompt by name, for a template that says where each goes.
     unit
-        "word", "sentence", "paragraph", "token" (the scorer's own), or ascending character ranges ``[(start, end)]``;
-        or one of these for each region that is ablated.
+        "word", "sentence", "paragraph", "section", "token" (the scorer's own), or ascending character ranges
+        ``[(start, end)]``; or one of these for each region that is ablated. A tuple from coarse to fine, such as
+        ``("paragraph", "sentence", "word")``, makes a game that `interplay.explain` zooms: it opens the parts that
+        matter into finer ones, within one budget.
     ablate
         What an ablated unit becomes: any string, "delete" for nothing, "mask" for the scorer's own mask token; or a
         string for each unit, as a mapping from every unit's text, or a function of it.
@@ -84,7 +96,8 @@ def text(
     """
     asked = Scorer.of(scorer)
     prompt = compose(text, template, region)
-    chosen = units_of(prompt, unit)
+    levels, given = _levels(unit)
+    chosen = units_of(prompt, given)
     spans = [span for name in prompt.ablated for span in _cut(asked, prompt, name, chosen[name])]
     units = tuple(prompt.text[a:b] for a, b in spans)
     bound = asked if asked.bind is None else Scorer.of(asked.bind(prompt.whole))
@@ -101,7 +114,7 @@ def text(
     pieces = tuple(prompt.text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
     between = (prompt.before + pieces[0], *pieces[1:-1], pieces[-1] + prompt.after)
     value = _TextAblation(bound, prompt, tuple(spans), between, replacements)
-    return Game(
+    game = Game(
         value,
         units,
         outputs=bound.outputs,
@@ -115,6 +128,27 @@ def text(
         keep=keep,
         question=_question(bound, [chosen[name] for name in prompt.ablated]),
     )
+    if not levels:
+        return game
+    return game.zoomed(parts_of(prompt.text, spans, levels, lambda part, level: _cut_into(asked, part, level)))
+
+
+def _levels(unit: Unit | Sequence[str] | Mapping[str, Unit]) -> tuple[tuple[str, ...], Unit | Mapping[str, Unit]]:
+    """Names of units from coarse to fine where they are given, else none; and the finest unit, or what is given."""
+    if isinstance(unit, (str, Mapping)) or not isinstance(unit, Sequence):
+        return (), unit
+    levels = tuple(level for level in unit if isinstance(level, str))
+    if not levels or len(levels) < len(unit):
+        return (), unit  # type: ignore[return-value]  # character ranges, or a mistake that is named where they are read
+    for level in levels:
+        if level not in UNITS:
+            raise unknown("unit", level, UNITS)
+    check_levels(levels, _LEVELS)
+    return levels, levels[-1]
+
+
+def _cut_into(scorer: Scorer, text: str, unit: str) -> list[Span]:
+    return spans_of(scorer, text, unit) if text.strip() else []
 
 
 def _question(scorer: Scorer, units: Sequence[Unit]) -> str:
@@ -187,7 +221,9 @@ def spans_of(scorer: Scorer, text: str, unit: Unit) -> list[Span]:
             )
         spans = merged(text, scorer.token_spans(text))
     else:
-        cut = {"word": word_spans, "sentence": sentence_spans, "paragraph": paragraph_spans}[unit]
+        cut = {"word": word_spans, "sentence": sentence_spans, "paragraph": paragraph_spans, "section": section_spans}[
+            unit
+        ]
         spans = cut(text)
     if not spans:
         raise InputError(f"the text {text[:40]!r} holds no {unit}: there is nothing to ablate.")

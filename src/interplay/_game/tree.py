@@ -1,0 +1,155 @@
+"""Coarse features that open into finer ones: the tree of a game that can be zoomed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interplay._errors import InputError
+from interplay._game.cost import Cost
+from interplay._game.layout import Layout, TextLayout
+from interplay._game.masks import Masks
+
+_WIDEST = 16  # parts into which one opens at once; more are put into blocks, so that each opening costs few ablations
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A stretch of neighbouring leaves, the finest features, that is kept or ablated as one until it is opened.
+
+    ``start`` and ``end`` number its leaves, ``level`` says what it is ("paragraph", "word", ...), ``parts`` are what
+    it opens into: side by side they hold the same leaves. A leaf has none.
+    """
+
+    label: str
+    level: str
+    start: int
+    end: int
+    parts: tuple[Part, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        edges = [self.start, *(part.end for part in self.parts)]
+        if self.parts and ([part.start for part in self.parts] != edges[:-1] or edges[-1] != self.end):
+            raise InputError(f"the parts of {self.label!r} must lie side by side and hold all of its leaves.")
+
+    @cached_property
+    def depth(self) -> int:
+        """How often it can be opened, one part after another, down to leaves."""
+        return 1 + max(part.depth for part in self.parts) if self.parts else 0
+
+
+def in_blocks(parts: Sequence[Part], widest: int = _WIDEST) -> tuple[Part, ...]:
+    """The same parts, where there are many of them in blocks of neighbours, and those in blocks again."""
+    found = tuple(parts)
+    while len(found) > widest:
+        edges = np.linspace(0, len(found), -(-len(found) // widest) + 1).round().astype(int).tolist()
+        found = tuple(_block(found[a:b]) for a, b in pairwise(edges))
+    return found
+
+
+def _block(parts: tuple[Part, ...]) -> Part:
+    if len(parts) == 1:
+        return parts[0]
+    first, last = (part.label.split(" … ")[at] for part, at in ((parts[0], 0), (parts[-1], -1)))
+    label = f"{_short(first)} … {_short(last)}"
+    level = parts[0].level if parts[0].level.startswith("block of") else f"block of {parts[0].level}s"
+    return Part(label, level, parts[0].start, parts[-1].end, parts)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 32 else label[:31].rstrip() + "…"
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """What a zoomed game is made of: the function of its leaves, and the parts that are features now.
+
+    Attributes
+    ----------
+    value
+        The function of the leaves' masks (N, L).
+    leaves
+        How many leaves there are.
+    parts
+        The features: side by side they hold all leaves.
+    layout
+        Where the leaves lie in what the user gave.
+    inputs, price
+        As in `Game`, of the leaves' masks.
+    """
+
+    value: Callable[[Masks], Any] = field(repr=False)
+    leaves: int
+    parts: tuple[Part, ...] = field(repr=False)
+    layout: Layout | None = field(default=None, repr=False)
+    inputs: Callable[[Masks], Iterable[Any]] | None = field(default=None, repr=False)
+    price: Callable[[int], Cost] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        edges = [0, *(part.end for part in self.parts)]
+        if [part.start for part in self.parts] != edges[:-1] or edges[-1] != self.leaves:
+            raise InputError(f"the parts of a tree must lie side by side and hold all of its {self.leaves} leaves.")
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.intp]:
+        """The first leaf of every part."""
+        return np.array([part.start for part in self.parts], dtype=np.intp)
+
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.intp]:
+        """How many leaves each part holds."""
+        return np.array([part.end - part.start for part in self.parts], dtype=np.intp)
+
+    def expanded(self, masks: Masks) -> Masks:
+        """The leaves' masks (N, L) of masks (N, n) of the parts."""
+        return np.repeat(masks, self.sizes, axis=1)
+
+    def contracted(self, leaves: Masks) -> tuple[Masks, npt.NDArray[np.bool_]]:
+        """The parts' masks (N, n) of leaves' masks (N, L), and which rows (N,) keep or ablate every part whole."""
+        kept = np.add.reduceat(leaves, self.starts, axis=1, dtype=np.intp)
+        return kept == self.sizes, ((kept == 0) | (kept == self.sizes)).all(axis=1)
+
+    def refined(self, ids: Sequence[int]) -> Tree:
+        """The tree in which the parts of these numbers are opened.
+
+        Raises
+        ------
+        InputError
+            For a number out of range, or a leaf.
+        """
+        chosen = {int(i) for i in ids}
+        for i in chosen:
+            if not 0 <= i < len(self.parts):
+                raise InputError(f"there is no feature {i} to open: there are {len(self.parts)}, counted from 0.")
+            part = self.parts[i]
+            if not part.parts:
+                raise InputError(f"{part.label!r} cannot be opened: it is a {part.level}, the finest part.")
+        opened: list[Part] = []
+        for i, part in enumerate(self.parts):
+            opened += part.parts if i in chosen else [part]
+        return Tree(self.value, self.leaves, tuple(opened), self.layout, self.inputs, self.price)
+
+    @property
+    def shown(self) -> Layout | None:
+        """Where the parts lie in what the user gave."""
+        if not isinstance(self.layout, TextLayout):
+            return None
+        spans = self.layout.spans
+        return TextLayout(self.layout.text, tuple((spans[p.start][0], spans[p.end - 1][1]) for p in self.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class Coarse:
+    """A function of the leaves' masks as one of the parts' masks."""
+
+    tree: Tree
+    function: Callable[[Masks], Any]
+
+    def __call__(self, masks: Masks) -> Any:
+        return self.function(self.tree.expanded(masks))

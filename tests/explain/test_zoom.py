@@ -1,0 +1,134 @@
+"""Zooming: coarse parts are opened where they matter, within one budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import interplay as ip
+from interplay._game.tree import in_blocks
+
+
+def flat(n: int) -> list[ip.Part]:
+    return [ip.Part(f"s{i}", "sentence", i, i + 1) for i in range(n)]
+
+
+def planted(n: int, ids: list[int], rule: str = "all", noise: float = 0.0) -> ip.Game:
+    """A game of n leaves in blocks, of which a few decide."""
+    rules = {"all": lambda x: x.all(axis=1), "any": lambda x: x.any(axis=1), "unless": lambda x: x[:, 0] & ~x[:, 1]}
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        noisy = np.random.default_rng(int(masks.sum())).normal(size=len(masks))
+        return rules[rule](masks[:, ids]).astype(float) + noise * noisy
+
+    return ip.Game(value, n, name=f"{n} {ids} {rule} {noise}").zoomed(in_blocks(flat(n)))
+
+
+def test_a_coarse_mask_is_the_fine_one_that_it_stands_for() -> None:
+    words = ip.Game(lambda masks: masks @ [1.0, 2.0, 4.0, 8.0], 4)
+    halves = words.zoomed(
+        [ip.Part("a", "half", 0, 2, tuple(flat(4)[:2])), ip.Part("b", "half", 2, 4, tuple(flat(4)[2:]))]
+    )
+    assert halves(np.array([[True, False], [False, True]])).tolist() == [3.0, 12.0]
+    finer = halves.refine([1])
+    assert finer.labels == ("a", "s2", "s3")
+    assert finer(np.array([[False, True, False]])).tolist() == [4.0]
+    assert finer.finest.n == 4
+
+
+def test_games_made_of_one_are_told_apart_in_a_store() -> None:
+    game = planted(40, [3, 30])
+    prints = {one.fingerprint for one in (game, game.refine([0]), game.finest)}
+    assert len(prints) == 3
+    assert game.finest.fingerprint == ip.Game(len, 40, name="40 [3, 30] all 0.0").fingerprint
+
+
+@pytest.mark.parametrize(("rule", "sign"), [("all", 1), ("any", -1), ("unless", -1)])
+def test_two_sentences_of_many_are_found_with_their_interaction(rule: str, sign: int) -> None:
+    found = ip.explain(planted(1000, [137, 760], rule), budget=200)
+    pair = found.interactions("mobius")[found.labels.index("s137"), found.labels.index("s760")]
+    assert pair == pytest.approx(sign, abs=0.1)
+    assert found.faithfulness.r2 > 0.98
+    assert found.used <= 200
+
+
+def test_what_does_not_matter_stays_closed_and_the_notes_bound_what_it_hides() -> None:
+    found = ip.explain(planted(1000, [137, 760], noise=0.05), budget=200)
+    assert found.n < 100
+    assert any("stayed closed; what they hide is at most" in note for note in found.notes)
+    assert any("of 1000 finest parts" in note for note in found.notes)
+
+
+def test_effects_that_cancel_in_a_closed_part_are_noticed() -> None:
+    """Neighbours that cancel: no coarse mask shows them, random openings do."""
+    game = ip.Game(lambda m: 1.0 * m[:, 300] - m[:, 301] + 0.2 * m[:, 10], 400).zoomed(in_blocks(flat(400)))
+    found = ip.explain(game, budget=400)
+    hidden = [note for note in found.notes if "stayed closed" in note]
+    assert {"s300", "s301"} <= set(found.labels) or not any("at most 0%" in note for note in hidden)
+
+
+def test_values_are_stored_by_leaf_and_a_second_run_pays_nothing(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        calls.append(len(masks))
+        return masks[:, [5, 77]].all(axis=1).astype(float)
+
+    game = ip.Game(value, 300, name="counted").zoomed(in_blocks(flat(300)))
+    first = ip.explain(game, budget=120, store=tmp_path / "runs.db")
+    paid = sum(calls)
+    again = ip.explain(game, budget=120, store=tmp_path / "runs.db")
+    assert sum(calls) == paid == first.used - first.from_store
+    assert again.used == again.from_store == first.used
+    assert again.spectrum == first.spectrum
+
+
+def test_several_outputs_open_what_any_of_them_needs() -> None:
+    game = ip.Game(lambda m: np.column_stack([m[:, 4], m[:, 250]]).astype(float), 300, outputs=["a", "b"])
+    found = ip.explain(game.zoomed(in_blocks(flat(300))), budget=160)
+    assert {"s4", "s250"} <= set(found.labels)
+
+
+def test_a_goal_ends_it_early() -> None:
+    found = ip.explain(planted(300, [7, 200]), budget=2000, until=0.9)
+    assert found.used < 600
+    assert any("as soon as the goal was reached" in note for note in found.notes)
+
+
+def test_a_text_is_cut_into_units_within_units() -> None:
+    text = "One fish. Two fish.\n\nThe fish is red."
+    game = ip.lenses.text(len, text, unit=("paragraph", "sentence", "word"), ablate="delete")
+    assert game.labels == ("One fish. Two fish.", "The fish is red.")
+    inner = game.refine([0, 1])
+    assert [part.level for part in inner.tree.parts] == ["sentence", "sentence", "word", "word", "word", "word"]
+    assert game.inputs([[False, True]]) == [" .  .\n\nThe fish is red."]
+    assert [inner.layout.text[a:b] for a, b in inner.layout.spans][:2] == ["One fish", "Two fish"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [
+        (("word", "sentence"), "from coarse to fine"),
+        (("sentence", "wrd"), "Did you mean 'word'"),
+        (("word", "word"), "coarse to fine"),
+    ],
+)
+def test_mistaken_tuples_of_units_are_one_sentence(unit: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ip.InputError, match=words):
+        ip.lenses.text(len, "One fish. Two fish.", unit=unit)
+
+
+def test_mistakes_of_opening_are_one_sentence() -> None:
+    game = planted(40, [3, 30])
+    with pytest.raises(ip.InputError, match="there is no feature 99"):
+        game.refine([99])
+    with pytest.raises(ip.InputError, match="the finest part"):
+        game.refine([0]).refine([0])
+    with pytest.raises(ip.InputError, match="have no parts to open"):
+        game.finest.refine([0])
+    with pytest.raises(ip.InputError, match="side by side"):
+        game.finest.zoomed(flat(39))
+    with pytest.raises(ip.InputError, match="needs its own ablations"):
+        ip.explain(game, budget=100, method="spex")
