@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +23,15 @@ Attributes: TypeAlias = Mapping[str, tuple[Callable[[Any], bool], str]]
 def is_whole(seen: object, least: int = 1) -> bool:
     """Whether ``seen`` is a whole number of at least ``least``; no truth value."""
     return isinstance(seen, Integral) and not isinstance(seen, bool) and int(seen) >= least
+
+
+@contextlib.contextmanager
+def within(place: str) -> Iterator[None]:
+    """Let an `InputError` raised inside say where: ``place`` is put before its sentence."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
 
 
 def check_whole(what: str, seen: object, least: int) -> None:

@@ -239,3 +239,13 @@ def test_masks_of_another_width_or_none_at_all_are_refused() -> None:
         measure(ip.Game(weigh, 12), np.ones((3, 5), dtype=bool))
     with pytest.raises(ip.InputError, match="no masks to measure"):
         measure(ip.Game(weigh, 12), np.ones((0, 12), dtype=bool))
+
+
+def test_what_goes_wrong_says_in_a_note_what_was_being_measured() -> None:
+    game = ip.Game(lambda masks: masks["none"], 12, question="Which of them?")  # type: ignore[call-overload]
+    for failing, kind in ((game, IndexError), (ip.Game(lambda masks: [0.0], 12), ip.AblationError)):
+        with pytest.raises(kind) as caught:
+            measure(failing, masks_of(3))
+        (note,) = caught.value.__notes__
+        assert note.startswith("while measuring a game of 12 features")
+        assert (": Which of them?" in note) == (failing is game)

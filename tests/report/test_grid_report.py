@@ -103,10 +103,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_heads_of_a_language_model_are_explained_by_a_targets_logprob(run: object, folder: Path) -> None:
-    Path("prompts.tsv").write_text("the cat\truns\nthe dog\tsleeps the\n")
+    Path("prompts.tsv").write_text("the cat\t runs\nthe dog\t sleeps the\n")
     arguments = ["heads", "--model", str(folder), "--inputs", "prompts.tsv", "--budget", "16", "--json"]
     status, out, err = run(*arguments, "--each")  # type: ignore[operator]
-    assert status == 0
+    assert status == 0, err
     assert "features   4" in err
     found = json.loads(out)
     assert found["outputs"] == ["the cat", "the dog"]
@@ -121,7 +121,7 @@ def test_heads_of_a_language_model_are_explained_by_a_targets_logprob(run: objec
 
 
 def test_lines_are_read_from_standard_input(run: object, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"the cat\truns\n")))
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"the cat\t runs\n")))
     status, out, _ = run("heads", "--model", str(folder), "--inputs", "-", "--budget", "16", "--json", "--no-store")  # type: ignore[operator]
     assert status == 0
     assert json.loads(out)["used"] == 16
@@ -145,14 +145,14 @@ def test_heads_of_an_encoder_are_explained_by_similarity(run: object) -> None:
     [
         ("the cat runs\n", [], "line 1 of in.tsv must be two texts with one tab between: 'the cat runs'"),
         ("\n", [], "in.tsv is empty"),
-        ("the\tcat\n", ["--layers", "first"], "--layers must be numbers and ranges such as 0,2,8-11, not 'first'"),
-        ("the\tcat\n", ["--layers", "1-0"], "--layers has the range 1-0, which must go up from the lower layer"),
-        ("the\tcat\n", ["--layers", "0", "--parts", "lm_head"], "--layers goes with a kind of parts"),
-        ("the\tcat\n", ["--seed", "-1"], "seed must be a whole number of at least 0, not -1"),
+        ("the\t cat\n", ["--layers", "first"], "--layers must be numbers and ranges such as 0,2,8-11, not 'first'"),
+        ("the\t cat\n", ["--layers", "1-0"], "--layers has the range 1-0, which must go up from the lower layer"),
+        ("the\t cat\n", ["--layers", "0", "--parts", "lm_head"], "--layers goes with a kind of parts"),
+        ("the\t cat\n", ["--seed", "-1"], "seed must be a whole number of at least 0, not -1"),
         ("the cat " * 9 + "\tcat\n", [], "the model's window is 16: shorten it"),
-        ("the\tcat\n", ["--layers", "7"], "there is no layer 7: there are 2"),
-        ("the\tcat\n", ["--parts", "headz"], "unknown module path 'headz'"),
-        ("the\tcat\n", ["--ablate", "resample"], "there is only one: pass more inputs"),
+        ("the\t cat\n", ["--layers", "7"], "there is no layer 7: there are 2"),
+        ("the\t cat\n", ["--parts", "headz"], "unknown module path 'headz'"),
+        ("the\t cat\n", ["--ablate", "resample"], "there is only one: pass more inputs"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_2(

@@ -120,6 +120,9 @@ def measure(
             if ahead is not None:
                 run.ahead = (len(ahead), int(shelf.read(ahead)[0].sum()))
             run.all()
+    except Exception as error:
+        error.add_note(f"while measuring a game of {game.n} features" + (f": {game.question}" if game.question else ""))
+        raise
     finally:
         if store is None:
             own.close()

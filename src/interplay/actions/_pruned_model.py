@@ -24,10 +24,10 @@ class Cuts:
     @classmethod
     def of(cls, game: Game) -> Cuts | None:
         """Those of a game of a network's parts ablated by zero; None of any other game."""
-        suppression = getattr(game.value, "suppression", None)
-        if suppression is None or suppression.replacements or getattr(game.value, "rescale", True):
+        ablator = getattr(game.value, "ablator", None)
+        if ablator is None or ablator.replacements or getattr(game.value, "rescale", True):
             return None
-        return cls(suppression.sites)
+        return cls(ablator.sites)
 
 
 def pruned(model: Any, cuts: Cuts, dropped: Collection[int], *, cut: bool) -> Any:

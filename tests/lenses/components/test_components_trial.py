@@ -197,10 +197,10 @@ def test_a_layer_that_changes_the_shape_of_its_stream_is_refused() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Linear(6, 1))
     model.forward = lambda x: model[1](model[0](x))[:, 0]  # type: ignore[method-assign]
     from interplay.lenses._components.select import Part
-    from interplay.lenses._components.sites import Pass, Suppression, sites_of
+    from interplay.lenses._components.sites import Ablator, Pass, sites_of
 
-    suppression = Suppression(model, sites_of([Part("a", "0", "update")]), 1)
-    hooks = suppression.hooks(Pass(torch.ones(2, 1, dtype=torch.bool), torch.arange(2)))
+    ablator = Ablator(model, sites_of([Part("a", "0", "update")]), 1)
+    hooks = ablator.hooks(Pass(torch.ones(2, 1, dtype=torch.bool), torch.arange(2)))
     with hooks.on(), pytest.raises(ip.InputError, match=r"0 turns shape \(2, 4\) into \(2, 6\)"):
         model(torch.ones(2, 4))
 
@@ -267,7 +267,7 @@ def test_of_a_large_reference_only_donors_run_and_only_means_are_kept() -> None:
     handle.remove()
     assert sum(ran) - once <= 3 + 1  # of three inputs there are no more donors; and one input, to know the model by
     game = ip.lenses.heads(model, inputs, score, ablate="mean", reference=others)
-    held = game.value.suppression.replacements.values()  # type: ignore[attr-defined]
+    held = game.value.ablator.replacements.values()  # type: ignore[attr-defined]
     assert {tuple(tensor.shape) for tensor in held} == {(1, 1, 16)}
     assert plain.n == game.n == 3 * HEADS
 

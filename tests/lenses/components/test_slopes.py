@@ -28,7 +28,7 @@ def by_differences(game: ip.Game, masks: np.ndarray) -> np.ndarray:
     inputs = ablations.inputs
     slopes = np.empty(masks.shape)
     sources = torch.arange(inputs)
-    with sole_use(ablations.suppression.model):
+    with sole_use(ablations.ablator.model):
         for row, mask in enumerate(masks):
             for h in range(game.n):
                 ends = []

@@ -89,3 +89,8 @@ def test_citations_are_held_against_what_drove_each_part() -> None:
     assert first.unsupported == first.uncited == ()
     assert second.unsupported == (1,)
     assert second.uncited == (0,)
+
+
+def test_a_mistake_says_in_which_document_it_lies() -> None:
+    with pytest.raises(ip.InputError, match=r"in the document 'b': the text '\?!' holds no word"):
+        ip.lenses.documents(len, {"a": "one", "b": "?!"}, unit="word")

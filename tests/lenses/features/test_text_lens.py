@@ -361,6 +361,7 @@ def test_a_scorer_that_needs_the_full_prompt_is_given_it_before_anything_is_scor
             {"unit": [(0, 1)]},
             "character ranges belong to one region, but context, examples, question are ablated",
         ),
+        ({"a": "x", "b": "?!"}, {"template": "{a}{b}"}, r"in the region 'b': the text '\?!' holds no word"),
         (PROMPT, {"unit": {"context": "word"}}, "unit says nothing of the region 'examples'"),
         (PROMPT, {"unit": {"context": "word"}, "region": "question"}, "unknown region in unit 'context'"),
         ("a b", {"template": "{text}", "region": "context"}, "unknown region 'context'.*: text"),

@@ -20,7 +20,7 @@ from interplay._networks.state import State, adapters, weights_of, worn
 from interplay.lenses._components.hooks import Hooks, sole_use
 from interplay.lenses._components.inputs import Bound
 from interplay.lenses._components.reuse import Reuse
-from interplay.lenses._components.sites import Pass, Suppression
+from interplay.lenses._components.sites import Ablator, Pass
 
 FEW_ROWS = 8  # logits of fewer positions than this are computed with all others
 
@@ -34,7 +34,7 @@ class Ablations:
     the first input with nothing ablated.
     """
 
-    suppression: Suppression
+    ablator: Ablator
     bound: Bound
     rescale: bool
     each: bool
@@ -51,14 +51,14 @@ class Ablations:
         return len(self.bound.rows) // self.bound.rows.per_input
 
     def __call__(self, masks: Masks) -> Values:
-        with sole_use(self.suppression.model):
+        with sole_use(self.ablator.model):
             self.check()
             values = self.by_input(masks)
         return values if self.each else np.asarray(values.mean(axis=1))
 
     def check(self) -> None:
         """Refuse a model that is no longer the one the game was made for."""
-        model = self.suppression.model
+        model = self.ablator.model
         if weights_of(model) != self.weights:
             raise InputError("the model's weights have changed since this game was made: make the game anew.")
         if self.alone is None:
@@ -124,7 +124,7 @@ class Ablations:
         scale = None
         if self.rescale:
             scale = keep.shape[1] / keep.sum(1).clamp(min=1)  # where nothing is kept, there is nothing to scale
-        hooks = self.suppression.hooks(Pass(keep, sources, scale))
+        hooks = self.ablator.hooks(Pass(keep, sources, scale))
         if self.reuse is not None:
             self.reuse.add_to(hooks, sources)
         return forward(self.bound, hooks, sources)

@@ -20,7 +20,7 @@ from interplay.lenses._components.inputs import Bound, Rows, Subject
 from interplay.lenses._components.replacement import Total, donated, draw_donors, is_decoder, mean_of, missing
 from interplay.lenses._components.reuse import Watcher
 from interplay.lenses._components.select import Part
-from interplay.lenses._components.sites import Site, Suppression, observing, sites_of
+from interplay.lenses._components.sites import Ablator, Site, observing, sites_of
 
 _ROUNDING = 256  # rounding errors of an output that batches of different sizes may differ by
 
@@ -57,8 +57,8 @@ def prepare(
             shapes = {site: (len(bound.rows), *blocks[0][0][1:]) for site, blocks in seen.items()}
             source = bound.rows if reference is None else reference
             replacements = _replacements(subject, bound, shapes, batch, source, donors)
-        suppression = Suppression(subject.model, sites, len(parts), replacements)
-        plain = Ablations(suppression, bound, rescale, each, batch, weights_of(subject.model))
+        ablator = Ablator(subject.model, sites, len(parts), replacements)
+        plain = Ablations(ablator, bound, rescale, each, batch, weights_of(subject.model))
         if replacements:
             plain = _remembering(plain)
         first = watcher.blocks[0][0]
@@ -75,7 +75,7 @@ def prepare(
 
 def _remembering(ablations: Ablations) -> Ablations:
     """The same, able to notice that the model is no longer the one of which it remembers something."""
-    model = ablations.suppression.model
+    model = ablations.ablator.model
     return replace(ablations, seen=(worn(model), adapters(model)), alone=untouched(ablations.bound))
 
 
@@ -188,10 +188,10 @@ def _agree(plain: Ablations, fast: Ablations, first: Any) -> bool:
     import torch
 
     per_input = plain.bound.rows.per_input
-    precision = _precision(plain.suppression.model)
+    precision = _precision(plain.ablator.model)
 
     def scores(ablations: Ablations, kept: bool, sources: Any) -> Values | None:
-        keep = torch.full((len(sources), ablations.suppression.n), kept, device=sources.device)
+        keep = torch.full((len(sources), ablations.ablator.n), kept, device=sources.device)
         return ablations.batch.run(len(sources), partial(ablations.scores, keep, sources), per_input)
 
     def same(sources: Any, kept: bool, rounding: float) -> bool | None:
@@ -228,7 +228,7 @@ def _narrowest(whole: Ablations, first: Any) -> Ablations:
     per_input = whole.bound.rows.per_input
     sources = first.repeat(-(-FEW_ROWS // len(first)))
     for kept in (True, False):
-        keep = torch.full((len(sources), whole.suppression.n), kept, device=sources.device)
+        keep = torch.full((len(sources), whole.ablator.n), kept, device=sources.device)
         try:
             expected, got = (
                 one.batch.run(len(sources), partial(one.scores, keep, sources), per_input) for one in (whole, narrow)

@@ -1,4 +1,4 @@
-"""Suppress parts of a network in its forward pass, every row of a batch its own parts."""
+"""Ablate parts of a network in its forward pass, every row of a batch its own parts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Pass:
 
 
 @dataclass(frozen=True, eq=False)
-class Suppression:
+class Ablator:
     """How to replace what each site carries, on a model's modules.
 
     Parameters

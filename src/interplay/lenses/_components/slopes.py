@@ -34,7 +34,7 @@ class Gradients:
     batch: BatchSize = field(repr=False)
 
     def __call__(self, masks: Masks) -> tuple[Values, Values]:
-        model = self.ablations.suppression.model
+        model = self.ablations.ablator.model
         with sole_use(model):
             self.ablations.check()
             with _constant_weights(model):
@@ -67,13 +67,13 @@ def gradients_of(ablations: Ablations, rows: int | None) -> tuple[Gradients, int
     None where the metric or the model cannot be differentiated: that is tried out, on one input with everything kept.
     """
     found = Gradients(ablations, BatchSize(rows))
-    model, per_input = ablations.suppression.model, ablations.bound.rows.per_input
+    model, per_input = ablations.ablator.model, ablations.bound.rows.per_input
     with sole_use(model), _constant_weights(model):
         import torch
 
         device = next(iter(ablations.bound.rows.tensors.values())).device
         sources = torch.arange(per_input, device=device)
-        keep = torch.ones((per_input, ablations.suppression.n), dtype=torch.bool, device=device)
+        keep = torch.ones((per_input, ablations.ablator.n), dtype=torch.bool, device=device)
         try:
             side = found.scores(keep, sources)
         except (RuntimeError, MemoryError):  # no graph, an operation that has no derivative, or no room

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal
 
-from interplay._checks import unknown
+from interplay._checks import unknown, within
 from interplay._errors import InputError
 from interplay._game.cost import Cost
 from interplay._game.game import Game
@@ -88,7 +88,7 @@ def documents(
         raise unknown("numbering", numbering, _NUMBERINGS)
     before, after = template.split(_SLOT)
     asked = Scorer.of(scorer)
-    cuts = tuple(tuple(spans_of(asked, text, unit)) if unit is not None else ((0, len(text)),) for text in texts)
+    cuts = tuple(_cut(asked, text, unit, of) for of, text in zip(names, texts, strict=True))
     pile = _Pile(texts, names, cuts, form, between, numbering == "renumbered", before, after)
     whole = pile.whole
     bound = asked if asked.bind is None else Scorer.of(asked.bind(before + whole + after))
@@ -112,6 +112,14 @@ def documents(
         price=value.price,
         question=f"Which {parts} drive {bound.name}{f' of {bound.model}' if bound.model else ''}?",
     )
+
+
+def _cut(scorer: Scorer, text: str, unit: Unit | None, name: str) -> tuple[Span, ...]:
+    """The units of a document, or all of it as one."""
+    if unit is None:
+        return ((0, len(text)),)
+    with within(f"in the document {name!r}"):
+        return tuple(spans_of(scorer, text, unit))
 
 
 def _named(documents: Sequence[str] | Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from interplay._checks import unknown
+from interplay._checks import unknown, within
 from interplay._errors import InputError
 from interplay._game.cost import Cost
 from interplay._game.game import Game
@@ -204,7 +205,8 @@ class _TextAblation:
 def _cut(scorer: Scorer, prompt: Prompt, name: str, unit: Unit) -> list[Span]:
     """The units of one region, as ranges of the whole text."""
     start, end = prompt.regions[name]
-    found = spans_of(scorer, prompt.text[start:end], unit)
+    with within(f"in the region {name!r}") if len(prompt.regions) > 1 else nullcontext():
+        found = spans_of(scorer, prompt.text[start:end], unit)
     return [(start + left, start + right) for left, right in found]
 
 

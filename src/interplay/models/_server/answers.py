@@ -10,7 +10,7 @@ from typing import Any
 from interplay._errors import AblationError
 
 
-class Shape(AblationError):
+class ShapeError(AblationError):
     """An answer that holds no such thing, or not where OpenAI's API has it."""
 
 
@@ -36,7 +36,7 @@ def first_token(answer: dict[str, Any]) -> tuple[Token, tuple[Token, ...]]:
     """The first token of an answer, and the likeliest ones in its place, best first."""
     found = _choice(answer).get("logprobs")
     if not isinstance(found, dict):
-        raise Shape("the server's answer holds no log-probabilities.")
+        raise ShapeError("the server's answer holds no log-probabilities.")
     try:
         if found.get("content"):  # the shape of /chat/completions, and of llama.cpp everywhere
             first = found["content"][0]
@@ -45,7 +45,7 @@ def first_token(answer: dict[str, Any]) -> tuple[Token, tuple[Token, ...]]:
         chosen = Token(found["tokens"][0], _logprob(found["token_logprobs"][0]))
         return chosen, _ranked([Token(text, _logprob(value)) for text, value in tops.items()])
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise Shape("the server's log-probabilities have another shape than OpenAI's API.") from error
+        raise ShapeError("the server's log-probabilities have another shape than OpenAI's API.") from error
 
 
 def has_logprobs(answer: dict[str, Any]) -> bool:
@@ -63,13 +63,13 @@ def echoed(answer: dict[str, Any], text: str) -> tuple[list[tuple[str, float | N
 
     Raises
     ------
-    Shape
+    ShapeError
         Where the answer does not begin with the whole text, or lacks log-probabilities of it.
     """
     choice = _choice(answer)
     found = choice.get("logprobs")
     if not str(choice.get("text", "")).startswith(text):
-        raise Shape("the server does not echo the prompt.")
+        raise ShapeError("the server does not echo the prompt.")
     try:
         rows = list(zip(found["tokens"], found["token_logprobs"], strict=True))  # type: ignore[index]
         count = prompt_tokens(answer)
@@ -77,11 +77,13 @@ def echoed(answer: dict[str, Any], text: str) -> tuple[list[tuple[str, float | N
         read = [(str(token), None if value is None else _logprob(value)) for token, value in inside]
         after = [Token(str(token), _logprob(value)) for token, value in rows[len(inside) :] if value is not None]
     except (KeyError, TypeError, ValueError) as error:
-        raise Shape("the server echoes the prompt, but without log-probabilities of its tokens.") from error
+        raise ShapeError("the server echoes the prompt, but without log-probabilities of its tokens.") from error
     if len(read) < 2 or any(value is None for _, value in read[1:]):
-        raise Shape("the server echoes the prompt, but without log-probabilities of its tokens.")
+        raise ShapeError("the server echoes the prompt, but without log-probabilities of its tokens.")
     if not any(value for _, value in read[1:]):
-        raise Shape("the server echoes every token of the prompt with the log-probability 0, which cannot be true.")
+        raise ShapeError(
+            "the server echoes every token of the prompt with the log-probability 0, which cannot be true."
+        )
     return read, after[0] if after else None
 
 
@@ -91,7 +93,7 @@ def said(answer: dict[str, Any]) -> str:
     message = choice.get("message")
     text = message.get("content") if isinstance(message, dict) else choice.get("text")
     if not isinstance(text, str):
-        raise Shape("the server's answer holds no text.")
+        raise ShapeError("the server's answer holds no text.")
     return text
 
 
@@ -128,16 +130,16 @@ def pieces(answer: dict[str, Any]) -> tuple[list[int], list[bytes]]:
             token["piece"].encode() if isinstance(token["piece"], str) else bytes(token["piece"]) for token in tokens
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise Shape("the server's /tokenize has another shape than llama.cpp's.") from error
+        raise ShapeError("the server's /tokenize has another shape than llama.cpp's.") from error
     return ids, found
 
 
 def _choice(answer: dict[str, Any]) -> dict[str, Any]:
     choices = answer.get("choices")
     if choices == []:
-        raise Shape("the server answered without an answer: 'choices' is empty.")
+        raise ShapeError("the server answered without an answer: 'choices' is empty.")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Shape(
+        raise ShapeError(
             "the server answered in another shape than OpenAI's API: no 'choices' among "
             f"{', '.join(map(repr, sorted(answer)[:5])) or 'nothing'}."
         )
@@ -157,7 +159,7 @@ def _token(entry: dict[str, Any]) -> Token:
 
 def _logprob(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value > 1e-3:
-        raise Shape(f"the server gave the log-probability {value!r}, which cannot be one.")
+        raise ShapeError(f"the server gave the log-probability {value!r}, which cannot be one.")
     return float(value)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from interplay._errors import InterplayError
-from interplay.models._server.answers import Shape, Token, echoed, first_token
-from interplay.models._server.connection import Refusal, Unreachable
+from interplay.models._server.answers import ShapeError, Token, echoed, first_token
+from interplay.models._server.connection import RefusalError, UnreachableError
 from interplay.models._server.echo import SAME
 from interplay.models._server.endpoint import ENDPOINT_MISSING, Endpoint
 
@@ -88,22 +88,22 @@ def _must_answer(endpoint: Endpoint) -> None:
     """Ask for a plain answer: where even that is refused, no ability is missing but the server."""
     try:
         endpoint.answer(_PROBE, 1)
-    except Refusal as error:
+    except RefusalError as error:
         if error.status not in ENDPOINT_MISSING:
             raise
         path, other = ("/chat/completions", "chat=False") if endpoint.chat else ("/completions", "chat=True")
-        raise Refusal(f"{str(error).rstrip('.')}: it may have no {path}, so try {other}.", error.status) from None
+        raise RefusalError(f"{str(error).rstrip('.')}: it may have no {path}, so try {other}.", error.status) from None
 
 
 def _tried(name: str, attempt: Callable[[], Any], reasons: dict[str, str]) -> Any:
     """What ``attempt`` finds, None where the server refuses or answers otherwise; its reason is written down."""
     try:
         return attempt()
-    except (Refusal, Shape, _Doubt) as error:
-        if isinstance(error, Refusal) and error.status in _KEY_REFUSED:
+    except (RefusalError, ShapeError, _DoubtError) as error:
+        if isinstance(error, RefusalError) and error.status in _KEY_REFUSED:
             raise
         reasons[name] = str(error).rstrip(".")
-    except Unreachable as error:
+    except UnreachableError as error:
         if error.status is None or error.status < 500:  # a cut line or a rate limit says nothing of abilities
             raise
         reasons[name] = str(error).rstrip(".")
@@ -114,7 +114,7 @@ def _tops(endpoint: Endpoint) -> tuple[Token, ...]:
     for top in _TOPS:
         try:
             return first_token(endpoint.answer(_PROBE, 1, top)[0])[1]
-        except Refusal as error:
+        except RefusalError as error:
             if top == _TOPS[-1] or error.status in _KEY_REFUSED:
                 raise
     raise AssertionError("unreachable")
@@ -130,17 +130,17 @@ def _echo(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
         last, value = echoed(endpoint.proceed(text, 1, echo=True, logprobs=1)[0], text)[0][-1]
         if last == token.text:
             if value is None or abs(value - token.logprob) > SAME:
-                raise _Doubt(f"it echoes {token.text!r} with {value}, but named it with {token.logprob:.4g}")
+                raise _DoubtError(f"it echoes {token.text!r} with {value}, but named it with {token.logprob:.4g}")
             return True
-    raise _Doubt(f"it echoes none of {', '.join(repr(token.text) for token in candidates)} as it named them")
+    raise _DoubtError(f"it echoes none of {', '.join(repr(token.text) for token in candidates)} as it named them")
 
 
 def _forced(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
     if len(tops) < 2:
-        raise _Doubt("without top log-probabilities there is nothing to check it against")
+        raise _DoubtError("without top log-probabilities there is nothing to check it against")
     ids, _ = endpoint.tokens(endpoint.prompt(_PROBE))
     bare = len(endpoint.tokens("")[0])  # tokens that stand at every beginning
-    doubts: list[_Doubt] = []
+    doubts: list[_DoubtError] = []
     for token in tops[1:]:  # not the likeliest, which comes without force
         number = token.id
         if number is None:
@@ -155,20 +155,20 @@ def _forced(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
         doubts.append(doubt)
         if len(doubts) == _CANDIDATES:
             break
-    raise doubts[0] if doubts else _Doubt("no token's id could be found out")
+    raise doubts[0] if doubts else _DoubtError("no token's id could be found out")
 
 
-def _doubt(token: Token, seen: Token) -> _Doubt | None:
+def _doubt(token: Token, seen: Token) -> _DoubtError | None:
     """What speaks against a forced token, which should be the one named, with the log-probability it was named with."""
     if seen.text != token.text:
-        return _Doubt(f"forced to say {token.text!r}, it said {seen.text!r}: logit_bias does nothing")
+        return _DoubtError(f"forced to say {token.text!r}, it said {seen.text!r}: logit_bias does nothing")
     if abs(seen.logprob - token.logprob) > SAME:
-        return _Doubt(
+        return _DoubtError(
             f"the forced token comes with {seen.logprob:.4g} instead of {token.logprob:.4g}: the server counts the "
             "force in"
         )
     return None
 
 
-class _Doubt(InterplayError):
+class _DoubtError(InterplayError):
     """An answer that contradicts another."""

@@ -29,7 +29,7 @@ KEY_VARIABLE = "INTERPLAY_API_KEY"
 _OPENAI = "api.openai.com"
 
 
-class Refusal(InputError):
+class RefusalError(InputError):
     """The server understood a request and will not answer it (HTTP ``status``), or its answer is no JSON object."""
 
     def __init__(self, words: str, status: int | None = None) -> None:
@@ -37,7 +37,7 @@ class Refusal(InputError):
         self.status = status
 
 
-class Unreachable(AblationError):
+class UnreachableError(AblationError):
     """The server did not answer, however often it was asked; ``status`` where it did answer with an error."""
 
     def __init__(self, words: str, status: int | None = None) -> None:
@@ -45,7 +45,7 @@ class Unreachable(AblationError):
         self.status = status
 
 
-class Exhausted(AblationError):
+class ExhaustionError(AblationError):
     """The limit of calls or tokens is reached."""
 
 
@@ -107,11 +107,11 @@ class Connection:
 
         Raises
         ------
-        Refusal
+        RefusalError
             For a bad key, an unknown model, a text too long, an answer of another shape.
-        Unreachable
+        UnreachableError
             When every attempt failed.
-        Exhausted
+        ExhaustionError
             When the limit of calls or tokens is reached; nothing is sent then.
         InputError
             For a limit of tokens that the server does not count.
@@ -139,12 +139,12 @@ class Connection:
         for attempt in range(allowed + 1):
             try:
                 return self._send(method, path, body, paid=paid), attempt + 1
-            except _Passing as failure:
+            except _PassingError as failure:
                 if attempt == allowed or failure.wait > _PATIENCE:
                     again = f", asked {attempt + 1} times" if attempt else ""
                     again += f", and asks to wait {failure.wait:g} seconds" if failure.wait > _PATIENCE else ""
                     words = f"the server at {self.base_url} {failure}{again}{failure.advice or '.'}"
-                    raise Unreachable(words, failure.status) from None
+                    raise UnreachableError(words, failure.status) from None
                 self._pause(attempt, failure.wait)
         raise AssertionError("unreachable")
 
@@ -158,17 +158,17 @@ class Connection:
                 answer = self._without_key(_within(self.limits.timeout, partial(self._request, method, path, body)))
             # The causes are dropped: they carry the request with its headers, and servers may repeat the key.
             except (openai.APITimeoutError, TimeoutError):
-                raise _Passing(f"gave no answer within {self.limits.timeout:g} seconds") from None
+                raise _PassingError(f"gave no answer within {self.limits.timeout:g} seconds") from None
             except openai.APIConnectionError as error:
                 reason = self._clean(str(error.__cause__ or error)) or "no reason given"
-                raise _Passing(f"cannot be reached ({reason})", advice=": is it running?") from None
+                raise _PassingError(f"cannot be reached ({reason})", advice=": is it running?") from None
             except openai.APIStatusError as error:
                 words = _words_of(error.body) or str(error)
                 raise self._refused(error.status_code, words, _retry_after(error)) from None
             except (ValueError, RecursionError):
-                raise _Passing("answered with broken JSON") from None
+                raise _PassingError("answered with broken JSON") from None
         if not isinstance(answer, dict):
-            raise Refusal(
+            raise RefusalError(
                 f"{self.base_url}{path} answered in another shape than OpenAI's API: is the base_url right? "
                 f"It usually ends in /v1. It said {self._clean(str(answer))[:80]!r}."
             )
@@ -199,16 +199,16 @@ class Connection:
         words = self._clean(words)
         if status in (401, 403):
             way = "check api_key" if self._key else f"pass api_key= or set {KEY_VARIABLE}"
-            return Refusal(f"the server at {self.base_url} refuses the key ({status}: {words}): {way}.", status)
+            return RefusalError(f"the server at {self.base_url} refuses the key ({status}: {words}): {way}.", status)
         if 300 <= status < 400:
-            return Refusal(
+            return RefusalError(
                 f"the server at {self.base_url} redirects to another address ({status}), which is not followed: pass "
                 "that address as base_url if it is the right one.",
                 status,
             )
         if status in _PASSING or (status >= 500 and status != _NOT_IMPLEMENTED):
-            return _Passing(f"keeps failing ({status}: {words})", wait, status)
-        return Refusal(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
+            return _PassingError(f"keeps failing ({status}: {words})", wait, status)
+        return RefusalError(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
 
     def _clean(self, words: str) -> str:
         """A server's words on one line, short, and without the key."""
@@ -221,9 +221,13 @@ class Connection:
         with self._lock:
             limits, spent = self.limits, self.spent
             if limits.max_calls is not None and spent.calls >= limits.max_calls:
-                raise Exhausted(f"max_calls={limits.max_calls:,} is reached ({spent} spent): allow more to go on.")
+                raise ExhaustionError(
+                    f"max_calls={limits.max_calls:,} is reached ({spent} spent): allow more to go on."
+                )
             if limits.max_tokens is not None and spent.tokens >= limits.max_tokens:
-                raise Exhausted(f"max_tokens={limits.max_tokens:,} is reached ({spent} spent): allow more to go on.")
+                raise ExhaustionError(
+                    f"max_tokens={limits.max_tokens:,} is reached ({spent} spent): allow more to go on."
+                )
             self.spent += Spent(1)
 
     def _take_turn(self) -> None:
@@ -269,7 +273,7 @@ def _within(seconds: float, action: Callable[[], Any]) -> Any:
     return found
 
 
-class _Passing(Exception):
+class _PassingError(Exception):
     """A failure that may pass; ``wait`` is how many seconds the server asks for, 0 where it does not say."""
 
     def __init__(self, words: str, wait: float = 0.0, status: int | None = None, advice: str = "") -> None:

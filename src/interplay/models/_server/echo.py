@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from interplay._errors import AblationError, InputError
 from interplay.models._server.answers import Token, echoed
-from interplay.models._server.connection import Exhausted, Refusal, Spent, Unreachable
+from interplay.models._server.connection import ExhaustionError, RefusalError, Spent, UnreachableError
 from interplay.models._server.endpoint import Endpoint
 
 SAME = 0.05  # two ways to the same log-probability may differ by rounding, in half precision by this much
@@ -52,7 +52,11 @@ class Echoes:
             text, following = self.recent.pop()
             try:
                 answer, _ = self.endpoint.proceed(text + following.text, 1, echo=True, logprobs=1)
-            except (Refusal, Unreachable, Exhausted):  # says nothing of the values: a text at the window's end, say
+            except (
+                RefusalError,
+                UnreachableError,
+                ExhaustionError,
+            ):  # says nothing of the values: a text at the window's end, say
                 continue
             token, value = echoed(answer, text + following.text)[0][-1]
             if token != following.text or value is None:

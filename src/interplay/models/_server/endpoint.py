@@ -8,8 +8,8 @@ from typing import Any
 
 from interplay._checks import unknown
 from interplay._errors import InputError
-from interplay.models._server.answers import Shape, pieces
-from interplay.models._server.connection import Connection, Refusal, Spent, Unreachable
+from interplay.models._server.answers import ShapeError, pieces
+from interplay.models._server.connection import Connection, RefusalError, Spent, UnreachableError
 
 FORCE = 100  # the largest bias that OpenAI's API allows, and larger than any gap between logits
 ENDPOINT_MISSING = (404, 405, 501)
@@ -46,7 +46,7 @@ class Endpoint:
         """The answer to ``body``, said again in the server's own dialect where it refuses a word of it."""
         try:
             return self.connection.call(path, self.dialect.spoken(body))
-        except Refusal as error:
+        except RefusalError as error:
             if not self.dialect.learns(str(error), error.status, body):
                 raise
         return self._call(path, body)
@@ -78,7 +78,7 @@ class Endpoint:
         url = f"{self.connection.root}/apply-template"
         found = self.connection.ask("POST", url, {"messages": self._messages(text)}).get("prompt")
         if not isinstance(found, str):
-            raise Shape("the server's /apply-template has another shape than llama.cpp's.")
+            raise ShapeError("the server's /apply-template has another shape than llama.cpp's.")
         return found
 
     @cached_property
@@ -103,12 +103,12 @@ class Endpoint:
         """The server's models by name and alias; empty where it has no list, or fails to make one."""
         try:
             listed = self.connection.ask("GET", "/models", retries=1).get("data")
-        except (Refusal, Unreachable) as error:
+        except (RefusalError, UnreachableError) as error:
             if error.status is None or (error.status < 500 and error.status not in ENDPOINT_MISSING):
                 raise
             return {}
         if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-            raise Refusal(
+            raise RefusalError(
                 f"{self.connection.base_url}/models answered in another shape than OpenAI's API: is the base_url "
                 "right? It usually ends in /v1."
             )

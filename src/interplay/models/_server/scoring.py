@@ -17,7 +17,7 @@ from interplay._game.game import Partial
 from interplay._game.masks import Values
 from interplay.models._scorer import Scorer
 from interplay.models._server.answers import first_token, has_logprobs, prompt_tokens
-from interplay.models._server.connection import Connection, Exhausted, Spent, Unreachable
+from interplay.models._server.connection import Connection, ExhaustionError, Spent, UnreachableError
 from interplay.models._server.echo import nothing_before, starts_inside
 from interplay.models._server.endpoint import Endpoint
 
@@ -175,7 +175,7 @@ class SideBySide:
                     text = todo.get_nowait()
                     try:
                         results[text] = self.one(text)[0]
-                    except (Unreachable, Exhausted) as error:
+                    except (UnreachableError, ExhaustionError) as error:
                         failures[text] = error
                         broken.set()  # what failed for one text, again and again, is not tried with every other
                     except InterplayError as error:
