@@ -11,7 +11,7 @@ import numpy.typing as npt
 from interplay._explain.plan import draw
 from interplay._game.masks import Masks
 from interplay._game.tree import Part, Tree
-from interplay.estimators import GP
+from interplay.estimators import get_estimator
 
 _TRIES = 10  # at drawing ablations that are new, before there are taken to be no more
 _WHOLE = 1 / 3  # how often a part whose parts are features is kept or ablated whole all the same
@@ -19,7 +19,7 @@ _WHOLE = 1 / 3  # how often a part whose parts are features is kept or ablated w
 
 def first_masks(tree: Tree, count: int, seed: int, keep: float) -> Masks:
     """The masks (N, L) of the first round: a design over the coarsest parts."""
-    return tree.expanded(draw(GP(), len(tree.parts), count, seed, keep))
+    return tree.expanded(draw(get_estimator("gp"), len(tree.parts), count, seed, keep))
 
 
 @dataclass(frozen=True)

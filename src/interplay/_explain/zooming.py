@@ -19,7 +19,7 @@ from interplay._explain.zoom_masks import Draws, first_masks, keys_of
 from interplay._game.game import Game
 from interplay._game.masks import Values
 from interplay._game.tree import Part, Tree
-from interplay.estimators import GP
+from interplay.estimators import get_estimator
 
 _GUARD = 0.1  # share of a round's ablations in which quiet parts are opened at random
 _WEAK = 0.02  # share of the energy below which a part's is not worth an opening
@@ -53,7 +53,7 @@ def zoom(task: Task, measure: Measure) -> Explanation:
         stuck = known.used == before  # all masks of these parts are measured
         sample = known.sample(tree, game.repeats)
         last = allowed == task.budget or (stuck and not depth)
-        fits = task.fits(sample, task.estimator if last or not depth else GP())
+        fits = task.fits(sample, task.estimator if last or not depth else get_estimator("gp"))
         hidden = Hidden.of(tree, quiet, fits, sample, *known.guarded(game.repeats), task.keep)
         curve = (*curve, Point.of(known.used, fits))
         if last or (not depth and task.goal.reached(fits)):
