@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from interplay._explain.explanation import Explanation
 from interplay._spectrum.interactions import Interactions
-from interplay.plots._palette import FAINT, INK, axes, colour, counted, interactions_of, labels_of, light, strongest
+from interplay.plots._palette import FAINT, GREY, INK, axes, colour, interactions_of, labels_of, light, strongest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,5 +67,6 @@ def upset(
     light(ax)
     if not shown:
         ax.text(0.5, 0.5, "no combination differs from zero", transform=ax.transAxes, ha="center", color=FAINT)
-    counted(bars, left, "weaker combinations")
+    if left:
+        ax.set_xlabel(f"{left} weaker combinations not shown", fontsize=8, color=GREY)
     return ax

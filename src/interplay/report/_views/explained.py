@@ -165,7 +165,9 @@ def _ends(explanation: Explanation) -> str:
 
 
 def _named(effect: Effect, ranking: Ranking) -> str:
-    return f"{' + '.join(brief(ranking.labels[i]) for i in effect.features)} ({signed(_short(effect))})"
+    numbered = ranking.numbered and len(effect.features) > 2  # so many long parts would make no sentence
+    words = " + ".join(f"S{i + 1}" if numbered else brief(ranking.labels[i]) for i in effect.features)
+    return f"{words} ({signed(_short(effect))})"
 
 
 def _short(effect: Effect) -> float:
