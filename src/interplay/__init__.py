@@ -14,8 +14,9 @@ from interplay._explain.explain import design, explain, fit
 from interplay._explain.explanation import Explanation, Fit, Point, load
 from interplay._explain.faithfulness import Faithfulness
 from interplay._game.cost import Cost
-from interplay._game.game import Game, Partial
+from interplay._game.game import Game
 from interplay._game.layout import Gallery, GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
+from interplay._game.partial import Partial
 from interplay._game.tree import Part, Tree
 from interplay._public import publish as _publish
 from interplay._spectrum.indices import INDICES

@@ -16,7 +16,7 @@ import pytest
 
 import interplay as ip
 from fault_proxy import FAULTS, proxy
-from interplay._game.game import Partial
+from interplay._game.partial import Partial
 from interplay.models._server import connection as _server_connection
 from planted_lm import TASKS
 

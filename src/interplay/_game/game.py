@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,21 +15,9 @@ from interplay._game.cost import Cost
 from interplay._game.identity import Identity, digest
 from interplay._game.layout import Layout
 from interplay._game.masks import Masks, Values, averaged, check_masks, check_values
+from interplay._game.partial import Partial
 from interplay._game.slopes import Sloped, Slopes
 from interplay._game.tree import Coarse, Part, Tree
-
-
-@dataclass(frozen=True)
-class Partial:
-    """What a game may return for a batch in which some ablations failed, or of which there is something to say.
-
-    ``values`` (K,) or (K, T) are those of the masks that did not fail, in their order; ``failures`` says by row of
-    the batch why the others did; ``notes`` are sentences for the reader of the result, who gets each of them once.
-    """
-
-    values: Any
-    failures: Mapping[int, str]
-    notes: tuple[str, ...] = ()
 
 
 def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:

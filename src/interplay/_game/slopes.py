@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from interplay._errors import AblationError
 from interplay._game.masks import Masks, Values, as_array, check_values
+from interplay._game.partial import Partial
 
 Slopes: TypeAlias = Callable[[Masks], Any]
 """masks (N, n) to values, as the game gives them, and slopes (N, n) or (N, T, n)."""
 
-_NOT_GIVEN = float(np.finfo(np.float32).min)  # what a row of values can hold where NaN would be refused
+NOT_GIVEN = float(np.finfo(np.float32).min)
+"""What stands for a slope that is not given, NaN, in rows of values, where NaN would be refused."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +32,24 @@ class Sloped:
 
     def __call__(self, masks: Masks) -> Any:
         found = self.function(masks)
+        if isinstance(found, Partial):
+            good = np.delete(masks, list(found.failures), axis=0)
+            return replace(found, values=self._side_by_side(found.values, good) if len(good) else [])
+        return self._side_by_side(found, masks)
+
+    def _side_by_side(self, found: Any, masks: Masks) -> Values:
         if not isinstance(found, tuple) or len(found) != 2:
             raise AblationError(f"slopes gave a {type(found).__name__}: return a pair, values and slopes.")
         values = check_values(found[0], masks).reshape(len(masks), -1)
         slopes = check_slopes(found[1], masks, values.shape[1] // self.repeats)
-        marked = np.where(np.isnan(slopes), _NOT_GIVEN, slopes).astype(np.float32)
+        marked = np.where(np.isnan(slopes), NOT_GIVEN, slopes).astype(np.float32)
         return np.concatenate([values, marked.reshape(len(masks), -1).astype(np.float64)], axis=1)
 
     def split(self, rows: Values) -> tuple[Values, Values]:
         """The values (N, T * repeats) and the slopes (N, T, n) of such rows."""
         outputs = rows.shape[1] // (self.repeats + self.n)
         values, slopes = rows[:, : outputs * self.repeats], rows[:, outputs * self.repeats :]
-        return values, np.where(slopes == _NOT_GIVEN, np.nan, slopes).reshape(len(rows), outputs, self.n)
+        return values, np.where(slopes == NOT_GIVEN, np.nan, slopes).reshape(len(rows), outputs, self.n)
 
 
 def check_slopes(slopes: object, masks: Masks, outputs: int) -> Values:

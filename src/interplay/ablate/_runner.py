@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import AblationError, InputError, InterplayError, InterruptionError, StoreError
-from interplay._game.game import Game, Partial
+from interplay._game.game import Game
 from interplay._game.masks import Masks, Values, as_array, check_masks, check_values
+from interplay._game.partial import Partial
 from interplay.ablate._claims import Claims
 from interplay.ablate._sending import Sent, sent
 from interplay.ablate._store import Shelf, Store

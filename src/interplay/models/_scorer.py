@@ -11,7 +11,7 @@ import numpy.typing as npt
 from interplay._checks import Attributes, are_names, check_told, is_whole, told_by
 from interplay._errors import InputError
 from interplay._game.cost import Cost
-from interplay._game.game import Partial
+from interplay._game.partial import Partial
 
 TextScorer: TypeAlias = Callable[[list[str]], npt.ArrayLike | Partial]
 """Any function from N texts to N floats, or to (N, T) floats: a list, an array, whatever NumPy reads."""

@@ -16,6 +16,7 @@ _IDENTITY = (callable, "a function that returns JSON-able parts, or None")
 _FIT_TELLS: Attributes = {
     "identity": _IDENTITY,
     "together": (callable, "a function from a list of (indices, seed) to models"),
+    "jumps": (callable, "a function from a score to one from a model and its indices to jumps, or None"),
     "remark": (callable, "a function from a model to a sentence, or None"),
 }
 _SCORE_TELLS: Attributes = {
@@ -46,6 +47,9 @@ class Trainer:
     together: Callable[[list[tuple[Indices, int]]], Sequence[Any]] | None = None
     remark: Callable[[Any], str | None] | None = field(default=None, repr=False)
     identity: Callable[[], dict[str, Any] | None] = field(default=_unknown, repr=False)
+    jumps: Callable[[Callable[[Any], Any]], Callable[[Any, Indices], Any] | None] | None = field(
+        default=None, repr=False
+    )
 
     @classmethod
     def of(cls, given: Callable[..., Any]) -> Trainer:

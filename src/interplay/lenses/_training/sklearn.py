@@ -16,6 +16,7 @@ from interplay._game.layout import Gallery
 from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Indices
 from interplay.lenses._training.quiet import quiet, unconverged
+from interplay.lenses._training.sklearn_slopes import SklearnJumps, sklearn_jumps
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 OUTPUTS = ("margin", "probability", "loss", "accuracy", "prediction")
@@ -130,6 +131,12 @@ class SklearnFit:
             model.set_params(**dict.fromkeys(self.random_states, seed))
         with quiet():
             return model.fit(_take(self.X, indices), y)
+
+    def jumps(self, measure: Any) -> SklearnJumps | None:
+        """What each example does to what `SklearnScore` measures, where the estimator's last step has that."""
+        if not isinstance(measure, SklearnScore):
+            return None
+        return sklearn_jumps(self.estimator, self.X, self.y, measure.X, measure)
 
     def remark(self, model: Any) -> str | None:
         """What a reader should know of a trained model."""

@@ -13,11 +13,13 @@ import numpy.typing as npt
 from interplay._checks import check_whole
 from interplay._errors import AblationError, InputError, InterplayError
 from interplay._game.cost import Cost
-from interplay._game.game import Game, Partial
+from interplay._game.game import Game
 from interplay._game.layout import Gallery, TrainingLayout
 from interplay._game.masks import Masks
+from interplay._game.partial import Partial
 from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Examples, Given, Indices, check_indices
+from interplay.lenses._training.slopes import Retrained
 
 # What trying another subset would only repeat: mistakes in the code of fit or score, not in a retraining.
 _MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, InterplayError)
@@ -100,6 +102,7 @@ def training(
     named = evaluator.targets if targets is None else targets
     outputs = named if named is None or isinstance(named, Gallery) else Gallery(tuple(named))
     retraining = _Retraining(trainer, evaluator, features.groups, kept, int(seeds), int(seed))
+    jumps = None if trainer.jumps is None else trainer.jumps(evaluator.measure)
     return Game(
         retraining,
         features.labels if show is None else show.names,
@@ -115,6 +118,7 @@ def training(
         inputs=retraining.subsets,
         price=retraining.price,
         question="Which training examples drive the outputs?",
+        slopes=None if jumps is None else Retrained(retraining, jumps),
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from interplay._errors import AblationError, InputError, InterplayError
 from interplay._game.cost import Cost
-from interplay._game.game import Partial
 from interplay._game.masks import Values
+from interplay._game.partial import Partial
 from interplay.models._scorer import Scorer
 from interplay.models._server.answers import first_token, has_logprobs, prompt_tokens
 from interplay.models._server.connection import Connection, ExhaustionError, Spent, UnreachableError

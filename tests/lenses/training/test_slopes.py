@@ -1,0 +1,144 @@
+"""Slopes of training games against true jumps, by retraining with and without every example."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+from sklearn.svm import SVC, LinearSVC
+
+import interplay as ip
+
+TRAIN, TEST = 40, 5
+
+
+def digits(*classes: int) -> tuple[Any, ...]:
+    data = load_digits()
+    chosen = np.isin(data.target, classes)
+    X, y = data.data[chosen] / 16.0, data.target[chosen]
+    rows = np.random.default_rng(0).permutation(len(y))
+    a, b = rows[:TRAIN], rows[TRAIN : TRAIN + TEST]
+    return X[a], y[a], X[b], y[b]
+
+
+def game_of(estimator: Any, *classes: int, examples: Any = TRAIN, **options: Any) -> ip.Game:
+    fit, score = ip.lenses.sklearn_training(estimator, *digits(*classes))
+    return ip.lenses.training(fit, score, examples, **options)
+
+
+def slopes_and_jumps(game: ip.Game, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes and f(with) - f(without), (N, T, n), at masks that keep 0.6."""
+    masks = np.random.default_rng(1).random((count, game.n)) < 0.6
+    values, slopes = game.slopes(masks)
+    np.testing.assert_array_equal(values, game(masks))
+    jumps = np.empty_like(slopes)
+    for h in range(game.n):
+        other = masks.copy()
+        other[:, h] ^= True
+        jumps[:, :, h] = (values - game(other)) * np.where(masks[:, h], 1, -1)[:, None]
+    return slopes, jumps
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(alpha=0.5),
+        Ridge(alpha=2.0, fit_intercept=False),
+        LinearRegression(),
+        KNeighborsRegressor(4),
+    ],
+)
+def test_jumps_of_regressions_are_exact(estimator: Any) -> None:
+    X, _, X_test, _ = digits(3, 8)
+    fit, score = ip.lenses.sklearn_training(estimator, X[:, 18:22], X[:, 30], X_test[:, 18:22], X_test[:, 30])
+    slopes, jumps = slopes_and_jumps(ip.lenses.training(fit, score, TRAIN))
+    np.testing.assert_allclose(slopes, jumps, atol=1e-6 * np.abs(jumps).max())
+    assert np.abs(jumps).max() > 1e-3
+
+
+@pytest.mark.parametrize("estimator", [RidgeClassifier(), KNeighborsClassifier(3)])
+def test_jumps_of_squares_and_of_votes_are_exact_for_classes(estimator: Any) -> None:
+    slopes, jumps = slopes_and_jumps(game_of(estimator, 3, 5, 8))
+    np.testing.assert_allclose(slopes, jumps, atol=1e-6 * np.abs(jumps).max())
+    assert np.abs(jumps).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("estimator", "least"),
+    [
+        (LogisticRegression(C=0.1), 0.999),
+        (LogisticRegression(C=10, max_iter=1000), 0.95),
+        (LogisticRegression(C=1, fit_intercept=False, max_iter=1000), 0.99),
+        (LogisticRegression(C=1, solver="liblinear"), 0.98),
+        (LinearSVC(max_iter=10_000), 0.9),
+        (make_pipeline(Normalizer(), LogisticRegression(max_iter=1000)), 0.98),
+    ],
+)
+def test_jumps_of_smooth_losses_are_nearly_exact(estimator: Any, least: float) -> None:
+    slopes, jumps = slopes_and_jumps(game_of(estimator, 3, 8))
+    assert np.corrcoef(slopes.ravel(), jumps.ravel())[0, 1] > least
+
+
+def test_several_classes_have_jumps_too() -> None:
+    slopes, jumps = slopes_and_jumps(game_of(LogisticRegression(C=0.5, max_iter=1000), 3, 5, 8))
+    assert np.corrcoef(slopes.ravel(), jumps.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestClassifier(3),
+        SVC(),
+        LogisticRegression(class_weight="balanced"),
+        LogisticRegression(l1_ratio=1.0, solver="saga"),
+        KNeighborsClassifier(3, weights="distance"),
+    ],
+)
+def test_what_has_no_smooth_loss_has_no_slopes(estimator: Any) -> None:
+    assert game_of(estimator, 3, 8).slopes is None
+
+
+def test_a_score_of_the_users_own_has_no_slopes() -> None:
+    fit, _ = ip.lenses.sklearn_training(Ridge(), *digits(3, 8))
+    assert ip.lenses.training(fit, lambda model: 0.0, TRAIN).slopes is None
+
+
+def test_groups_have_the_sum_of_their_examples_and_subsets_without_a_model_none() -> None:
+    estimator = RidgeClassifier()
+    masks = np.ones((1, TRAIN), dtype=bool)
+    _, single = game_of(estimator, 3, 8).slopes(masks)
+    pairs = [[2 * i, 2 * i + 1] for i in range(TRAIN // 2)]
+    grouped = game_of(estimator, 3, 8, examples=pairs)
+    _, slopes = grouped.slopes(np.ones((1, TRAIN // 2), dtype=bool))
+    np.testing.assert_allclose(slopes, single.reshape(1, TEST, -1, 2).sum(axis=3), atol=1e-12)
+    _, none = grouped.slopes(np.zeros((1, TRAIN // 2), dtype=bool))
+    assert np.isnan(none).all()
+
+
+def test_few_retrainings_with_slopes_explain_what_many_without_do_in_other_processes_too() -> None:
+    from interplay.estimators import r_squared
+
+    game = game_of(LogisticRegression(C=1.0, max_iter=1000), 3, 8)
+    fresh = np.random.default_rng(2).random((200, TRAIN)) < 0.5
+    truth = game(fresh)[:, 0]
+    one = game.slopes(fresh[:8])
+    with ProcessPoolExecutor(2) as executor:
+        sloped = game.sloped
+        from interplay.ablate import measure
+
+        rows = measure(sloped, fresh[:8], executor=executor).values
+    np.testing.assert_allclose(sloped.value.split(rows)[1], one[1], rtol=1e-5, atol=1e-6)
+    masks = ip.design(TRAIN, 20, method="gp")
+    values, slopes = game.slopes(masks)
+    found = ip.fit(masks, values[:, 0], slopes=slopes[:, 0], method="gp")
+    plain = ip.fit(masks, values[:, 0], method="gp")
+    assert r_squared(truth, found.spectrum.predict(fresh)) > 0.85
+    assert r_squared(truth, plain.spectrum.predict(fresh)) < 0.6
