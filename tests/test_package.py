@@ -153,6 +153,12 @@ def test_what_public_functions_and_classes_hand_out_is_public_itself() -> None:
     assert holes <= INSIDE
 
 
+def test_contributing_names_every_room() -> None:
+    told = re.findall(r"`(\w+)/?`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    rooms = {path.stem for path in SOURCE.iterdir() if path.stem not in ("__init__", "__main__", "__pycache__", "py")}
+    assert rooms <= set(told)
+
+
 def test_every_public_name_says_what_it_is() -> None:
     for name in ip.__all__:
         thing = getattr(ip, name)

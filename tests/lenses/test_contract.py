@@ -220,6 +220,16 @@ def test_contract_parts_are_kept_at_the_rate_asked_for(example: Example) -> None
         example.make(keep=1.0)
 
 
+@pytest.mark.parametrize("lens", LENSES)
+def test_contract_the_measured_thing_and_the_material_come_first_and_all_else_by_keyword(lens: str) -> None:
+    parameters = inspect.signature(getattr(ip.lenses, lens)).parameters
+    by_keyword = {name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
+    assert {"keep", "name"} <= by_keyword
+    for name, one in parameters.items():
+        assert (name in by_keyword) == (one.default is not one.empty), f"{name} of {lens}"
+    assert not {"by", "batch", "batch_rows", "suppress", "replace"} & set(parameters)
+
+
 def test_a_price_in_words() -> None:
     assert str(ip.Cost(1, "retrainings")) == "1 retraining"
     assert str(ip.Cost(1200, "calls", 5000, at_most=True)) == "at most about 1,200 calls and 5,000 tokens"

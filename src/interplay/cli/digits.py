@@ -22,7 +22,7 @@ def digits_training(
     keep
         The probability of keeping each example.
     seed
-        Of the draw and of the ablations' training.
+        Seed of the draw and of the ablations' training.
     copies, mislabelled
         So many of the training examples are exact copies of the first ones, and so many carry a wrong label: what
         the report should find.

@@ -55,7 +55,7 @@ def torch_training(
     X, y, X_test, y_test
         Training examples and T test points; arrays or tensors.
     steps, batch, rate, momentum, decay
-        Of gradient descent; ``decay`` is L2.
+        Steps of gradient descent, examples in each, learning rate, momentum and L2 penalty.
     output
         As in `sklearn_training`: "margin" (the default), "probability", "loss" or "accuracy" for classes,
         "prediction" (the default) or "loss" for one output.
