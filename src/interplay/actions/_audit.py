@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interplay._checks import check_whole, is_between
+from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.explain import design, explain
 from interplay._explain.explanation import Explanation
+from interplay._findings.views import Table, View
 from interplay._game.game import Game
 from interplay._game.masks import Values, averaged
 from interplay.ablate import Progress, Store
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVEL = 0.95
+_SHOWN = 20  # findings in a list
 _LEAST = 8  # ablations of a case before any is worth more
 
 
@@ -72,7 +75,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Displayed):
     """Parts and combinations that recur over many prompts.
 
     Attributes
@@ -125,6 +128,28 @@ class Audit:
             Slice(group, len(values), *_interval(np.array(values))) for group, values in sorted(groups.items())
         )
 
+    def view(self) -> View:
+        """What there is to show: what was found, the contrasts, and the worst prompts, each with its own view."""
+        found = self.found
+        rows = tuple(
+            (" + ".join(one.parts), one.mean, one.low, one.high, one.cases, one.consistency, one.q)
+            for one in found[:_SHOWN]
+        )
+        pairs = tuple((one.slot, one.first, one.second, one.mean, one.low, one.high, one.q) for one in self.contrasts)
+        worst = self.worst()
+        listed = tuple((number, str(self.cases[number])) for number, _ in worst)
+        parts = (
+            Table("Found", ("parts", "mean", "from", "to", "prompts", "same sign", "q"), rows, len(found) - len(rows)),
+            Table("Fillings in pairs", ("slot", "first", "second", "difference", "from", "to", "q"), pairs),
+            Table("Prompts in which it does most", ("number", "prompt"), listed),
+        )
+        return View(
+            f"Which parts, alone and together, do the same in {len(self.cases)} prompts?",
+            f"{len(found)} of {len(self.findings)} sets, at a false-discovery rate of {self.level:g}.",
+            tuple(part for part in parts if part.rows),
+            cost=f"{self.used} ablations, {self.from_store} of them known before",
+        )
+
     def __str__(self) -> str:
         found = self.found
         rows = [
@@ -134,9 +159,9 @@ class Audit:
         rows += [
             f"  {one.mean:>+9.4g} [{one.low:+.3g}, {one.high:+.3g}]  in {one.cases:>3} prompts, same sign in "
             f"{one.consistency:.0%}, q {one.q:.2g}  {' + '.join(one.parts)}"
-            for one in found[:20]
+            for one in found[:_SHOWN]
         ]
-        rows += [f"  and {len(found) - 20} more"] if len(found) > 20 else []
+        rows += [f"  and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         return "\n".join([*rows, *map(str, self.contrasts)])
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interplay._checks import check_whole, unknown
+from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._findings.influences import Pair, training_summary
+from interplay._findings.views import Facts, Table, View
 from interplay._game.game import Game
 from interplay._game.layout import TrainingLayout
 from interplay._game.masks import Masks, Values
 from interplay._spectrum.characters import Features
+from interplay._spectrum.interactions import distinct_labels
 from interplay._spectrum.spectrum import Spectrum
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._keeping import Keeping
@@ -24,6 +27,8 @@ from interplay.actions._tables import table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SHOWN = 8  # pairs of rows in a view
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Cull:
 
 
 @dataclass(frozen=True)
-class Curation:
+class Curation(Displayed):
     """Which training examples to drop, verified by retraining on data held out from the fit and the choice.
 
     Attributes
@@ -76,6 +81,27 @@ class Curation:
     pairs: tuple[Pair, ...] = field(repr=False)
     lower_is_better: bool
     retrainings: int
+
+    def view(self) -> View:
+        """What there is to show: the held-out output by way of choosing, the rows removed, and which act together."""
+        culls = (self.untouched, self.chosen, *self.rivals)
+        rows = tuple((cull.name, cull.measured, cull.held_out) for cull in culls)
+        names = distinct_labels(self.labels)
+        pairs = tuple(
+            (f"{names[a]} + {names[b]}", one.effect, one.kind) for one in self.pairs for a, b in [one.features]
+        )
+        better = "lower" if self.lower_is_better else "higher"
+        return View(
+            f"Which {len(self.removed)} of {len(self.labels)} rows should go?",
+            f"On held-out data the output is {self.chosen.held_out:.4g} without them, {self.untouched.held_out:.4g} "
+            f"with all; {better} is better.",
+            (
+                Table("Ways of choosing", ("by", "output", "held out"), rows),
+                Facts("", (("removed", ", ".join(names[i] for i in self.removed)),)),
+                *([Table("Removed rows that act together", ("rows", "effect", "kind"), pairs)] if pairs else []),
+            ),
+            cost=f"{self.retrainings} retrainings",
+        )
 
     def __str__(self) -> str:
         what = "lower" if self.lower_is_better else "higher"

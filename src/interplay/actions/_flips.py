@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._checks import check_whole
+from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
+from interplay._findings.views import Table, View
 from interplay._game.game import Game
 from interplay._game.masks import Values, averaged
 from interplay._spectrum.characters import Features
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
 Line: TypeAlias = float | Callable[[float], float]
 """A value of the output, or a function that makes it of the untouched output."""
 
+_ROWS, _NEAR = 12, 4  # sets shown
 _ROUNDS = 10  # of measuring and correcting, at least
 
 
 @dataclass(frozen=True)
-class Flips:
+class Flips(Displayed):
     """Minimal sets whose measured output lies across a line, smallest first, and what the search cost.
 
     Attributes
@@ -94,6 +97,29 @@ class Flips:
         verb = takes if len(self.found) == 1 else take
         rest = f"no other, predicted with {sure:.0%}" if sure >= 0.5 else f"there are more, predicted with {unsure:.0%}"
         return f"{count} of up to {self.most} parts {verb} the output {line}; {rest}, {cost}."
+
+    def view(self) -> View:
+        """What there is to show: the sets found, and the likeliest of those that were tried in vain."""
+        where = f"below {self.below:g}" if self.below is not None else f"above {self.above:g}"
+        verb = "alone hold" if self.sufficient else "take"
+        names = distinct_labels(self.labels)
+
+        def rows(flips: Sequence[Flip]) -> tuple[tuple[str, float, float], ...]:
+            return tuple((" + ".join(names[i] for i in f.features), f.measured, f.predicted) for f in flips)
+
+        columns = ("parts", "measured", "predicted")
+        sign = 1.0 if self.below is not None else -1.0
+        near = sorted(self.tried, key=lambda flip: sign * flip.measured)
+        parts = (
+            Table("Sets found", columns, rows(self.found[:_ROWS]), left=max(0, len(self.found) - _ROWS)),
+            Table("Tried in vain, nearest first", columns, rows(near[:_NEAR]), left=max(0, len(near) - _NEAR)),
+        )
+        return View(
+            f"Which smallest sets {verb} the output {where}?",
+            f"From {self.start:.4g}: {self.ending}",
+            tuple(part for part in parts if part.rows),
+            cost=f"{self.measured} measured, {self.from_store} of them known before",
+        )
 
     def __str__(self) -> str:
         rows = [

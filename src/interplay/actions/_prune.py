@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._checks import check_whole, is_between, unknown
+from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._findings.grid import EnergyShares, energy_shares
+from interplay._findings.views import Facts, Table, View
 from interplay._game.game import Game
 from interplay._game.layout import GridLayout
 from interplay._game.masks import Masks, Values, averaged
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STARTS = 8  # choices measured before the best of them is improved
+_SHOWN = 12  # names of dropped parts in a view
 _STEP = 4  # swaps measured at a time
 
 
@@ -43,7 +46,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Pruning:
+class Pruning(Displayed):
     """Which parts to keep, measured on held-out inputs beside other ways of choosing as many.
 
     Attributes
@@ -104,6 +107,23 @@ class Pruning:
                 "game with lenses.components(..., ablate='zero')."
             )
         return pruned(model, self._cuts, self.dropped, cut=cut)
+
+    def view(self) -> View:
+        """What there is to show: the held-out metric by way of choosing, and what is dropped."""
+        ours = Choice("interactions", self.kept, self.measured, self.held_out)
+        rows = tuple((one.name, len(one.kept), one.measured, one.held_out) for one in (ours, *self.rivals))
+        gone = ", ".join(self.labels[i] for i in self.dropped[:_SHOWN])
+        more = f" and {len(self.dropped) - _SHOWN} more" if len(self.dropped) > _SHOWN else ""
+        facts = [("everything kept, held out", f"{self.untouched:.4g}"), ("dropped", gone + more)]
+        if self.energy is not None:
+            shares = f"{self.energy.single:.0%} in single parts, {self.energy.within:.0%} within layers, "
+            facts.append(("energy", f"{shares}{self.energy.across:.0%} across"))
+        return View(
+            f"Which {len(self.kept)} of {len(self.labels)} parts should be kept?",
+            f"On held-out inputs the metric is {self.held_out:.4g} with them, {self.untouched:.4g} with all.",
+            (Table("Ways of choosing", ("by", "kept", "metric", "held out"), rows), Facts("", tuple(facts))),
+            cost=f"{self.checks} measurements, and {self.held_out_checks} on held-out inputs",
+        )
 
     def __str__(self) -> str:
         share = len(self.kept) / len(self.labels)

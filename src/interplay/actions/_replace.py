@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from interplay._checks import check_whole, unknown
+from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
+from interplay._findings.views import Table, View
 from interplay._game.game import Game
 from interplay._game.masks import Masks, Values, averaged
 from interplay._spectrum.characters import Features
@@ -75,7 +77,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Replacement:
+class Replacement(Displayed):
     """What replacing a set does to a failure, beside what replacing others does.
 
     Attributes
@@ -103,14 +105,30 @@ class Replacement:
     measured: int
     from_store: int
 
+    def view(self) -> View:
+        """What there is to show: the failure rate by what was replaced."""
+        line = f"below {self.below:g}" if self.below is not None else f"above {self.above:g}"
+        arms = (self.others, self.first_order, self.found)
+        rows = tuple((arm.name, self._where(arm), arm.failures, len(arm.outputs), arm.low, arm.high) for arm in arms)
+        ours, before = self.found, self.others
+        return View(
+            f"How often does the output stay not {line} when a set is put in other words?",
+            f"In {ours.failures} of {len(ours.outputs)} variants with {self._where(ours)} replaced, in "
+            f"{before.failures} of {len(before.outputs)} with others replaced.",
+            (Table("Failures", ("replaced", "parts", "fail", "of", "rate from", "to"), rows),),
+            cost=f"{self.measured} measured, {self.from_store} of them known before",
+        )
+
+    def _where(self, arm: Arm) -> str:
+        names = distinct_labels(self.labels)
+        return " + ".join(names[i] for i in arm.features[0]) if len(set(arm.features)) == 1 else "at random"
+
     def __str__(self) -> str:
         line = f"below {self.below:g}" if self.below is not None else f"above {self.above:g}"
         rows = [f"not {line}, of the variants in which these were replaced (untouched: {self.untouched:.4g}):"]
-        names = distinct_labels(self.labels)
         for arm in (self.others, self.first_order, self.found):
-            what = " + ".join(names[i] for i in arm.features[0]) if len(set(arm.features)) == 1 else "at random"
             share = f"{arm.failures} of {len(arm.outputs)}"
-            rows.append(f"  {arm.name:<12} {share:>9}  [{arm.low:.2f}, {arm.high:.2f}]  {what}")
+            rows.append(f"  {arm.name:<12} {share:>9}  [{arm.low:.2f}, {arm.high:.2f}]  {self._where(arm)}")
         return "\n".join(rows)
 
     def to_dict(self) -> dict[str, Any]:

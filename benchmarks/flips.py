@@ -1,0 +1,206 @@
+"""Flips: exact on exhaustive games, and cheaper or smaller than greedy, leave-one-out and beam search on real texts.
+
+    python benchmarks/flips.py exhaustive            # sets returned against all minimal sets, n = 12 and 13
+    python benchmarks/flips.py minilm                # 50 short texts
+    python benchmarks/flips.py smollm2 --texts 12    # short reviews
+
+Costs count every model call: the explanation's ablations and the checks. The beam search gets as many calls as ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+import interplay as ip
+from reviews import REVIEWS, minilm_games, smollm2, smollm2_games
+
+MOST = 4
+
+
+class Counted:
+    """A game that counts what it measures; an ablation seen before is free."""
+
+    def __init__(self, game: ip.Game) -> None:
+        self.game, self.known = game, {}
+
+    def __call__(self, sets: list[tuple[int, ...]]) -> np.ndarray:
+        fresh = [key for key in dict.fromkeys(sets) if key not in self.known]
+        if fresh:
+            masks = np.ones((len(fresh), self.game.n), dtype=bool)
+            for row, key in zip(masks, fresh):
+                row[list(key)] = False
+            self.known.update(zip(fresh, self.game(masks).tolist()))
+        return np.array([self.known[key] for key in sets])
+
+
+def along(ranked: list[int], counted: Counted, sign: float) -> tuple[int, ...] | None:
+    """Take away one part after the other until the sign turns."""
+    for size in range(1, MOST + 1):
+        key = tuple(sorted(ranked[:size]))
+        if sign * counted([key])[0] < 0:
+            return key
+    return None
+
+
+def beam(counted: Counted, calls: int, sign: float) -> tuple[int, ...] | None:
+    """Grow the best sets part by part, as wide as the calls allow; the first level is leave-one-out."""
+    n = counted.game.n
+    width = max(1, (calls - n) // ((MOST - 1) * (n - 2)))
+    stems: list[tuple[int, ...]] = [()]
+    for size in range(1, MOST + 1):
+        grown = sorted({tuple(sorted({*stem, part})) for stem in stems for part in range(n)} - set(stems))
+        grown = [key for key in grown if len(key) == size]
+        values = sign * counted(grown)
+        if values.min() < 0:
+            return grown[int(values.argmin())]
+        stems = [grown[i] for i in np.argsort(values, kind="stable")[:width]]
+    return None
+
+
+def texts(games: list[tuple[str, ip.Game]], per_word: int, checks: int) -> None:
+    rows: dict[str, list[tuple[int | None, int]]] = {}
+    for number, (_, game) in enumerate(games):
+        full = float(game(np.ones((1, game.n), dtype=bool))[0])
+        sign = 1.0 if full > 0 else -1.0
+        side = {"below" if sign > 0 else "above": 0.0}
+        explanation = ip.explain(game, budget=per_word * game.n, progress=False)
+        # The first set ends the search here, as it does for the others: fewest checks that find one.
+        flips = None
+        for allowed in range(3, checks + 1, 3):
+            flips = ip.actions.flip(game, explanation, most=MOST, checks=allowed, **side)
+            if flips.found or flips.measured < allowed:
+                break
+        assert flips is not None
+        whole = ip.actions.flip(game, explanation, most=MOST, checks=checks, **side)
+        ours = explanation.used + flips.measured
+        rows.setdefault("flip, first set", []).append((_size(flips.found), ours))
+        rows.setdefault("flip, all checks", []).append((_size(whole.found), explanation.used + whole.measured))
+        effects = explanation.interactions("bv")
+        ranked = sorted(range(game.n), key=lambda part: -sign * effects.get((part,), 0.0))
+        counted = Counted(game)
+        found = along(ranked, counted, sign)
+        rows.setdefault("single effects", []).append((found and len(found), explanation.used + len(counted.known)))
+        counted = Counted(game)
+        alone = sign * counted([(part,) for part in range(game.n)])
+        found = along(list(np.argsort(alone)), counted, sign)
+        rows.setdefault("leave-one-out", []).append((found and len(found), len(counted.known)))
+        counted = Counted(game)
+        found = beam(counted, explanation.used + whole.measured, sign)
+        rows.setdefault("beam, equal calls", []).append((found and len(found), len(counted.known)))
+        if number % 10 == 9:
+            print(f"{number + 1} texts", flush=True)
+    print("\n| method | flipped | mean size | calls | smaller / larger than ours (all checks) |\n|---|---|---|---|---|")
+    ours_sizes = [size for size, _ in rows["flip, all checks"]]
+    for name, found in rows.items():
+        sizes = [size for size, _ in found if size]
+        beyond = MOST + 1
+        pairs = [(mine or beyond, theirs or beyond) for mine, (theirs, _) in zip(ours_sizes, found)]
+        smaller, larger = sum(b < a for a, b in pairs), sum(b > a for a, b in pairs)
+        calls = np.mean([calls for _, calls in found])
+        print(f"| {name} | {len(sizes)}/{len(found)} | {np.mean(sizes):.2f} | {calls:.0f} | {smaller} / {larger} |")
+
+
+def _size(found: tuple[ip.actions.Flip, ...]) -> int | None:
+    return len(found[0].features) if found else None
+
+
+def exhaustive_games() -> Iterator[tuple[str, np.ndarray]]:
+    """Values of all 2^n masks, by the integer whose bit i keeps part i."""
+    from sklearn.datasets import load_breast_cancer, load_wine
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    warnings.simplefilter("ignore")
+    for name, load in (("wine", load_wine), ("cancer", load_breast_cancer)):
+        x, y = load(return_X_y=True)
+        x = x[:, :12]
+        forest = RandomForestClassifier(50, random_state=0).fit(x, y)
+        network = make_pipeline(StandardScaler(), MLPClassifier((20,), max_iter=500, random_state=0)).fit(x, y)
+        for kind, model in (("forest", forest), ("MLP", network)):
+            for row in (3, 60, 100):
+                masks = every(12)
+                column = int(model.predict(x[row : row + 1])[0])
+                yield f"{name}, {kind}", model.predict_proba(np.where(masks, x[row], x.mean(axis=0)))[:, column]
+    encoder = ip.models.Encoder.load(ip.demo_model(), device="cpu")
+    for text in (REVIEWS[1], REVIEWS[9], REVIEWS[4]):
+        game = ip.lenses.text(encoder.similarity("a complaint"), text, ablate="delete")
+        yield "text", np.concatenate([game(part) for part in np.array_split(every(game.n), 64)])
+
+
+def every(n: int) -> np.ndarray:
+    return ((np.arange(1 << n)[:, None] >> np.arange(n)) & 1).astype(bool)
+
+
+def exhaustive(per_part: int, checks: int, most: int) -> None:
+    cases = []
+    for name, values in exhaustive_games():
+        n = len(values).bit_length() - 1
+        game = ip.Game(lambda masks, values=values, n=n: values[masks @ (1 << np.arange(n))], n)
+        explanation = ip.explain(game, budget=min(per_part * n, 1 << n), progress=False)
+        by_size = {
+            size: {key: values[-1 - sum(1 << i for i in key)] for key in combinations(range(n), size)}
+            for size in range(most + 1)
+        }
+        for sign in (-1, 1):
+            for size in (1, 2, 3):
+                reached = max(sign * value for k in range(size) for value in by_size[k].values())
+                best = max(sign * value for value in by_size[size].values())
+                if best <= reached + 1e-6:
+                    continue
+                line = sign * (reached + 0.3 * (best - reached))
+                right: set[tuple[int, ...]] = set()
+                for k in range(1, most + 1):
+                    right |= {
+                        key
+                        for key, value in by_size[k].items()
+                        if sign * (value - line) > 0 and not any(set(one) < set(key) for one in right)
+                    }
+                side = {"below" if sign < 0 else "above": line}
+                flips = ip.actions.flip(game, explanation, most=most, checks=checks, **side)
+                found = {one.features for one in flips.found}
+                smallest = {key for key in right if len(key) == size}
+                cases.append((name, found, right, smallest, flips.measured, flips.remaining))
+    pure = np.mean([found <= right for _, found, right, _, _, _ in cases])
+    some = np.mean([bool(found & smallest) for _, found, _, smallest, _, _ in cases])
+    whole = np.mean([found == right for _, found, right, _, _, _ in cases])
+    precision = sum(len(f & r) for _, f, r, _, _, _ in cases) / sum(len(f) for _, f, _, _, _, _ in cases)
+    recall = sum(len(f & r) for _, f, r, _, _, _ in cases) / sum(len(r) for _, _, r, _, _, _ in cases)
+    print(f"{len(cases)} cases, explained by {per_part} n ablations, up to {checks} checks, sets of up to {most} parts")
+    print(f"every returned set is minimal in {pure:.1%} of cases; {precision:.1%} of all returned sets are")
+    print(f"a smallest set is returned in {some:.1%}; exactly all minimal sets in {whole:.1%}; {recall:.1%} of all")
+    sure = [(remaining, found >= right) for _, found, right, _, _, remaining in cases]
+    for low, high in ((0.0, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 1.01)):
+        inside = [all_found for remaining, all_found in sure if low <= remaining < high]
+        if inside:
+            print(f"no other said with {low:.2f} to {min(high, 1):.2f}: true in {np.mean(inside):.2f} of {len(inside)}")
+    print(f"mean checks {np.mean([measured for *_, measured, _ in cases]):.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["exhaustive", "minilm", "smollm2"])
+    parser.add_argument("--per-part", type=int, default=0, help="ablations of the explanation, by part")
+    parser.add_argument("--checks", type=int, default=0)
+    parser.add_argument("--most", type=int, default=3)
+    parser.add_argument("--texts", type=int, default=50)
+    options = parser.parse_args()
+    began = time.perf_counter()
+    if options.what == "exhaustive":
+        exhaustive(options.per_part or 20, options.checks or 50, options.most)
+    elif options.what == "minilm":
+        texts(minilm_games()[: options.texts], options.per_part or 5, options.checks or 30)
+    else:
+        texts(smollm2_games(smollm2(), options.texts), options.per_part or 5, options.checks or 30)
+    print(f"{time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
