@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from math import floor, log10
 from statistics import NormalDist
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from interplay._display import Displayed
 from interplay._errors import InputError, MissingExtraError
+from interplay._spectrum.asking import NotThereError, asked_set
 from interplay._spectrum.characters import Features
 from interplay._visible import visible
 
 if TYPE_CHECKING:
     import pandas as pd
     import shapiq
+
+
+Asked: TypeAlias = int | str | tuple[int | str, ...]
+"""A set by the ids or labels of its features."""
 
 
 def distinct_labels(labels: Sequence[str], width: int = 40) -> tuple[str, ...]:
@@ -41,8 +46,9 @@ def distinct_labels(labels: Sequence[str], width: int = 40) -> tuple[str, ...]:
 class Interactions(Displayed, Mapping[Features, float]):
     """A mapping from ascending tuples of feature ids to the values of one index, strongest first.
 
-    Sets that do not occur have the value 0; the empty set's value is ``baseline``, not an item. ``deviations`` are
-    posterior standard deviations, where the estimator gives them.
+    Sets may be asked for by their labels, too. Those that do not occur have the value 0 where this is the ``whole``
+    index; of those that `top` and the like have left out it says so. The empty set's value is ``baseline``, not an
+    item. ``deviations`` are posterior standard deviations, where the estimator gives them.
 
     >>> import interplay as ip
     >>> found = ip.Interactions("fbii", 2, {(1,): 0.5, (0, 1): -2.0}, labels=["never", "fails"], baseline=0.1)
@@ -50,8 +56,8 @@ class Interactions(Displayed, Mapping[Features, float]):
     Interactions fbii, order <= 2, 2 of 2:
         -2  never + fails
       +0.5  fails
-    >>> found[0, 1], list(found)
-    (-2.0, [(0, 1), (1,)])
+    >>> found[0, 1], found["never", "fails"], found["never"], list(found)
+    (-2.0, -2.0, 0.0, [(0, 1), (1,)])
     """
 
     index: str
@@ -60,6 +66,7 @@ class Interactions(Displayed, Mapping[Features, float]):
     labels: tuple[str, ...]
     baseline: float
     deviations: Mapping[Features, float] | None
+    whole: bool
 
     def __init__(
         self,
@@ -70,6 +77,7 @@ class Interactions(Displayed, Mapping[Features, float]):
         labels: Sequence[str],
         baseline: float,
         deviations: Mapping[Features, float] | None = None,
+        whole: bool = True,
     ) -> None:
         ranked = sorted(values.items(), key=lambda item: (-abs(item[1]), len(item[0]), item[0]))
         object.__setattr__(self, "index", index)
@@ -77,11 +85,46 @@ class Interactions(Displayed, Mapping[Features, float]):
         object.__setattr__(self, "values_", MappingProxyType(dict(ranked)))
         object.__setattr__(self, "labels", tuple(labels))
         object.__setattr__(self, "baseline", float(baseline))
+        object.__setattr__(self, "whole", whole)
         kept = None if deviations is None else {key: deviations[key] for key in self.values_ if key in deviations}
         object.__setattr__(self, "deviations", None if kept is None else MappingProxyType(kept))
 
-    def __getitem__(self, features: Features) -> float:
-        return self.values_[features]
+    def __getitem__(self, features: Asked) -> float:
+        """The value of a set, asked for by ids or by labels; 0 where the index vanishes on it.
+
+        Raises
+        ------
+        InputError
+            For features that there are not, and for a set that was left out here (by `top`, say) or is too large.
+        """
+        key = self._key(features)
+        if key in self.values_:
+            return self.values_[key]
+        if self.whole and len(key) <= self.order:
+            return 0.0 if key else self.baseline
+        why = f"only sets of at most {self.order} are" if len(key) > self.order else "only some of the sets are kept"
+        raise NotThereError(f"the value of {features!r} is not among these {len(self)}: {why}.")
+
+    def get(self, features: Asked, default: Any = ...) -> Any:
+        """The value of a set, as by ``[...]``; the ``default``, where one is given, for a set that was left out."""
+        try:
+            return self[features]
+        except NotThereError:
+            if default is ...:
+                raise
+            return default
+
+    def __contains__(self, features: object) -> bool:
+        try:
+            return self._key(features) in self.values_
+        except InputError:
+            return False
+
+    def _key(self, features: object) -> Features:
+        """The ids of a set as its values have them."""
+        if isinstance(features, tuple) and features in self.values_:
+            return features
+        return asked_set(features, self.labels, lambda: distinct_labels(self.labels))
 
     def __iter__(self) -> Iterator[Features]:
         return iter(self.values_)
@@ -91,7 +134,10 @@ class Interactions(Displayed, Mapping[Features, float]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         deviations = None if self.deviations is None else dict(self.deviations)
-        return (_rebuild, (self.index, self.order, dict(self.values_), self.labels, self.baseline, deviations))
+        return (
+            _rebuild,
+            (self.index, self.order, dict(self.values_), self.labels, self.baseline, deviations, self.whole),
+        )
 
     def __repr__(self) -> str:
         shown = self.top(10)
@@ -114,24 +160,31 @@ class Interactions(Displayed, Mapping[Features, float]):
     def only(self, kept: Mapping[Features, float]) -> Interactions:
         """Only the sets in ``kept``, with the values there."""
         return Interactions(
-            self.index, self.order, kept, labels=self.labels, baseline=self.baseline, deviations=self.deviations
+            self.index,
+            self.order,
+            kept,
+            labels=self.labels,
+            baseline=self.baseline,
+            deviations=self.deviations,
+            whole=self.whole and len(kept) == len(self),
         )
 
-    def interval(self, features: Features, level: float = 0.9) -> tuple[float, float] | None:
+    def interval(self, features: Asked, level: float = 0.9) -> tuple[float, float] | None:
         """The credible interval of a value, None where the estimator does not say how far it can be trusted.
 
         Normal around the value, ``level`` of the probability inside.
         """
         if not 0 < level < 1:
             raise InputError(f"level must be a probability between 0 and 1, not {level!r}.")
-        if self.deviations is None or features not in self.deviations:
+        key = self._key(features)
+        if self.deviations is None or key not in self.deviations:
             return None
-        reach = NormalDist().inv_cdf(0.5 + level / 2) * self.deviations[features]
-        return self.values_[features] - reach, self.values_[features] + reach
+        reach = NormalDist().inv_cdf(0.5 + level / 2) * self.deviations[key]
+        return self[key] - reach, self[key] + reach
 
-    def format(self, features: Features) -> str:
+    def format(self, features: Asked) -> str:
         """A value as a reader sees it: "+0.31 ± 0.04", half of the 90% interval, where there is one, else "+0.3125"."""
-        value = self.values_[features]
+        value = self[features]
         interval = self.interval(features)
         if interval is None:
             return f"{value:+.4g}"
@@ -227,5 +280,6 @@ def _rebuild(
     labels: Sequence[str],
     baseline: float,
     deviations: Mapping[Features, float] | None,
+    whole: bool,
 ) -> Interactions:
-    return Interactions(index, order, values, labels=labels, baseline=baseline, deviations=deviations)
+    return Interactions(index, order, values, labels=labels, baseline=baseline, deviations=deviations, whole=whole)
