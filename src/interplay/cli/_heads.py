@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,7 +26,8 @@ def heads(
             allow_leading_hyphen=True,
             help="File of lines: for an encoder two texts with a tab between, scored by their similarity; for a "
             "language model a prompt, a tab and a target that continues it, often from a space on, scored by its "
-            "log-probability; - reads standard input.",
+            'log-probability; or lines of JSON, ["prompt", "target"], for prompts of several lines; - reads '
+            "standard input.",
         ),
     ],
     parts: Annotated[str, Parameter(help="heads, attention, mlps, layers, neurons, or a module path.")] = "heads",
@@ -69,17 +71,43 @@ def _kind(parts: str, layers: list[int]) -> Select:
 
 
 def _pairs(file: str) -> list[tuple[str, str]]:
-    """The two fields of every line that is not empty."""
-    pairs = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
-        fields = line.split("\t")
-        if line.strip() and (len(fields) != 2 or not all(field.strip() for field in fields)):
-            raise InputError(f"line {number} of {file} must be two texts with one tab between: {line[:60]!r}.")
-        if line.strip():
-            pairs.append((fields[0], fields[1]))
-    if not pairs:
+    """The two texts of every line that is not empty: with a tab between, or as JSON, which may hold line breaks."""
+    lines = [(number, line.rstrip("\r")) for number, line in enumerate(read_text(file).split("\n"), start=1)]
+    lines = [(number, line) for number, line in lines if line.strip()]
+    if not lines:
         raise InputError(f"{file} is empty: give at least one line of two texts with a tab between.")
+    as_json = [_json_pair(line) for _, line in lines]
+    named = file.endswith(".jsonl")
+    if named or all(as_json):
+        missing = next((at for at, pair in enumerate(as_json) if pair is None), None)
+        if missing is not None:
+            number, line = lines[missing]
+            forms = '["prompt", "target"] or {"prompt": ..., "target": ...}'
+            raise InputError(f"line {number} of {file} must be {forms}: {line[:60]!r}.")
+        return [pair for pair in as_json if pair is not None]
+    pairs = []
+    for number, line in lines:
+        fields = line.split("\t")
+        if len(fields) != 2 or not all(field.strip() for field in fields):
+            raise InputError(f"line {number} of {file} must be two texts with one tab between: {line[:60]!r}.")
+        pairs.append((fields[0], fields[1]))
     return pairs
+
+
+def _json_pair(line: str) -> tuple[str, str] | None:
+    """The two texts of a line of JSON, a list or an object; None where it is neither."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, dict) and found.keys() == {"prompt", "target"}:
+        found = [found["prompt"], found["target"]]
+    if not isinstance(found, list) or len(found) != 2:
+        return None
+    first, second = found
+    if not (isinstance(first, str) and isinstance(second, str) and first.strip() and second.strip(" ")):
+        return None
+    return first, second
 
 
 def _numbers(given: str) -> list[int]:
