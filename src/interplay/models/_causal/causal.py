@@ -67,6 +67,7 @@ class CausalLM:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", unwrapped(self.model))
+        object.__setattr__(self, "copies", tuple(map(unwrapped, self.copies)))
         if head_of(self.model) is None:
             raise InputError(
                 f"{type(self.model).__name__} has no language-modelling head: load a model saved as ...ForCausalLM or "

@@ -105,13 +105,14 @@ class Likelihood:
 
     def _encodes_apart(self, row: Row) -> bool:
         """Whether a prompt may go through the encoder by itself: a tuned prompt (PEFT) is put before it elsewhere."""
-        self._encodes = False
-        plain = np.array(self._forward([row], 0))
-        self._encodes = True
+        plain = None
         try:
+            self._encodes = False
+            plain = np.array(self._forward([row], 0))
+            self._encodes = True
             return self._close(plain, np.array(self._forward([row], 0)))
         except Exception as error:
-            if is_out_of_memory(error):
+            if plain is None and not is_out_of_memory(error):
                 raise
             return False  # a mixture's decoder may want more of an encoder than its states
 
