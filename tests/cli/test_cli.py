@@ -72,7 +72,8 @@ def test_what_is_saved_is_shown_again(explain_review: object, run: object, tmp_p
     assert shown == out
     machine = json.loads(run("show", str(saved), "--json", "--index", "sv", "--top", "2")[1])  # type: ignore[operator]
     assert machine["index"] == "sv"
-    assert [set(item) for item in machine["interactions"][0]] == [{"features", "labels", "value"}] * 2
+    assert all(set(item) >= {"features", "labels", "value"} for item in machine["interactions"][0])
+    assert len(machine["interactions"][0]) == 2
 
 
 @pytest.mark.model

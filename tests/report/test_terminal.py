@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 import interplay as ip
+from results import grid, training
 
 TEXT = (
     "The museum opens at nine on weekdays. It is closed on Mondays for cleaning and small repairs. Tickets cost twelve "
@@ -123,3 +126,25 @@ def test_anything_with_a_view_is_shown(capsys: pytest.CaptureFixture[str]) -> No
     out = capsys.readouterr().out
     for words in ("What flips it?", "Removing never does.", "never", "-0.25"):
         assert words in out
+
+
+def test_json_has_the_answer_and_the_intervals(run: object, tmp_path: Path) -> None:
+    noisy().save(tmp_path / "out.json")
+    machine = json.loads(run("show", "out.json", "--json", "--top", "3")[1])  # type: ignore[operator]
+    assert machine["answer"] == ip.report.view(noisy()).answer
+    found = noisy().interactions(top=3)
+    for item, key in zip(machine["interactions"][0], found, strict=True):
+        assert (item["low"], item["high"]) == pytest.approx(found.interval(key))
+
+
+def test_every_finding_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    ip.report.influences(training(), "first").show()
+    out = capsys.readouterr().out
+    assert "#2 + #3" in out
+    assert "synergistic" in out
+    ip.report.training_summary(training()).show()
+    assert "3 pairs act together" in capsys.readouterr().out
+    shares = ip.report.energy_shares(grid().spectrum, grid().layout)  # type: ignore[arg-type]
+    assert shares is not None
+    shares.show()
+    assert f"{shares.within:.1%}" in capsys.readouterr().out

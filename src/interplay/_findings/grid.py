@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from interplay._display import Displayed
 from interplay._game.layout import GridLayout
 from interplay._spectrum.characters import Features
 from interplay._spectrum.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
-class EnergyShares:
+class EnergyShares(Displayed):
     """Shares of a spectrum's energy (its variance, by Parseval): they sum to 1.
 
     ``single`` is that of features alone, ``within`` that of sets inside one row of the grid, ``across`` that of

@@ -87,7 +87,7 @@ def _kind(effect: float, first: float, second: float) -> str:
 
 
 @dataclass(frozen=True)
-class TrainingSummary:
+class TrainingSummary(Displayed):
     """Training examples over all T outputs.
 
     ``examples`` are ``(feature, mean effect, mean magnitude of its pairs)``, those that interact most first;

@@ -214,11 +214,11 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Table:
-    """Any other rows: words and numbers under column heads; ``left`` rows are not shown."""
+    """Any other rows under column heads: words, numbers, and effects with their sign; ``left`` rows are not shown."""
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | float | int, ...], ...]
+    rows: tuple[tuple[str | float | int | Effect, ...], ...]
     left: int = 0
 
 

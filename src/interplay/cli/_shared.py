@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from interplay._game.game import Game
+    from interplay._spectrum.characters import Features
+    from interplay._spectrum.interactions import Interactions
 
 
 def run(
@@ -90,23 +92,30 @@ def _print(explanation: Explanation, reading: Reading) -> None:
 
 
 def _for_machines(explanation: Explanation, reading: Reading) -> dict[str, Any]:
-    """The saved form, with the interactions of each output read out."""
+    """The saved form, with the answer and the interactions of each output read out."""
+    from interplay.report import view
+
+    shown = view(explanation, index=reading.index)
     index, read_out = canonical_index(reading.index or explanation.index), []
     for position in range(len(explanation.fits)):
         found = explanation.for_output(position).interactions(index, top=10 if reading.top is None else reading.top)
-        read_out.append(
-            [
-                {"features": list(key), "labels": [explanation.labels[i] for i in key], "value": value}
-                for key, value in found.items()
-            ]
-        )
-    parts = explanation.to_dict() | {"index": index, "interactions": read_out}
+        read_out.append([_set(found, key) for key in found])
+    parts = explanation.to_dict() | {"index": index, "interactions": read_out, "answer": shown.answer}
+    parts["answers"] = {choice.name: choice.answer for choice in shown.choices}
     if isinstance(explanation.layout, GridLayout):
         from interplay.report import energy_shares
 
         shares = [energy_shares(fit.spectrum, explanation.layout) for fit in explanation.fits]
         parts["energy"] = [None if share is None else asdict(share) for share in shares]
     return parts
+
+
+def _set(found: Interactions, features: Features) -> dict[str, Any]:
+    """One set: its value, and its 90% interval where it is known."""
+    interval = found.interval(features)
+    known = {} if interval is None else {"low": interval[0], "high": interval[1]}
+    labels = [found.labels[i] for i in features]
+    return {"features": list(features), "labels": labels, "value": found[features], **known}
 
 
 def read_text(file: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interplay._errors import InputError
-from interplay._findings.views import Effect, Part, View, signed
+from interplay._findings.views import Effect, Part, View
 from interplay._visible import visible
 from interplay.report._html.drawing import grey
 from interplay.report._html.explorer import Explorer
@@ -143,7 +143,6 @@ def _environment() -> Any:
         "known_reach": lambda ranking: any(effect.reach is not None for effect in ranking.effects),
         "largest": lambda rows: max((abs(x) for row in rows for x in row), default=0.0),
         "finite": isfinite,
-        "signed": signed,
         "grey": grey,
     }
     return environment

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from interplay._findings.views import Effect, Ranking, Table, signed
+from interplay._findings.views import Effect, Ranking, Table
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -89,11 +89,13 @@ def plain_rows(table: Table, top: int) -> RichTable:
     return drawn
 
 
-def _cell(value: str | float | int) -> Text:
+def _cell(value: str | float | int | Effect) -> Text:
     from rich.text import Text
 
+    if isinstance(value, Effect):
+        return Text(str(value), "dim" if value.faint else "green" if value.value > 0 else "red")
     if isinstance(value, float):
-        return Text(signed(value), "green" if value > 0 else "red" if value < 0 else "")
+        return Text(f"{value:.4g}")
     return one_line(str(value))
 
 
