@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from interplay._game.tree import in_blocks
 
 
 def flat(n: int) -> list[ip.Part]:
@@ -23,7 +22,7 @@ def planted(n: int, ids: list[int], rule: str = "all", noise: float = 0.0) -> ip
         noisy = np.random.default_rng(int(masks.sum())).normal(size=len(masks))
         return rules[rule](masks[:, ids]).astype(float) + noise * noisy
 
-    return ip.Game(value, n, name=f"{n} {ids} {rule} {noise}").zoomed(in_blocks(flat(n)))
+    return ip.Game(value, [f"s{i}" for i in range(n)], name=f"{n} {ids} {rule} {noise}").zoomed()
 
 
 def test_a_coarse_mask_is_the_fine_one_that_it_stands_for() -> None:
@@ -63,7 +62,7 @@ def test_what_does_not_matter_stays_closed_and_the_notes_bound_what_it_hides() -
 
 def test_effects_that_cancel_in_a_closed_part_are_noticed() -> None:
     """Neighbours that cancel: no coarse mask shows them, random openings do."""
-    game = ip.Game(lambda m: 1.0 * m[:, 300] - m[:, 301] + 0.2 * m[:, 10], 400).zoomed(in_blocks(flat(400)))
+    game = ip.Game(lambda m: 1.0 * m[:, 300] - m[:, 301] + 0.2 * m[:, 10], [f"s{i}" for i in range(400)]).zoomed()
     found = ip.explain(game, budget=400)
     hidden = [note for note in found.notes if "stayed closed" in note]
     assert {"s300", "s301"} <= set(found.labels) or not any("at most 0%" in note for note in hidden)
@@ -76,7 +75,7 @@ def test_values_are_stored_by_leaf_and_a_second_run_pays_nothing(tmp_path: Path)
         calls.append(len(masks))
         return masks[:, [5, 77]].all(axis=1).astype(float)
 
-    game = ip.Game(value, 300, name="counted").zoomed(in_blocks(flat(300)))
+    game = ip.Game(value, 300, name="counted").zoomed()
     first = ip.explain(game, budget=120, store=tmp_path / "runs.db")
     paid = sum(calls)
     again = ip.explain(game, budget=120, store=tmp_path / "runs.db")
@@ -86,8 +85,10 @@ def test_values_are_stored_by_leaf_and_a_second_run_pays_nothing(tmp_path: Path)
 
 
 def test_several_outputs_open_what_any_of_them_needs() -> None:
-    game = ip.Game(lambda m: np.column_stack([m[:, 4], m[:, 250]]).astype(float), 300, outputs=["a", "b"])
-    found = ip.explain(game.zoomed(in_blocks(flat(300))), budget=160)
+    game = ip.Game(
+        lambda m: np.column_stack([m[:, 4], m[:, 250]]).astype(float), [f"s{i}" for i in range(300)], outputs=["a", "b"]
+    )
+    found = ip.explain(game.zoomed(), budget=160)
     assert {"s4", "s250"} <= set(found.labels)
 
 

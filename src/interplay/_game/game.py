@@ -17,7 +17,7 @@ from interplay._game.layout import Layout
 from interplay._game.masks import Masks, Values, averaged, check_masks, check_values
 from interplay._game.partial import Partial
 from interplay._game.slopes import Sloped, Slopes
-from interplay._game.tree import Coarse, Part, Tree
+from interplay._game.tree import Coarse, Part, Tree, in_blocks
 
 
 def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
@@ -267,8 +267,11 @@ class Game:
         """The same game with other names for its features."""
         return self._with(labels=labels)
 
-    def zoomed(self, parts: Sequence[Part]) -> Game:
+    def zoomed(self, parts: Sequence[Part] | None = None) -> Game:
         """The same game seen from afar: its features are ``parts``, each a stretch of the present ones.
+
+        Without parts the present features are the finest. More parts than 16 are put into blocks of neighbours, and
+        those in blocks again, so that each opening costs few ablations.
 
         `interplay.explain` opens those that matter into finer ones, within its budget; `refine` does so by hand. A
         store holds the ablations of the finest features, so that all games made of one share them.
@@ -286,7 +289,9 @@ class Game:
         InputError
             For parts that do not lie side by side and hold all features.
         """
-        return self._seen(Tree(self.value, self.n, tuple(parts), self.layout, self._inputs, self._price))
+        if parts is None:
+            parts = [Part(label, "feature", i, i + 1) for i, label in enumerate(self.labels)]
+        return self._seen(Tree(self.value, self.n, in_blocks(parts), self.layout, self._inputs, self._price))
 
     def refine(self, ids: Sequence[int]) -> Game:
         """The game in which the features of these numbers are opened into their parts.

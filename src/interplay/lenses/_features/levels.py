@@ -46,7 +46,7 @@ def parts_of(
             found.append(inner[0] if len(inner) == 1 else _part(text[left:right], below[0], inner))
         return tuple(found)
 
-    return in_blocks(within(0, len(text), levels))
+    return within(0, len(text), levels)
 
 
 def check_levels(levels: Sequence[str], known: Sequence[str]) -> None:
