@@ -23,7 +23,7 @@ from interplay.estimators import get_estimator
 
 _GUARD = 0.1  # share of a round's ablations in which quiet parts are opened at random
 _WEAK = 0.02  # share of the energy below which a part's is not worth an opening
-_ROWS = 1.5  # ablations that the next round should have for each feature it will see
+_ROWS = 1.0  # ablations of the next round for each feature that an opening adds: few of them will matter
 _CAP = 4  # ablations for each feature beyond which a round that is not the last gains little
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
 
@@ -60,7 +60,7 @@ def zoom(task: Task, measure: Measure) -> Explanation:
             break
         rest = _allowed(task, game.n, known.used, max(depth - 1, 0)) - known.used
         energy = _energy(tree, fits)
-        chosen = _chosen(tree, energy, hidden, most=int(rest / _ROWS) - game.n)
+        chosen = _chosen(tree, energy, hidden, most=int(rest / _ROWS))
         quiet = frozenset(
             part for i, part in enumerate(tree.parts) if part.parts and energy[i] < _WEAK and i not in chosen
         )

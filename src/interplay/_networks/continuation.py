@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from interplay._errors import InputError
 from interplay._networks.behaviour import opening_of, window_of
+from interplay._networks.conversation import Conversation
 
 Target: TypeAlias = str | Sequence[int]
 """What the model is to say: a text, or token ids that are put after the prompt's as they are."""
@@ -59,11 +60,19 @@ class Reader:
     def rendered(self, prompt: str) -> str:
         """The text that the model reads for a prompt."""
         if not self.chat:
+            if isinstance(prompt, Conversation):
+                raise InputError("a conversation is for a chat model: load it with chat=True.")
             return prompt
-        messages = [] if self.system is None else [{"role": "system", "content": self.system}]
-        messages.append({"role": "user", "content": prompt})
+        spoken = prompt if isinstance(prompt, Conversation) else Conversation([{"role": "user", "content": prompt}])
+        first = [] if self.system is None else [{"role": "system", "content": self.system}]
+        ending = {"continue_final_message": True} if spoken.is_begun else {"add_generation_prompt": True}
+        tools = {"tools": list(spoken.tools)} if spoken.tools else {}
         try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            return str(
+                self.tokenizer.apply_chat_template(
+                    [*first, *map(dict, spoken.messages)], tokenize=False, **ending, **tools, **spoken.options
+                )
+            )
         except Exception as error:  # templates raise whatever their authors and Jinja choose
             words = " ".join(str(error).split())
             raise InputError(f"the tokenizer's chat template refuses these messages: {words}.") from error

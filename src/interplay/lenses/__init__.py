@@ -8,6 +8,7 @@ from interplay._public import publish
 from interplay.lenses._components import metrics
 from interplay.lenses._components.components import components, heads
 from interplay.lenses._components.select import Part, Select
+from interplay.lenses._features.chat import chat
 from interplay.lenses._features.documents import documents
 from interplay.lenses._features.image import image
 from interplay.lenses._features.tabular import tabular
@@ -24,6 +25,7 @@ __all__ = [
     "Part",
     "Select",
     "Trainer",
+    "chat",
     "components",
     "documents",
     "groups_of",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from interplay._networks.conversation import Conversation
 from interplay._plugins import plugin_attribute
 from interplay._public import publish
 from interplay.models._causal.causal import CausalLM
@@ -17,6 +18,7 @@ from interplay.models._server.server import Server
 __all__ = [
     "Capabilities",
     "CausalLM",
+    "Conversation",
     "Encoder",
     "Network",
     "Scorer",

@@ -8,6 +8,7 @@ from typing import Any
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._networks.conversation import Conversation
 from interplay.models._server.answers import ShapeError, pieces
 from interplay.models._server.connection import Connection, RefusalError, Spent, UnreachableError
 
@@ -32,7 +33,7 @@ class Endpoint:
         """The model's likeliest answer to ``text``, of at most so many tokens, and the ``top`` tokens at each place."""
         if not self.chat:
             return self.proceed(text, max_tokens, **({"logprobs": top} if top else {}))
-        body: dict[str, Any] = {"model": self.model, "messages": self._messages(text), "max_tokens": max_tokens}
+        body: dict[str, Any] = {"model": self.model, **self._spoken(text), "max_tokens": max_tokens}
         if top:
             body |= {"logprobs": True, "top_logprobs": top}
         return self._call("/chat/completions", body | {"temperature": 0})
@@ -76,7 +77,7 @@ class Endpoint:
         if not self.chat:
             return text
         url = f"{self.connection.root}/apply-template"
-        found = self.connection.ask("POST", url, {"messages": self._messages(text)}).get("prompt")
+        found = self.connection.ask("POST", url, self._spoken(text)).get("prompt")
         if not isinstance(found, str):
             raise ShapeError("the server's /apply-template has another shape than llama.cpp's.")
         return found
@@ -119,9 +120,13 @@ class Endpoint:
                 names[str(name)] = entry
         return names
 
-    def _messages(self, text: str) -> list[dict[str, str]]:
+    def _spoken(self, text: str) -> dict[str, Any]:
+        """What the model is told: messages, and a conversation's tools and options of the template."""
+        spoken = text if isinstance(text, Conversation) else Conversation([{"role": "user", "content": text}])
         first = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return [*first, {"role": "user", "content": text}]
+        tools = {"tools": list(spoken.tools)} if spoken.tools else {}
+        options = {"chat_template_kwargs": dict(spoken.options)} if spoken.options else {}
+        return {"messages": [*first, *map(dict, spoken.messages)], **tools, **options}
 
 
 @dataclass(eq=False)

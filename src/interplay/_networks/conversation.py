@@ -1,0 +1,63 @@
+"""A conversation as a prompt: what a chat model reads, and a transcript that anything else can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Message = Mapping[str, Any]
+"""``role`` and ``content``, and whatever else the chat template or server knows: ``tool_calls``, ``name``, ..."""
+
+
+class Conversation(str):
+    """Messages, tools and options of a chat template, as a text: its transcript.
+
+    A model with ``chat=True`` reads the messages; any other scorer of texts reads the transcript.
+
+    >>> import interplay as ip
+    >>> ip.models.Conversation([{"role": "user", "content": "Hi!"}])
+    'user: Hi!'
+
+    Parameters
+    ----------
+    messages
+        As chat models take them. Where the last is the assistant's, the model goes on with it.
+    tools
+        Descriptions of the tools that the model may call, as its template takes them.
+    options
+        What else the template takes, such as ``enable_thinking``.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+    __slots__ = ("messages", "options", "tools")
+
+    def __new__(
+        cls, messages: Sequence[Message], tools: Sequence[Any] = (), options: Mapping[str, Any] | None = None
+    ) -> Conversation:
+        """The conversation, as its transcript."""
+        lines = [transcribed(message) for message in messages]
+        if tools:
+            lines.insert(0, "\n".join(["tools:", *(json.dumps(tool, ensure_ascii=False) for tool in tools)]))
+        made = super().__new__(cls, "\n\n".join(lines))
+        made.messages, made.tools, made.options = tuple(messages), tuple(tools), dict(options or {})
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Conversation, (self.messages, self.tools, self.options))
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the model is to go on with a message that the assistant has begun."""
+        return bool(self.messages) and self.messages[-1].get("role") == "assistant"
+
+
+def transcribed(message: Message) -> str:
+    """One message, to be read."""
+    rest = {key: value for key, value in message.items() if key not in ("role", "content")}
+    content = message.get("content")
+    words = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False) if content else ""
+    return f"{message.get('role')}: {words}" + (f" {json.dumps(rest, ensure_ascii=False)}" if rest else "")
