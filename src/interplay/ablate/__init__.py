@@ -6,17 +6,22 @@ from interplay.ablate._runner import Measurement, Progress, measure
 from interplay.ablate._sending import is_measuring
 from interplay.ablate._slopes import SlopeMeasurement, measure_slopes
 from interplay.ablate._store import Store
+from interplay.ablate._upkeep import Verified, compact, merge, verify
 
 __all__ = [
     "Measurement",
     "Progress",
     "SlopeMeasurement",
     "Store",
+    "Verified",
+    "compact",
     "format_seconds",
     "is_measuring",
     "measure",
     "measure_slopes",
+    "merge",
     "progress_bar",
+    "verify",
 ]
 
 publish(__name__)

@@ -1,4 +1,4 @@
-"""The command line: `interplay demo`, `text`, `heads`, `training` and `show`."""
+"""The command line: `interplay demo`, `text`, `heads`, `training`, `show` and `store`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from interplay._errors import InterplayError, InterruptionError
 from interplay.cli._console import prepare, say, silence
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
+from interplay.cli._store import store_app
 from interplay.cli._text import demo, show, text
 from interplay.cli._training import training
 
@@ -23,6 +24,7 @@ app = App(
 )
 for command in (demo, text, prompt, heads, training, show):
     app.command(command)
+app.command(store_app)
 
 
 def main() -> None:
