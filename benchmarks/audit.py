@@ -72,7 +72,7 @@ def planted(seeds: int, count: int, least: float) -> None:
         for seed in range(seeds):
             classifier = Classifier(seed, biased)
             done = ip.actions.audit(
-                lambda case: ip.lenses.text(classifier, TEMPLATE.format(**case), ablate="_"),
+                lambda case, classifier=classifier: ip.lenses.text(classifier, TEMPLATE.format(**case), ablate="_"),
                 prompts(count, np.random.default_rng(1000 + seed)),
                 budget=count * 24,
                 by=lambda label, case: label.casefold() if label in case.values() else None,
@@ -89,8 +89,8 @@ def planted(seeds: int, count: int, least: float) -> None:
             shares.append(len(pairs - right) / max(1, len(pairs)))
         what = "with the two planted pairs" if biased else "without bias"
         recall = f"recall {hits / wanted:.2f}, " if wanted else ""
-        print(f"{what}, {seeds} seeds, {count} prompts: {recall}{false} false pairs in {runs_with_false} runs, mean share "
-              f"of false ones {np.mean(shares):.3f}", flush=True)  # fmt: skip
+        wrong = f"{false} false pairs in {runs_with_false} runs, mean share of false ones {np.mean(shares):.3f}"
+        print(f"{what}, {seeds} seeds, {count} prompts: {recall}{wrong}", flush=True)
 
 
 def real(count: int) -> None:
