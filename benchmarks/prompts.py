@@ -266,7 +266,7 @@ def main() -> None:
     contenders = {
         "interplay without reuse": plain,
         "bare model on the same tokens": bare,
-        "interplay, the prefix computed in this call": afresh,
+        "interplay, the first call, which tries the model out": afresh,
         "interplay, later calls": lambda: scorer(texts),
     }
     show("The fixed part first", take_turns(contenders, options.turns, clock), len(texts))
