@@ -104,6 +104,7 @@ def test_the_data_of_the_script_are_the_view(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_notebook_gets_a_part_without_script(kind: str) -> None:
     shown = EVERY[kind]()._repr_html_()
+    assert len(shown) < 200_000
     assert "<script" not in re.sub(r"&lt;script", "", shown)
     assert " id=" not in shown.replace('id="result-1"', "")
     assert shown.startswith('<div class="interplay">')
@@ -131,7 +132,7 @@ def test_show_is_the_page_in_a_notebook_and_the_report_elsewhere(
     monkeypatch.setitem(sys.modules, "IPython.display", inner)
     words().show()
     assert capsys.readouterr().out == ""
-    assert displayed[0].startswith("<iframe")
+    assert "<iframe" in displayed[0]
     assert 'sandbox="allow-scripts"' in displayed[0]
 
 

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 import interplay as ip
+from interplay._findings.views import Ranking
 from results import grid, training
 
 TEXT = (
@@ -151,3 +152,13 @@ def test_every_finding_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert shares is not None
     shares.show()
     assert f"{shares.within:.1%}" in capsys.readouterr().out
+
+
+def test_a_spectrum_is_shown_with_signs_that_read_naturally() -> None:
+    view = ip.report.view(sentences().spectrum)
+    found = sentences().interactions("bii", order=5)
+    ranking = view.parts[0]
+    assert isinstance(ranking, Ranking)
+    assert {effect.features: effect.value for effect in ranking.certain()} == pytest.approx(
+        {key: value for key, value in found.items() if abs(value) > 1e-9}
+    )

@@ -18,10 +18,10 @@ def in_notebook() -> bool:
 
 
 def framed(page: str) -> str:
-    """A page in a frame."""
+    """A page in a frame; IPython would advise against HTML that begins with one."""
     return (
-        f'<iframe title="interplay" sandbox="allow-scripts" width="100%" height="{_HEIGHT}" frameborder="0" '
-        f'srcdoc="{escape(page, quote=True)}"></iframe>'
+        f'<div><iframe title="interplay" sandbox="allow-scripts" width="100%" height="{_HEIGHT}" frameborder="0" '
+        f'srcdoc="{escape(page, quote=True)}"></iframe></div>'
     )
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LINES = 40  # of one output
 _MOST, _FEWEST = 8, 2  # rows of a list where nobody asked for a number
-_POINTS = 12  # test points in a line each
+_POINTS = 6  # test points in a line each
 _NAMED = 14  # characters of their names
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from interplay._findings.grid import EnergyShares
 from interplay._findings.influences import Influences, Pair, TrainingSummary
-from interplay._findings.views import Effect, Facts, Ranking, Table, View, effects_of, signed
-from interplay._spectrum.interactions import Interactions, distinct_labels
+from interplay._findings.views import Effect, Facts, Table, View, signed
+from interplay._spectrum.indices import compute_index
+from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
 from interplay.report._views.explained import MEANINGS, ranking_of
 
@@ -28,17 +29,17 @@ def interactions_view(found: Interactions) -> View:
 
 
 def spectrum_view(spectrum: Spectrum) -> View:
-    """The coefficients of a spectrum."""
+    """A spectrum by its Banzhaf interactions, which are its coefficients with signs that read naturally."""
+    highest = max(1, spectrum.order)
+    values, mean = compute_index(spectrum, "bii", highest)
+    labels = [f"x{i}" for i in range(spectrum.n)]
+    found = Interactions("bii", highest, values, labels=labels, baseline=mean)
     constant = spectrum.coefficients.get((), 0.0)
-    values = {key: value for key, value in spectrum.coefficients.items() if key}
-    labels = distinct_labels([f"x{i}" for i in range(spectrum.n)])
-    found = Interactions("fourier", max(1, spectrum.order), values, labels=labels, baseline=constant)
-    effects = effects_of(found)
     return View(
         f"Spectrum of {spectrum.n} features",
         f"{len(spectrum)} coefficients up to order {spectrum.order}; mean {constant:.4g}, "
         f"variance {spectrum.variance:.4g}.",
-        (Ranking(effects, labels, "fourier", MEANINGS["fourier"]),),
+        (ranking_of(found),),
     )
 
 
