@@ -1,8 +1,8 @@
 """Small real games whose every mask was run, so that every index is known to the last digit.
 
-All of it comes from wheels: scikit-learn's tables and models, retrainings, MiniLM's texts and heads. A game is cached as an
-``.npz`` with ``values`` (2^n,), row r of which keeps feature i where bit i of r is set. Those named ``hidden_*`` are for
-judging: no choice was made on them.
+All of it comes from wheels: scikit-learn's tables and models, retrainings, MiniLM's texts and heads. A game is cached
+as an ``.npz`` with ``values`` (2^n,), row r of which keeps feature i where bit i of r is set. Those named ``hidden_*``
+are for judging: no choice was made on them.
 """
 
 from __future__ import annotations
@@ -152,8 +152,8 @@ def retrained_bayes() -> tuple[int, Value]:
 
     def chance(mask: np.ndarray) -> float:
         kept, test = np.flatnonzero(mask), 40
-        if not len(kept):
-            return 1 / 3
+        if len(set(y[kept])) < 2:  # no model: the one class there is, or no idea
+            return float(y[kept[0]] == y[test]) if len(kept) else 1 / 3
         model = GaussianNB(var_smoothing=1.0).fit(X[kept], y[kept])
         found = np.flatnonzero(model.classes_ == y[test])
         return float(model.predict_proba(X[test : test + 1])[0, found[0]]) if len(found) else 0.0
@@ -187,7 +187,7 @@ GAMES: dict[str, Callable[[], tuple[int, Value]]] = {
     ),
     "heads_late": lambda: layer_heads([4, 5], "The bank raised its rates.", "Borrowing became more expensive."),
     "retrained_logistic": retrained_logistic,
-    "hidden_diabetes_boosted": diabetes_boosted,
+    "diabetes_boosted": diabetes_boosted,
     "hidden_cancer_forest": cancer_forest,
     "hidden_digits_network": digits_network,
     "hidden_words_letter": lambda: words(

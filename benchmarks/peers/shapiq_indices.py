@@ -1,9 +1,10 @@
-"""Every approximator of shapiq 1.8 that takes a budget, on games known at every mask; run in an environment that has it.
+"""Every approximator of shapiq 1.8 that takes a budget, on games known at every mask; for an environment that has it.
 
     python shapiq_indices.py GAMES_FOLDER OUT.jsonl --games A B --index sv --budgets 10 20 40 --seeds 5
 
-Budgets are multiples of n. One line a case: the game, index, method, budget, seed, distinct evaluations used, seconds, and
-the estimates of all sets of the index's order (singles for sv, pairs otherwise) in lexicographic order; or why it failed.
+Budgets are multiples of n. One line a case: the game, index, method, budget, seed, distinct evaluations used, seconds,
+and the estimates of all sets of the index's order (singles for sv, pairs otherwise) in lexicographic order; or why it
+failed.
 Cases that OUT holds are not run again. Options are those that their authors recommend: pairs of complements wherever
 an approximator can take them; only ProxySPEX goes without its search of 90 fits, which takes minutes a case. Two are
 left out: SPEX, which refuses such budgets ("Insufficient budget to compute the transform"), and ShaplEIG, which needs
@@ -39,7 +40,9 @@ def shapley_values() -> dict[str, Make]:
         "PolySHAP": lambda n, seed: sq.PolySHAP(n, pairing_trick=True, random_state=seed),
         "kADDSHAP": lambda n, seed: sq.kADDSHAP(n, max_order=2, pairing_trick=True, random_state=seed),
         "RegressionMSR": lambda n, seed: sq.RegressionMSR(n, index="SV", random_state=seed),
-        "RegressionMSR linear": lambda n, seed: sq.RegressionMSR(n, index="SV", proxy_model="linear", random_state=seed),
+        "RegressionMSR linear": lambda n, seed: sq.RegressionMSR(
+            n, index="SV", proxy_model="linear", random_state=seed
+        ),
         "ProxySHAP": lambda n, seed: sq.ProxySHAP(n, max_order=1, index="SV", random_state=seed),
         "ProxySHAP adjusted": lambda n, seed: sq.ProxySHAP(
             n, max_order=1, index="SV", adjustment=True, random_state=seed
@@ -73,7 +76,9 @@ def pairs(index: str) -> dict[str, Make]:
         found["ProxySHAP"] = lambda n, seed: sq.ProxySHAP(n, **plain, random_state=seed)
         found["ProxySHAP adjusted"] = lambda n, seed: sq.ProxySHAP(n, **plain, adjustment=True, random_state=seed)
     if name == "FSII":
-        found["RegressionFSII"] = lambda n, seed: sq.RegressionFSII(n, max_order=2, pairing_trick=True, random_state=seed)
+        found["RegressionFSII"] = lambda n, seed: sq.RegressionFSII(
+            n, max_order=2, pairing_trick=True, random_state=seed
+        )
     return found
 
 
@@ -97,7 +102,7 @@ def run(values: np.ndarray, make: Make, size: int, budget: int, seed: int) -> di
     began = time.perf_counter()
     try:
         found = make(game.n, seed).approximate(budget=budget, game=game)
-    except Exception as error:  # noqa: BLE001 - whatever it says is the cell's reason
+    except Exception as error:  # whatever it says is the cell's reason
         return {"failed": f"{type(error).__name__}: {error}".split("\n")[0][:200]}
     seconds = time.perf_counter() - began
     by_set = {tuple(sorted(map(int, key))): float(value) for key, value in found.dict_values.items()}

@@ -23,8 +23,9 @@ from interplay._explain.zooming import zoom
 from interplay._game.game import Game, check_labels
 from interplay._game.masks import Masks, Values, check_masks, check_values
 from interplay._game.slopes import check_slopes
+from interplay._spectrum.indices import canonical_index
 from interplay.ablate import Progress, Store, measure, measure_slopes, progress_bar
-from interplay.estimators import Estimator, get_estimator
+from interplay.estimators import ASKED, Estimator, ForIndex, get_estimator
 
 _FEW_FOR_SLOPES = 32  # ablations below which none are spent on finding out whether slopes help
 
@@ -34,6 +35,7 @@ def explain(
     *,
     budget: int,
     method: str | Estimator = "auto",
+    index: str | None = None,
     slopes: bool | Literal["auto"] = "auto",
     labels: Sequence[str] | int | None = None,
     order: int = 5,
@@ -62,6 +64,11 @@ def explain(
         The most ablations to make, all model calls included; repeated ones and those in the store count once.
     method
         "auto", "exact", "lasso", "proxyspex", "gp", "spex", or an estimator with its options.
+    index
+        Which interaction index is to be known best. None: those that uniform masks know well ("bii", "bv", "fourier",
+        "fbii" of low order). "sv", "sii", "k-sii", "stii" or "fsii", which weigh all sizes of masks alike: masks of all
+        sizes, each beside its complement; both ends take part in the fit, and what adds up to f(all) - f(none) does so
+        exactly. R² then speaks for such masks.
     slopes
         "auto" measures slopes, where the game has them and the method takes them, as long as they pay by the error on
         unseen ablations: an ablation with slopes counts as ``game.slope_cost`` of the budget. True always does, False
@@ -72,6 +79,7 @@ def explain(
         The largest set of features to look for.
     keep
         The probability with which each feature is kept; the game's own, one half unless it says otherwise, when None.
+        Masks for an ``index`` have no such rate.
     seed
         Seed of every random choice.
     until
@@ -101,10 +109,10 @@ def explain(
     """
     game = as_game(game, labels)
     _check_options(budget, order, seed)
-    keep = game.keep if keep is None else _check_keep(keep)
-    estimator = get_estimator(method)
+    rate = game.keep if keep is None else _check_keep(keep)
+    estimator, asked = _estimator(method, index, keep, slopes)
     wanted = _wanted_slopes(slopes, game, estimator, budget)
-    task = Task(game, estimator, budget, order, seed, keep, Goal(until, tolerance), wanted)
+    task = Task(game, estimator, budget, order, seed, 0.5 if asked else rate, Goal(until, tolerance), wanted, asked)
     with _opened(store) as opened, _watched(progress) as watch:
         options: dict[str, Any] = {"store": opened, "executor": executor, "progress": watch, "failed": {}}
         ablate = partial(measure, game.finest, **options)
@@ -113,11 +121,19 @@ def explain(
         return run(task, ablate, partial(measure_slopes, game, **options) if wanted else None)
 
 
-def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int = 0, keep: float = 0.5) -> Masks:
+def design(
+    n: int,
+    budget: int,
+    *,
+    method: str | Estimator = "auto",
+    index: str | None = None,
+    seed: int = 0,
+    keep: float = 0.5,
+) -> Masks:
     """Masks (N, n), N <= ``budget``, whose values `fit` can turn into an explanation.
 
     For ablations measured elsewhere; a larger budget keeps every mask of a smaller one. ``keep`` is the probability
-    with which each feature is kept.
+    with which each feature is kept; an ``index`` draws its own masks, as in `explain`.
 
     >>> import interplay as ip
     >>> ip.design(3, 100).shape, ip.design(30, 100).shape
@@ -126,7 +142,7 @@ def design(n: int, budget: int, *, method: str | Estimator = "auto", seed: int =
     check_whole("the number of features", n, 1)
     _check_options(budget, 1, seed)
     _check_keep(keep)
-    return draw(get_estimator(method), n, budget, seed, keep)
+    return draw(_estimator(method, index, keep)[0], n, budget, seed, keep)
 
 
 def fit(
@@ -135,6 +151,7 @@ def fit(
     *,
     slopes: object = None,
     method: str | Estimator = "auto",
+    index: str | None = None,
     labels: Sequence[str] | int | None = None,
     order: int = 5,
     seed: int = 0,
@@ -158,6 +175,8 @@ def fit(
         NaN in rows and outputs without. They take part where held-out error says that they help.
     method, labels, order, seed
         As in `explain`.
+    index
+        The index that the masks were drawn for, by `design`.
     keep
         The probability with which the masks kept each feature: effects of training examples are means at this rate.
     """
@@ -170,9 +189,10 @@ def fit(
         raise InputError("there are no masks to fit: pass at least one row.")
     checked = check_values(values, rows)
     given = None if slopes is None else _given_slopes(slopes, rows, checked)
-    sample = Sample.given(rows, checked, given)
-    fits = fits_of(sample, get_estimator(method), order=order, seed=seed)
-    return explained(Game(_elsewhere, names), sample, fits, budget=sample.used, seed=seed, keep=rate)
+    estimator, asked = _estimator(method, index, keep, slopes is not None)
+    sample = Sample.given(rows, checked, given, ends_fitted=asked is not None)
+    fits = fits_of(sample, estimator, order=order, seed=seed)
+    return explained(Game(_elsewhere, names), sample, fits, budget=sample.used, seed=seed, keep=rate, index=asked)
 
 
 def as_game(game: Game | Callable[[Masks], Any], labels: Sequence[str] | int | None) -> Game:
@@ -209,6 +229,32 @@ def _given_slopes(slopes: object, masks: Masks, values: Values) -> Values:
         return check_slopes(slopes, masks, 1 if values.ndim == 1 else values.shape[1])
     except AblationError as error:
         raise InputError(str(error)) from error
+
+
+def _estimator(
+    method: str | Estimator, index: str | None, keep: float | None, slopes: bool | Literal["auto"]
+) -> tuple[Estimator, str | None]:
+    """The estimator, on the masks of the ``index`` where one is asked for, and that index in its canonical spelling."""
+    estimator = get_estimator(method)
+    if index is None:
+        return estimator, None
+    name = canonical_index(index)
+    if name not in ASKED:
+        raise InputError(
+            f"no masks are drawn for index={index!r}, which uniform ones know: leave index out and ask the result for "
+            f"interactions({name!r}), or choose one of {', '.join(ASKED)}."
+        )
+    if keep not in (None, 0.5):
+        raise InputError(
+            f"keep={keep:g} and index={index!r} exclude each other: masks of all sizes have no one rate of keeping, so "
+            "leave one of them out."
+        )
+    if slopes is True:
+        raise InputError(
+            f"slopes and index={index!r} exclude each other: slopes take part only in fits to uniform masks, so leave one "
+            "of them out."
+        )
+    return ForIndex(estimator), name
 
 
 def _check_keep(keep: float) -> float:

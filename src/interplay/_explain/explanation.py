@@ -30,6 +30,10 @@ FORMAT = 1
 """Version of the saved file; raised when an older reader could no longer read it."""
 
 
+DEFAULT_INDEX = "bii"
+"""What uniform masks know best."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """What an estimator recovered for one output.
@@ -139,6 +143,10 @@ class Explanation(Displayed):
         R² after each round of measurement: one point, or several where a goal was set.
     question
         What was asked, for a reader, where the game said.
+    index
+        The index that these ablations know best, and the default of `interactions`: the one they were drawn for, or
+        "bii", what a set does together on the mean over ablations of all else. That is one coefficient a set, so that
+        there is no order to choose, and uniform masks, which see such ablations and no others, tell it well.
     """
 
     labels: tuple[str, ...]
@@ -156,6 +164,7 @@ class Explanation(Displayed):
     keep: float = 0.5
     curve: tuple[Point, ...] = field(default=(), repr=False)
     question: str | None = field(default=None, repr=False)
+    index: str = DEFAULT_INDEX
 
     @property
     def n(self) -> int:
@@ -219,15 +228,6 @@ class Explanation(Displayed):
             ),
         )
 
-    @property
-    def index(self) -> str:
-        """The index that these ablations know best.
-
-        "bii": what a set does together, on the mean over ablations of all else. It is one coefficient a set, so that
-        there is no order to choose, and uniform masks, which see such ablations and no others, tell it well.
-        """
-        return "bii"
-
     def interactions(self, index: str | None = None, order: int | None = None, top: int | None = None) -> Interactions:
         """An interaction index of every set of at most ``order`` features.
 
@@ -280,6 +280,7 @@ class Explanation(Displayed):
             "layout": None if self.layout is None else self.layout.to_dict(),
             "curve": [point.to_list() for point in self.curve],
             "question": self.question,
+            "index": self.index,
         }
 
     @classmethod
@@ -309,6 +310,7 @@ class Explanation(Displayed):
             layout=layout_from_dict(saved.maybe("layout", lambda value, _: value)),
             curve=saved("curve", each, lambda point, _: Point.from_list(point)),
             question=saved.maybe("question", text),
+            index=canonical_index(saved.maybe("index", text) or DEFAULT_INDEX),
         )
         if not fits or any(fit.spectrum.n != read.n for fit in fits):
             raise damaged(

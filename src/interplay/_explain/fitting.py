@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
-from interplay._explain.explanation import Explanation, Fit, Point
+from interplay._explain.explanation import DEFAULT_INDEX, Explanation, Fit, Point
 from interplay._explain.faithfulness import Faithfulness, measure_faithfulness
 from interplay._explain.repeats import noise_notes
 from interplay._explain.sample import Sample
@@ -90,6 +90,7 @@ def explained(
     budget: int,
     seed: int,
     keep: float,
+    index: str | None,
     notes: tuple[str, ...] = (),
     curve: tuple[Point, ...] = (),
 ) -> Explanation:
@@ -113,6 +114,7 @@ def explained(
         question=game.question,
         keep=keep,
         curve=curve,
+        index=index or DEFAULT_INDEX,
     )
 
 
@@ -159,10 +161,11 @@ def _constant(sample: Sample, values: Values, name: str, order: int, output: int
 
 def _judged(sample: Sample, values: Values, recovery: Recovery, name: str, seed: int) -> Fit:
     """An output's recovery with its faithfulness."""
-    if sample.fair is not None and recovery.unseen is not None and recovery.rows is None:
-        alone = None if recovery.alone is None else recovery.alone[sample.fair]
-        rows = np.flatnonzero(sample.fair)
-        recovery = replace(recovery, unseen=recovery.unseen[rows], rows=rows, alone=alone)
+    if sample.fair is not None and recovery.unseen is not None:
+        rows = np.arange(len(values)) if recovery.rows is None else recovery.rows
+        fair = sample.fair[rows]
+        alone = None if recovery.alone is None else recovery.alone[fair]
+        recovery = replace(recovery, unseen=recovery.unseen[fair], rows=rows[fair], alone=alone)
     return Fit(
         recovery.spectrum,
         _faithfulness(sample, values, recovery, seed),

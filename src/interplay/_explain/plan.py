@@ -68,6 +68,8 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> P
             f"{min(FEWEST, 1 << min(n, 60))}."
         )
     masks = draw(estimator, n, budget, seed, keep)
+    if estimator.fits_ends:
+        return Plan(masks, ends[:0], between_ends(masks))
     if complete or budget < _ENDS:
         return Plan(masks, ends[:0])
     if budget - len(masks) >= len(ends):
@@ -85,6 +87,11 @@ def draw(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> M
             "method='auto' or keep=0.5."
         )
     return biased_design(n, budget, seed, keep)
+
+
+def between_ends(masks: Masks) -> npt.NDArray[np.bool_]:
+    """Which masks (N, n) keep some features and ablate others, (N,)."""
+    return np.asarray(masks.any(axis=1) & ~masks.all(axis=1))
 
 
 def is_complete(n: int, ablations: int) -> bool:

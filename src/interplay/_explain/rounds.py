@@ -33,6 +33,7 @@ class Task:
     keep: float
     goal: Goal
     slopes: bool | Literal["auto"] = False
+    index: str | None = None
 
     @property
     def n(self) -> int:
@@ -198,6 +199,7 @@ def _end(task: Task, known: Round, *, turned: bool, notes: tuple[str, ...]) -> E
         budget=task.budget,
         seed=task.seed,
         keep=task.keep,
+        index=task.index,
         notes=(*_notes(task, known), *notes),
         curve=known.curve,
     )
@@ -205,6 +207,11 @@ def _end(task: Task, known: Round, *, turned: bool, notes: tuple[str, ...]) -> E
 
 def _notes(task: Task, known: Round) -> Iterator[str]:
     n, used = task.n, known.sample.used
+    if task.index is not None and not is_complete(n, used):
+        yield (
+            f"the ablations were drawn for {task.index}: as many of every size, each beside its complement; R² speaks "
+            "for such ablations, everything kept and everything ablated aside"
+        )
     if task.keep != 0.5 and not is_complete(n, used):
         yield f"each feature was kept with probability {task.keep:g}: R² speaks for such ablations"
     if task.goal:

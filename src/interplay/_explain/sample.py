@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import AblationError
-from interplay._explain.plan import FEWEST, Plan
+from interplay._explain.plan import FEWEST, Plan, between_ends
 from interplay._game.game import Game
 from interplay._game.masks import Masks, Values, averaged
 from interplay.ablate import Measurement, SlopeMeasurement
@@ -111,8 +111,11 @@ class Sample:
         )
 
     @classmethod
-    def given(cls, masks: Masks, values: Values, slopes: Values | None = None) -> Sample:
-        """Ablations measured elsewhere; repeated masks are averaged, and it says so."""
+    def given(cls, masks: Masks, values: Values, slopes: Values | None = None, *, ends_fitted: bool = False) -> Sample:
+        """Ablations measured elsewhere; repeated masks are averaged, and it says so.
+
+        Where the ends are part of the design, they are ``ends_fitted``, but judge no fit.
+        """
         distinct, means = distinct_masks(masks, values)
         if slopes is not None:
             _, slopes = distinct_masks(masks, slopes)
@@ -120,8 +123,9 @@ class Sample:
         if repeated := len(masks) - len(distinct):
             notes = (f"{repeated} of {len(masks)} masks repeat others; their values were averaged",)
         count = len(distinct)
+        fair = between_ends(distinct) if ends_fitted else None
         return cls(
-            distinct, means, 1, distinct[:0], means[:0], None, used=count, paid=count, notes=notes, slopes=slopes
+            distinct, means, 1, distinct[:0], means[:0], fair, used=count, paid=count, notes=notes, slopes=slopes
         )
 
     @cached_property

@@ -68,6 +68,8 @@ class Estimator(ABC):
     name: ClassVar[str]
     any_masks: ClassVar[bool] = True
     """Whether `fit` takes any masks; False where it needs those of its own design."""
+    fits_ends: ClassVar[bool] = False
+    """Whether the design holds both ends, everything kept and everything ablated, for the fit to see."""
     whole: ClassVar[bool] = False
     """Whether `fit` needs every mask of its design, so that none can make way for others."""
 

@@ -11,18 +11,22 @@ from interplay._errors import InputError
 from interplay._game.masks import Masks, Values
 from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
+from interplay.estimators._halves import refit_halves
 from interplay.estimators._index_design import index_design
 
 ASKED = ("sv", "sii", "k-sii", "stii", "fsii")
-"""The indices that weigh all sizes of masks alike, and that masks can be drawn for."""
+"""The indices that weigh all sizes of masks alike, for which masks can be drawn."""
+
+_NOTEWORTHY = 1e-6  # of the difference between both ends
 
 
 @dataclass(frozen=True)
 class ForIndex(Estimator):
-    """An ``inner`` estimator on the masks of `index_design`, its spectrum exact where all and nothing is kept.
+    """An ``inner`` estimator on the masks of `index_design`, its spectrum exact where all or nothing is kept.
 
-    Indices that add up sum to f(all) - f(none), so a spectrum that meets both values makes them sum to the measured
-    difference. What the fit leaves of it is spread evenly over the single features.
+    Where an index adds up, it adds up to f(all) - f(none): of a spectrum that has both values, to the measured
+    difference. What the inner fit misses of them is spread evenly over the features, for nothing says which it belongs
+    to.
 
     Parameters
     ----------
@@ -31,10 +35,11 @@ class ForIndex(Estimator):
     """
 
     name: ClassVar[str] = "index"
+    fits_ends: ClassVar[bool] = True
     inner: Estimator
 
     def __post_init__(self) -> None:
-        if not self.inner.any_masks:
+        if not self.inner.any_masks and not self.inner.whole:
             raise InputError(
                 f"{self.inner.name} needs ablations of its own, so none can be drawn for an index: leave index out or "
                 "choose method='auto'."
@@ -42,8 +47,8 @@ class ForIndex(Estimator):
         object.__setattr__(self, "name", self.inner.name)
 
     def design(self, n: int, budget: int, seed: int) -> Masks:
-        """The masks of `index_design`: both ends, then pairs of complements of all sizes."""
-        return index_design(n, budget, seed)
+        """The masks of `index_design`; of an inner estimator that needs every mask of its design, that one's."""
+        return self.inner.design(n, budget, seed) if self.inner.whole else index_design(n, budget, seed)
 
     def fewest(self, n: int) -> int:
         """As the inner estimator says."""
@@ -56,28 +61,35 @@ class ForIndex(Estimator):
     def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
         """The inner fits, each tied to both ends."""
         found = self.inner.fit_outputs(masks, values, order=order, seed=seed)
-        return [
-            replace(recovery, spectrum=tied(recovery.spectrum, masks, column), method=recovery.method or self.inner.name)
-            for recovery, column in zip(found, values.T, strict=True)
-        ]
+        outputs = zip(found, values.T, strict=True)
+        if self.inner.name != "auto":
+            return [self._tied(recovery, masks, column) for recovery, column in outputs]
+        return [self._tied(refit_halves(recovery, masks, column), masks, column) for recovery, column in outputs]
+
+    def _tied(self, recovery: Recovery, masks: Masks, values: Values) -> Recovery:
+        method, spectrum = recovery.method or self.inner.name, recovery.spectrum
+        rows = np.flatnonzero(masks.all(axis=1)), np.flatnonzero(~masks.any(axis=1))
+        if not len(rows[0]) or not len(rows[1]):
+            note = (
+                "everything kept and everything ablated were not both measured, so indices need not add up to their "
+                "difference"
+            )
+            return replace(recovery, method=method, notes=(*recovery.notes, note))
+        ends = np.concatenate(rows)
+        full, empty = (values[ends] - spectrum.predict(masks[ends])).tolist()
+        notes, gap, difference = recovery.notes, full - empty, values[ends[0]] - values[ends[1]]
+        if abs(gap) > _NOTEWORTHY * abs(difference):
+            notes += (
+                f"of the measured difference between everything and nothing, {difference:.3g}, the fit missed "
+                f"{gap:.3g}, which was spread evenly over the features",
+            )
+        return replace(recovery, spectrum=with_ends(spectrum, full, empty), method=method, notes=notes)
 
 
-def tied(spectrum: Spectrum, masks: Masks, values: Values) -> Spectrum:
-    """The spectrum plus the additive function, the same for every feature, that makes it exact at both ends.
-
-    At an end that is not among ``masks`` it stays as it is.
-    """
-    n = spectrum.n
-    full, empty = (_missed(spectrum, masks, values, kept=kept) for kept in (True, False))
-    # a + b |m| with the values `empty` at 0 and `full` at n, and |m| = n/2 - sum_j chi_j / 2
-    coefficients = dict(spectrum.coefficients)
-    coefficients[()] = coefficients.get((), 0.0) + (full + empty) / 2
+def with_ends(spectrum: Spectrum, full: float, empty: float) -> Spectrum:
+    """A spectrum plus the function of the number of kept features that is linear from ``empty`` up to ``full``."""
+    n, coefficients = spectrum.n, dict(spectrum.coefficients)
+    coefficients[()] = coefficients.get((), 0.0) + (full + empty) / 2  # |m| = n / 2 - sum_j chi_j(m) / 2
     for feature in range(n):
         coefficients[feature,] = coefficients.get((feature,), 0.0) - (full - empty) / (2 * n)
     return Spectrum(n, coefficients)
-
-
-def _missed(spectrum: Spectrum, masks: Masks, values: Values, *, kept: bool) -> float:
-    """What a spectrum lacks where everything is kept, or nothing."""
-    rows = np.flatnonzero((masks == kept).all(axis=1))
-    return float(values[rows[0]] - spectrum.predict(masks[rows[:1]])[0]) if len(rows) else 0.0
