@@ -251,8 +251,8 @@ def _estimator(
         )
     if slopes is True:
         raise InputError(
-            f"slopes and index={index!r} exclude each other: slopes take part only in fits to uniform masks, so leave one "
-            "of them out."
+            f"slopes and index={index!r} exclude each other: slopes take part only in fits to uniform masks, so leave "
+            "one of them out."
         )
     return ForIndex(estimator), name
 

@@ -16,11 +16,10 @@ import numpy.typing as npt
 from scipy.linalg import qr, solve_triangular
 
 from interplay._game.masks import Masks, Values
-from interplay._spectrum.characters import Features
+from interplay._spectrum.characters import Features, characters_of, signs_of
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Uncertainty
 from interplay.estimators._base import Recovery
-from interplay.estimators._gp.posterior import characters_of
 
 _MOST = 1500  # coefficients up to which it takes a few seconds
 _SINGULAR = 1e-9
@@ -87,7 +86,7 @@ def _least_squares(masks: Masks, half: Values, sizes: tuple[int, ...]) -> _Found
     sets = list(chain.from_iterable(combinations(range(n), size) for size in sizes))
     if len(sets) > _MOST or count <= len(sets):
         return None
-    basis, upper = qr(characters_of(masks, sets).T.astype(float), mode="economic")
+    basis, upper = qr(characters_of(signs_of(masks), sets).T.astype(float), mode="economic")
     room = 1.0 - (basis**2).sum(axis=1)
     if np.abs(np.diagonal(upper)).min() < _SINGULAR * np.sqrt(count) or room.min() < _SINGULAR:
         return None
