@@ -232,7 +232,7 @@ def _given_slopes(slopes: object, masks: Masks, values: Values) -> Values:
 
 
 def _estimator(
-    method: str | Estimator, index: str | None, keep: float | None, slopes: bool | Literal["auto"]
+    method: str | Estimator, index: str | None, keep: float | None, slopes: bool | Literal["auto"] = False
 ) -> tuple[Estimator, str | None]:
     """The estimator, on the masks of the ``index`` where one is asked for, and that index in its canonical spelling."""
     estimator = get_estimator(method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,36 +54,43 @@ class ForIndex(Estimator):
         """As the inner estimator says."""
         return self.inner.fewest(n)
 
-    def fit(self, masks: Masks, values: Values, *, order: int, seed: int) -> Recovery:
-        """The inner fit, tied to both ends."""
-        return self.fit_outputs(masks, values[:, None], order=order, seed=seed)[0]
+    def prepare(self, masks: Masks) -> tuple[Masks, Any]:
+        """The masks, and what the inner estimator makes of them."""
+        return masks, self.inner.prepare(masks)
+
+    def recover(self, prepared: tuple[Masks, Any], values: Values, *, order: int, seed: int) -> Recovery:
+        """The inner recovery, tied to both ends."""
+        masks, inner = prepared
+        return self._finished(self.inner.recover(inner, values, order=order, seed=seed), masks, values)
 
     def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
-        """The inner fits, each tied to both ends."""
+        """The inner recoveries, each tied to both ends."""
         found = self.inner.fit_outputs(masks, values, order=order, seed=seed)
-        outputs = zip(found, values.T, strict=True)
-        if self.inner.name != "auto":
-            return [self._tied(recovery, masks, column) for recovery, column in outputs]
-        return [self._tied(refit_halves(recovery, masks, column), masks, column) for recovery, column in outputs]
+        return [self._finished(recovery, masks, column) for recovery, column in zip(found, values.T, strict=True)]
 
-    def _tied(self, recovery: Recovery, masks: Masks, values: Values) -> Recovery:
-        method, spectrum = recovery.method or self.inner.name, recovery.spectrum
-        rows = np.flatnonzero(masks.all(axis=1)), np.flatnonzero(~masks.any(axis=1))
-        if not len(rows[0]) or not len(rows[1]):
-            note = (
-                "everything kept and everything ablated were not both measured, so indices need not add up to their "
-                "difference"
-            )
-            return replace(recovery, method=method, notes=(*recovery.notes, note))
-        ends = np.concatenate(rows)
-        full, empty = (values[ends] - spectrum.predict(masks[ends])).tolist()
-        notes, gap, difference = recovery.notes, full - empty, values[ends[0]] - values[ends[1]]
-        if abs(gap) > _NOTEWORTHY * abs(difference):
-            notes += (
-                f"of the measured difference between everything and nothing, {difference:.3g}, the fit missed "
-                f"{gap:.3g}, which was spread evenly over the features",
-            )
-        return replace(recovery, spectrum=with_ends(spectrum, full, empty), method=method, notes=notes)
+    def _finished(self, recovery: Recovery, masks: Masks, values: Values) -> Recovery:
+        better = refit_halves(recovery, masks, values) if self.inner.name == "auto" else recovery
+        return replace(tied(better, masks, values), method=recovery.method or self.inner.name)
+
+
+def tied(recovery: Recovery, masks: Masks, values: Values) -> Recovery:
+    """The recovery, its spectrum exact at both ends; with a note where they were not measured, or far off."""
+    rows = np.flatnonzero(masks.all(axis=1)), np.flatnonzero(~masks.any(axis=1))
+    if not len(rows[0]) or not len(rows[1]):
+        note = (
+            "everything kept and everything ablated were not both measured, so indices need not add up to their "
+            "difference"
+        )
+        return replace(recovery, notes=(*recovery.notes, note))
+    ends = np.concatenate(rows)
+    full, empty = (values[ends] - recovery.spectrum.predict(masks[ends])).tolist()
+    notes, gap, difference = recovery.notes, full - empty, values[ends[0]] - values[ends[1]]
+    if abs(gap) > _NOTEWORTHY * abs(difference):
+        notes += (
+            f"of the measured difference between everything and nothing, {difference:.3g}, the fit missed "
+            f"{gap:.3g}, which was spread evenly over the features",
+        )
+    return replace(recovery, spectrum=with_ends(recovery.spectrum, full, empty), notes=notes)
 
 
 def with_ends(spectrum: Spectrum, full: float, empty: float) -> Spectrum:
