@@ -90,7 +90,7 @@ def explained(
     budget: int,
     seed: int,
     keep: float,
-    index: str | None,
+    index: str | None = None,
     notes: tuple[str, ...] = (),
     curve: tuple[Point, ...] = (),
 ) -> Explanation:

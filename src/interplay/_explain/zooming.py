@@ -41,6 +41,11 @@ def zoom(task: Task, measure: Measure) -> Explanation:
         raise InputError(
             f"{task.estimator.name} needs its own ablations, and a zoom makes others: choose method='auto'."
         )
+    if task.index is not None:
+        raise InputError(
+            f"no masks are drawn for index={task.index!r} in a zoom, whose features change from round to round: leave "
+            "index out, or give the game one unit."
+        )
     if task.budget < 2 * FEWEST:
         raise InputError(f"a budget of {task.budget} is too small to zoom with: allow at least {2 * FEWEST}.")
     game, depth = task.game, _depth(_tree(task.game), range(task.game.n))
