@@ -1,6 +1,6 @@
 """Ours and the peers on the same games: R² on unseen masks, recall of true interactions, seconds.
 
-    python benchmarks/compare.py --work /tmp/compare --out docs/benchmarks.md
+    python benchmarks/compare.py --work /tmp/compare --out docs/comparison-r2.md
 
 Records the games, makes the peers' environment, runs every method on every game at N = n log2 n x the multiples,
 and writes tables and plots. Each finished case is kept in ``--work``: a run that stops goes on where it was.

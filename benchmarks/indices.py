@@ -1,6 +1,6 @@
 """Shapley values and interactions from few ablations, ours and shapiq's, where the truth is known to the last digit.
 
-    python benchmarks/indices.py --work /tmp/indices --peer-python PYTHON --out docs/indices-measured.md
+    python benchmarks/indices.py --work /tmp/indices --peer-python PYTHON --out docs/comparison.md
 
 Runs every mask of every game of ``exhaustive.py`` once, then estimates each index from 10 n, 20 n and 40 n evaluations,
 both ends included: `ip.explain(game, budget=..., index=...)`, and every approximator of shapiq 1.8 in an environment of
@@ -185,17 +185,20 @@ def by_method(errors: Errors, index: str) -> str:
     return table(["shapiq", *[f"{m} n" for m in errors.multiples]], sorted(rows, key=lambda row: row[-1]))
 
 
-def report(errors: Errors) -> str:
+def report(errors: Errors, picture: str | None = None) -> str:
     ours = [count for key, count in errors.seeds.items() if key[3] == "interplay"]
     theirs = [count for key, count in errors.seeds.items() if key[3] != "interplay"]
     parts = [
-        "# Indices, measured\n",
+        "# Comparison with the peers\n",
+        "Shapley values and pairwise interactions, ours and shapiq 1.8.0's, where every mask was run and the truth is "
+        "known. [R² of whole models](comparison-r2.md) was compared earlier, with shapiq 1.4.1.\n",
         "Written by `python benchmarks/indices.py`; its head has the rules. Squared errors, relative to the squared "
         f"norm of the truth, medians over {spread(ours)} seeds of ours and {spread(theirs)} of shapiq 1.8.0's, on "
         f"{len(errors.games)} games whose every mask was run. No choice was made on those named `hidden_*`.\n",
         "Our error over that of the best peer of each game and budget, geometric mean over games; below 1 we are "
         "closer:\n",
         summary(errors),
+        *([f"![Our error over the best peer's, by game]({picture})\n"] if picture else []),
         'Left out: SPEX, which refuses such budgets ("Insufficient budget to compute the transform"), and ShaplEIG, '
         "which needs PyTorch and BoTorch for Python 3.12. ProxySPEX runs without its search of 90 fits, which takes "
         "minutes a case. Everything else that shapiq lists for an index is here.\n",
@@ -206,6 +209,30 @@ def report(errors: Errors) -> str:
         parts += [by_method(errors, index)]
     failed = [f"- {method} of {index}: {why}" for (index, method), why in errors.failed.items()]
     return "\n".join([*parts, *(["## What failed\n", *failed, ""] if failed else [])])
+
+
+def plot(errors: Errors, target: Path) -> None:
+    """Our error over the best peer's, one dot a game and budget."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [index for index in ("sv", "sii") if index in errors.indices]
+    figure, axes = plt.subplots(1, len(shown), figsize=(4.5 * len(shown), 4), sharey=True, squeeze=False)
+    for axis, index in zip(axes[0], shown):
+        for multiple, colour in zip(errors.multiples, ("#9ecae1", "#4292c6", "#08519c")):
+            ratios = [errors.ratio(index, multiple, game) for game in errors.games]
+            axis.plot(ratios, range(len(errors.games)), "o", color=colour, label=f"{multiple} n evaluations")
+        axis.axvline(1, color="black", linewidth=1)
+        axis.set(xscale="log", title=f"{index}: our error / the best peer's")
+        axis.set_xlabel("left of the line: we are closer")
+        axis.set_yticks(range(len(errors.games)), errors.games)
+    axes[0, 0].invert_yaxis()
+    axes[0, -1].legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(target, dpi=80)
+    plt.close(figure)
 
 
 def spread(counts: list[int]) -> str:
@@ -230,11 +257,13 @@ def main() -> None:
         run_peers(options.peer_python, options.games, options.indices, options.multiples, options.seeds, options.work)
     cases = [case for name in ("ours", "peers") for case in read(options.work / f"{name}.jsonl")]
     chosen = [case for case in cases if case["game"] in options.games and case["index"] in options.indices]
-    text = report(Errors(chosen, options.work / "games"))
+    errors = Errors(chosen, options.work / "games")
     if options.out is None:
-        print(text)
+        print(report(errors))
     else:
-        options.out.write_text(text, encoding="utf-8")
+        picture = options.out.with_suffix(".png")
+        plot(errors, picture)
+        options.out.write_text(report(errors, picture.name), encoding="utf-8")
 
 
 if __name__ == "__main__":

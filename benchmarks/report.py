@@ -231,8 +231,8 @@ def write_report(found: list[dict], out: Path) -> None:
     new = [game for game in results.games if game.startswith("new_")]
     failed = sorted({f"{NAMES.get(r['by'], r['by'])}: {' '.join(r['failed'])[:160]}" for r in found if "failed" in r})
     sections = [
-        "# Comparison with the peers\n",
-        "Written by `python benchmarks/compare.py --work DIR --out docs/comparison.md`; see its head for the rules.\n",
+        "# R² of whole models, compared\n",
+        "Written by `python benchmarks/compare.py --work DIR --out docs/comparison-r2.md`; see its head for the rules.\n",
         "Methods marked * fit the same masks, the others choose their own at the same budget. R² is on 2,000 masks "
         "that no method saw, against noiseless values where the truth is known.\n",
         f"![R² against ablations]({picture.name})\n",
