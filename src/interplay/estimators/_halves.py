@@ -1,4 +1,4 @@
-"""Least squares on singles and on pairs, for the half of a game that they explain better than a fit that shrinks.
+"""Least squares on singles and on pairs, for the half of a game that they explain far better than a fit that shrinks.
 
 Beside its complement every mask tells the odd half of a game, (f(m) - f(~m)) / 2, which only sets of odd size make up,
 from the even one, (f(m) + f(~m)) / 2. Shapley values are made of the odd half alone, pairwise Shapley interactions of
@@ -23,11 +23,12 @@ from interplay.estimators._base import Recovery
 
 _MOST = 1500  # coefficients up to which it takes a few seconds
 _SINGULAR = 1e-9
+_CLEAR = 0.25  # of the other fit's error: where sets are larger, least squares wins by chance and then does worse
 _HALVES = (("even", 1.0, (0, 2)), ("odd", -1.0, (1,)))
 
 
 def refit_halves(recovery: Recovery, masks: Masks, values: Values) -> Recovery:
-    """The recovery, each half of it by least squares where that predicts unseen pairs of masks better.
+    """The recovery, each half of it by least squares where that predicts unseen pairs of masks far better.
 
     What was measured of both ends judges neither.
     """
@@ -44,8 +45,8 @@ def refit_halves(recovery: Recovery, masks: Masks, values: Values) -> Recovery:
         if found is None:
             continue
         theirs = (unseen[first] + sign * unseen[second]) / 2
-        missed = ((half - theirs)[judges] ** 2).sum() * recovery.flatters
-        if ((half - found.unseen)[judges] ** 2).sum() >= missed:
+        missed = ((half - theirs)[judges] ** 2).sum()
+        if ((half - found.unseen)[judges] ** 2).sum() >= _CLEAR * missed:
             continue
         parity = sizes[-1] % 2
         coefficients = {key: value for key, value in coefficients.items() if len(key) % 2 != parity} | found.values
@@ -54,7 +55,7 @@ def refit_halves(recovery: Recovery, masks: Masks, values: Values) -> Recovery:
         unseen[first] += found.unseen - theirs
         unseen[second] += sign * (found.unseen - theirs)
         what = "pairs" if 2 in sizes else "single features"
-        notes += (f"the {name} half of the game comes from least squares on {what}, which predicted it better",)
+        notes += (f"the {name} half of the game comes from least squares on {what}, which predicted it far better",)
     n = recovery.spectrum.n
     doubt = None if deviations is None else Uncertainty(n, deviations)
     return replace(recovery, spectrum=Spectrum(n, coefficients), unseen=unseen, notes=notes, uncertainty=doubt)
