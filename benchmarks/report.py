@@ -232,7 +232,7 @@ def write_report(found: list[dict], out: Path) -> None:
     failed = sorted({f"{NAMES.get(r['by'], r['by'])}: {' '.join(r['failed'])[:160]}" for r in found if "failed" in r})
     sections = [
         "# R² of whole models, compared\n",
-        "Written by `python benchmarks/compare.py --work DIR --out docs/comparison-r2.md`; see its head for the rules.\n",
+        "Written by `python benchmarks/compare.py --work DIR --out docs/comparison-r2.md`; its head has the rules.\n",
         "Methods marked * fit the same masks, the others choose their own at the same budget. R² is on 2,000 masks "
         "that no method saw, against noiseless values where the truth is known.\n",
         f"![R² against ablations]({picture.name})\n",
