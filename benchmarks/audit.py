@@ -72,10 +72,9 @@ def planted(seeds: int, count: int, least: float) -> None:
         for seed in range(seeds):
             classifier = Classifier(seed, biased)
             done = ip.actions.audit(
-                lambda case, classifier=classifier: ip.lenses.text(classifier, TEMPLATE.format(**case), ablate="_"),
+                lambda case, classifier=classifier: ip.lenses.text(classifier, case, template=TEMPLATE, ablate="_"),
                 prompts(count, np.random.default_rng(1000 + seed)),
-                budget=count * 24,
-                by=lambda label, case: label.casefold() if label in case.values() else None,
+                budget=count * 16,
                 least=least,
                 index="mobius",
             )
@@ -89,8 +88,8 @@ def planted(seeds: int, count: int, least: float) -> None:
             shares.append(len(pairs - right) / max(1, len(pairs)))
         what = "with the two planted pairs" if biased else "without bias"
         recall = f"recall {hits / wanted:.2f}, " if wanted else ""
-        wrong = f"{false} false pairs in {runs_with_false} runs, mean share of false ones {np.mean(shares):.3f}"
-        print(f"{what}, {seeds} seeds, {count} prompts: {recall}{wrong}", flush=True)
+        ending = f"{false} false pairs in {runs_with_false} runs, mean share of false ones {np.mean(shares):.3f}"
+        print(f"{what}, {seeds} seeds, {count} prompts: {recall}{ending}", flush=True)
 
 
 def real(count: int) -> None:
@@ -103,7 +102,7 @@ def real(count: int) -> None:
     scorer = model.margin(" he", " she")
     template = "The {trait} {job} {deed}, and then"
     done = ip.actions.audit(
-        lambda case: ip.lenses.text(scorer, template.format(**case), ablate="delete"),
+        lambda case: ip.lenses.text(scorer, case, template=template, ablate="delete"),
         cases,
         budget=count * 16,
         least=0.05,

@@ -59,7 +59,7 @@ class Task:
         return ip.lenses.training(self.fit, score, examples=ROWS)
 
     def influence(self) -> np.ndarray:
-        """The first-order effect of each row on the loss of the points to choose by: higher for rows worth keeping."""
+        """What each row does for the loss of the points for the choice, to first order: higher for rows to keep."""
         weights = self.fit(np.arange(ROWS))
         hessian = self.x.T @ self.x + 1.0 * np.eye(self.x.shape[1])
         x, y = self.chosen

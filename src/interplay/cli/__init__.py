@@ -1,4 +1,4 @@
-"""The command line: `interplay demo`, `text`, `heads`, `training`, `show` and `store`."""
+"""The command line: `interplay demo`, `text`, `heads`, `training`, the actions, `show` and `store`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from cyclopts import App, CycloptsError
 
 from interplay import __version__
 from interplay._errors import InterplayError, InterruptionError
+from interplay.cli._audit import audit
 from interplay.cli._console import prepare, say, silence
+from interplay.cli._curate import curate
+from interplay.cli._flip import flip
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
+from interplay.cli._prune import prune
 from interplay.cli._store import store_app
 from interplay.cli._text import demo, show, text
 from interplay.cli._training import training
@@ -22,7 +26,7 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,  # `main` says what was kept
 )
-for command in (demo, text, prompt, heads, training, show):
+for command in (demo, text, prompt, heads, training, flip, audit, prune, curate, show):
     app.command(command)
 app.command(store_app)
 

@@ -39,14 +39,12 @@ def heads(
     options: Options | None = None,
 ) -> None:
     """Explain a model's behaviour by its attention heads or other parts, alone and together."""
-    from interplay.lenses import Select, components, metrics
+    from interplay.lenses import components, metrics
     from interplay.models import Encoder, load_network
 
     options = options or Options()
     options.check()
-    lines = _pairs(inputs)
-    where = None if layers is None else _numbers(layers)
-    select = Select.of(parts) if where is None else _kind(parts, where)
+    lines, select = pairs_in(inputs), select_parts(parts, layers)
     network = load_network(model, device=device)
     if isinstance(network, Encoder):
         texts: list[Any] = lines
@@ -60,17 +58,20 @@ def heads(
     run(game, options)
 
 
-def _kind(parts: str, layers: list[int]) -> Select:
-    """The parts of a kind in those layers: a module path has none."""
+def select_parts(parts: str, layers: str | None) -> Select:
+    """The parts of a kind or path, or those of a kind in some layers: a module path has none."""
     from interplay.lenses import Select
 
+    if layers is None:
+        return Select.of(parts)
+    where = _numbers(layers)
     try:
-        return Select.of_kind(parts, layers)
+        return Select.of_kind(parts, where)
     except InputError as error:
         raise InputError(f"--layers goes with a kind of parts, not with a path: {error}") from error
 
 
-def _pairs(file: str) -> list[tuple[str, str]]:
+def pairs_in(file: str) -> list[tuple[str, str]]:
     """The two texts of every line that is not empty: with a tab between, or as JSON, which may hold line breaks."""
     lines = [(number, line.rstrip("\r")) for number, line in enumerate(read_text(file).split("\n"), start=1)]
     lines = [(number, line) for number, line in lines if line.strip()]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from interplay._checks import as_path
 from interplay._errors import InputError
@@ -20,47 +21,77 @@ from interplay.cli._options import Options, Reading
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from interplay._findings.views import View
     from interplay._game.game import Game
     from interplay._spectrum.characters import Features
     from interplay._spectrum.interactions import Interactions
-
-
-def run(
-    game: Game,
-    options: Options,
-    *,
-    executor: Executor | None = None,
-) -> None:
-    """Explain a game, saying what it will cost, and print it."""
-    from interplay._explain.explain import explain
     from interplay.ablate import Store
+
+
+def run(game: Game, options: Options, *, executor: Executor | None = None) -> None:
+    """Explain a game, saying what it will cost, and print it."""
+    with opened(options) as store:
+        explanation = explained(game, options, store, executor=executor)
+    # What one of them cannot take, another may: the result was paid for.
+    with contextlib.ExitStack() as all_of:
+        if options.save is not None:
+            all_of.callback(_save, explanation, options.save)
+        print_result(explanation, options)
+
+
+@contextlib.contextmanager
+def opened(options: Options) -> Iterator[Store]:
+    """The store that the options ask for."""
+    from interplay.ablate import Store
+
+    path = ":memory:" if options.no_store else str(options.store or _default_store())
+    with Store(path) as store:
+        if not options.no_store:
+            say(f"store      {path}")
+        yield store
+
+
+def explained(game: Game, options: Options, store: Store, *, executor: Executor | None = None) -> Explanation:
+    """The explanation of a game, saying what it will cost before most of it is spent."""
+    from interplay._explain.explain import explain
     from interplay.cli._announce import announced
     from interplay.cli._forecast import fit_seconds
 
-    path = ":memory:" if options.no_store else str(options.store or _default_store())
-    kept = "" if options.no_store else f"\nstore      {path}"
-    say(f"features   {game.n}\nbudget     {options.budget} ablations{kept}")
+    say(f"features   {game.n}\nbudget     {options.budget} ablations")
     most = min(options.budget, 1 << min(game.n, 60))
-    with (
-        Store(path) as opened,
-        announced(game.price, most, lambda: fit_seconds(game, options)) as progress,
-    ):
-        explanation = explain(
+    with announced(game.price, most, lambda: fit_seconds(game, options)) as progress:
+        return explain(
             game,
             budget=options.budget,
             method=options.method,
             order=options.order,
             seed=options.seed,
             until=options.until,
-            store=opened,
+            store=store,
             executor=executor,
             progress=progress,
         )
-    # What one of them cannot take, another may: the result was paid for.
-    with contextlib.ExitStack() as all_of:
-        if options.save is not None:
-            all_of.callback(_save, explanation, options.save)
-        print_result(explanation, options)
+
+
+class Found(Protocol):
+    """A result of an action."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+    def view(self) -> View: ...
+    def to_html(self, path: str | os.PathLike[str], *, title: str) -> None: ...
+
+
+def print_found(found: Found, reading: Reading) -> None:
+    """Print what an action found as tables, or as one line of JSON; then write its page, where one is asked for."""
+    from interplay.report import show as show_report
+
+    with contextlib.ExitStack() as both, written_out():
+        if reading.html is not None:
+            both.callback(found.to_html, reading.html, title=reading.html.stem)
+        if reading.json_:
+            print_json(found.to_dict())
+        else:
+            show_report(found, top=reading.top, verbose=reading.verbose, console=standard_output())
 
 
 def _save(explanation: Explanation, file: Path) -> None:

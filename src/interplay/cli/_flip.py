@@ -1,0 +1,58 @@
+"""`interplay flip`: the smallest sets of a text's parts that take its score across a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay.cli._console import say
+from interplay.cli._options import Budget, Options
+from interplay.cli._scoring import Scoring
+from interplay.cli._shared import explained, opened, print_found, read_text
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FlipOptions(Options):
+    """The options of `flip`."""
+
+    budget: Budget = 300
+
+
+def flip(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True, help="The text; - reads standard input.")],
+    *,
+    scoring: Scoring,
+    below: Annotated[float | None, Parameter(allow_leading_hyphen=True, help="The line to fall below.")] = None,
+    above: Annotated[float | None, Parameter(allow_leading_hyphen=True, help="The line to rise above.")] = None,
+    most: Annotated[int, Parameter(help="The largest set to look for.")] = 5,
+    checks: Annotated[int, Parameter(help="The most measurements after the budget.")] = 50,
+    suffice: Annotated[
+        bool, Parameter(negative=(), help="Sets that alone, all else ablated, hold the score across the line.")
+    ] = False,
+    unit: Annotated[str, Parameter(help="word, sentence, paragraph or token.")] = "word",
+    ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
+    template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
+    options: FlipOptions | None = None,
+) -> None:
+    """Find the smallest sets of words whose removal takes a score across a line, and measure each."""
+    from interplay import actions
+    from interplay.lenses import text as text_lens
+
+    options = options or FlipOptions()
+    options.check()
+    scoring.check()
+    if (below is None) == (above is None):
+        raise InputError("say which line to cross: either --below VALUE or --above VALUE, one of the two.")
+    content = read_text(file)
+    scorer = scoring.scorer()
+    game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
+    say(f"scoring    {scorer.name}\nchecks     up to {checks} measurements after the budget")
+    with opened(options) as store:
+        explanation = explained(game, options, store)
+        act = actions.suffice if suffice else actions.flip
+        found = act(game, explanation, below=below, above=above, most=most, checks=checks, store=store)
+    print_found(found, options)

@@ -1,0 +1,66 @@
+"""`interplay prune`: which parts of a network to drop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from interplay._errors import InputError
+from interplay.cli._console import say
+from interplay.cli._heads import pairs_in, select_parts
+from interplay.cli._options import Device, Options
+from interplay.cli._shared import explained, opened, print_found
+
+if TYPE_CHECKING:
+    from interplay._game.game import Game
+
+
+def prune(
+    *,
+    model: Annotated[str, Parameter(help="Folder or hub name of a Hugging Face model.")],
+    inputs: Annotated[str, Parameter(help="File of lines, as for `heads`: what the choice is made on.")],
+    held_out: Annotated[str, Parameter(help="File of other lines of the same kind: what the choice is judged on.")],
+    keep: Annotated[float, Parameter(help="The share of parts to keep at most.")] = 0.5,
+    parts: Annotated[str, Parameter(help="heads, attention, mlps, layers, neurons, or a module path.")] = "heads",
+    layers: Annotated[str | None, Parameter(help="Which layers, such as 0,2,8-11; -1 is the last.")] = None,
+    aim: Annotated[Literal["high", "low"], Parameter(help="Whether a high or a low score is wanted.")] = "high",
+    checks: Annotated[int, Parameter(help="The most measurements after the budget.")] = 32,
+    write: Annotated[Path | None, Parameter(help="Write the pruned model, its weights zeroed, to this folder.")] = None,
+    device: Device = None,
+    options: Options | None = None,
+) -> None:
+    """Choose the parts of a network to keep, and judge the choice on lines that took no part in it."""
+    from interplay import actions
+    from interplay.models import load_network
+
+    options = options or Options()
+    options.check()
+    lines, others = pairs_in(inputs), pairs_in(held_out)
+    if set(lines) & set(others):
+        raise InputError(f"a line of {held_out} is in {inputs}, too: held-out lines must be others.")
+    select = select_parts(parts, layers)
+    network = load_network(model, device=device)
+    game, judge = (_game(network, select, one, options.seed) for one in (lines, others))
+    say(f"scoring    {len(lines)} lines, and {len(others)} held out\nchecks     up to {2 * checks} after the budget")
+    with opened(options) as store:
+        explanation = explained(game, options, store)
+        found = actions.prune(
+            game, explanation, keep=keep, held_out=judge, aim=aim, checks=checks, seed=options.seed, store=store
+        )
+    if write is not None:
+        found.apply(network).save_pretrained(write)
+        network.tokenizer.save_pretrained(write)
+        say(f"written    {write}")
+    print_found(found, options)
+
+
+def _game(network: Any, select: Any, lines: list[tuple[str, str]], seed: int) -> Game:
+    from interplay.lenses import components, metrics
+    from interplay.models import Encoder
+
+    if isinstance(network, Encoder):
+        return components(network, select, lines, metrics.similarity(), seed=seed)
+    targets = metrics.logprob([target for _, target in lines])
+    return components(network, select, [prompt for prompt, _ in lines], targets, seed=seed)

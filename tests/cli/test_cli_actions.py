@@ -1,0 +1,107 @@
+"""`interplay flip`, `audit`, `prune`, `curate`: what they print is what they measured; mistakes end in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import interplay as ip
+
+Run = Callable[..., tuple[int, str, str]]
+REVIEW = "I would not say this film is bad at all."
+
+
+@pytest.mark.model
+def test_flip_prints_sets_that_were_measured(run: Run, minilm: ip.models.Encoder, tmp_path: Path) -> None:
+    (tmp_path / "review.txt").write_text(REVIEW)
+    status, out, err = run(
+        *("flip", "review.txt", "--model", str(ip.demo_model()), "--reference", "a bad film", "--below", "0.3"),
+        *("--budget", "40", "--checks", "12", "--ablate", "delete", "--json", "--html", "page.html"),
+    )
+    assert status == 0
+    assert "up to 12 measurements after the budget" in err
+    assert "store" in err
+    found = json.loads(out)
+    assert found["measured"] <= 12
+    words = REVIEW.rstrip(".").split()
+    for one in found["found"]:
+        left = " ".join("" if i in one["features"] else word for i, word in enumerate(words)) + "."
+        assert minilm.similarity("a bad film")([left])[0] == pytest.approx(one["measured"], abs=1e-5)
+        assert one["measured"] < 0.3
+    assert "Which smallest sets" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.model
+def test_audit_reads_lines_of_slots(run: Run, tmp_path: Path) -> None:
+    lines = [json.dumps({"who": who, "what": what}) for who in ("he", "she", "it") for what in ("ran", "sat")]
+    (tmp_path / "cases.jsonl").write_text("\n".join(lines))
+    arguments = ("audit", "cases.jsonl", "--template", "{who} {what} home", "--model", str(ip.demo_model()))
+    arguments += ("--reference", "a woman", "--budget", "48", "--at-least", "2", "--counterfactual", "who=he,she")
+    status, out, err = run(*arguments, "--json")
+    assert status == 0
+    assert "prompts    6" in err
+    found = json.loads(out)
+    assert found["used"] == 48 + 12
+    assert {tuple(one["parts"]) for one in found["findings"]} >= {("he",), ("he", "home"), ("ran",)}
+    assert found["contrasts"][0]["slot"] == "who"
+    status, out, _ = run(*arguments)
+    assert status == 0
+    assert "Which parts, alone and together, do the same in 6 prompts?" in out
+
+
+@pytest.mark.model
+def test_prune_writes_a_model_that_gives_what_was_measured(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lines.tsv").write_text("A dog runs.\tA puppy runs.\nIt rains.\tThe rain falls.\n")
+    (tmp_path / "others.tsv").write_text("He sings.\tA man is singing.\n")
+    options = ("prune", "--model", str(ip.demo_model()), "--inputs", "lines.tsv", "--held-out", "others.tsv")
+    options += ("--layers", "4,5", "--budget", "60", "--checks", "4")
+    status, out, _ = run(*options, "--keep", "0.5", "--write", "pruned", "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert len(found["kept"]) <= 12
+    made = ip.models.Encoder.load(tmp_path / "pruned", device="cpu")
+    assert made.similarity("A man is singing.")(["He sings."])[0] == pytest.approx(found["held_out"], abs=1e-4)
+    status, _, err = run(*options[:6], "lines.tsv")
+    assert (status, "held-out lines must be others" in err) == (2, True)
+
+
+def test_curate_judges_by_other_rows(run: Run, tmp_path: Path) -> None:
+    rows = [f"{i % 7},{i % 5},{'yes' if i % 7 > 2 else 'no'}" for i in range(40)]
+    (tmp_path / "data.csv").write_text("a,b,answer\n" + "\n".join(rows))
+    options = ("curate", "data.csv", "--target", "answer", "--remove", "3", "--tests", "4", "--budget", "60")
+    status, out, err = run(*options, "--json")
+    assert status == 0
+    assert "rows       32, of which 3 may go" in err
+    found = json.loads(out)
+    assert len(found["removed"]) == 3
+    assert found["lower_is_better"]
+    assert {rival["name"] for rival in found["rivals"]} == {"first order", "random"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("flip", "t", "--model", "m", "--below", "0"), "say what to score"),
+        (("flip", "t", "--model", "m", "--reference", "x"), "say which line to cross"),
+        (("flip", "t", "--model", "m", "--reference", "x", "--target", "y", "--below", "0"), "one of the three"),
+        (("flip", "t", "--model", "m", "--reference", "x", "--against", "y", "--below", "0"), "goes with --target"),
+        (("audit", "t", "--model", "m", "--reference", "x"), "is not JSON"),
+        (("audit", "n", "--model", "m", "--reference", "x"), "must be a text"),
+        (("audit", "n", "--model", "m", "--reference", "x", "--template", "{b}"), "does not fill the template"),
+        (("audit", "s", "--model", "m", "--reference", "x", "--counterfactual", "who"), "such as who=he,she"),
+        (("curate", "t", "--target", "a", "--tests", "0"), "--tests must be"),
+    ],
+)
+def test_a_mistake_ends_in_one_sentence_before_a_model_is_loaded(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "t").write_text("some words")
+    (tmp_path / "n").write_text('{"a": 1}')
+    (tmp_path / "s").write_text('"some words"')
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert words in " ".join(err.split())
+    assert "Traceback" not in err
