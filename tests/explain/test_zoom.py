@@ -133,3 +133,22 @@ def test_mistakes_of_opening_are_one_sentence() -> None:
         game.finest.zoomed(flat(39))
     with pytest.raises(ip.InputError, match="needs its own ablations"):
         ip.explain(game, budget=100, method="spex")
+    with pytest.raises(ip.InputError, match="draws masks of its own"):
+        ip.explain(game, budget=100, index="sv")
+
+
+def test_a_reader_goes_deeper_with_all_that_was_measured(tmp_path: Path) -> None:
+    game = planted(300, [7, 200], noise=0.05)
+    found = ip.explain(game, budget=100)
+    closed = next(label for label in found.labels if " … " in label)
+    more = found.zoom(closed, budget=60)
+    assert closed not in more.labels
+    assert found.used < more.used <= found.used + 60
+    assert more.from_store == 0
+    with pytest.raises(ip.InputError, match="the finest part"):
+        found.zoom("s7", budget=60)
+    with pytest.raises(ip.InputError, match="Did you mean"):
+        found.zoom("s77777", budget=60)
+    found.save(tmp_path / "saved.json")
+    with pytest.raises(ip.InputError, match="no game here"):
+        ip.load(tmp_path / "saved.json").zoom(0, budget=60)

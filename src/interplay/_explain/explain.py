@@ -19,7 +19,7 @@ from interplay._explain.goal import Goal
 from interplay._explain.plan import draw, is_complete
 from interplay._explain.rounds import Task, run
 from interplay._explain.sample import Sample
-from interplay._explain.zooming import zoom
+from interplay._explain.zooming import Begun, zoom
 from interplay._game.game import Game, check_labels
 from interplay._game.masks import Masks, Values, check_masks, check_values
 from interplay._game.slopes import check_slopes
@@ -111,14 +111,22 @@ def explain(
     _check_options(budget, order, seed)
     rate = game.keep if keep is None else _check_keep(keep)
     estimator, asked = _estimator(method, index, keep, slopes)
+    if asked is not None and game.tree is not None:
+        raise InputError(
+            f"index={asked!r} draws masks of its own, and a zoom makes others: leave it out, or choose one unit."
+        )
     wanted = _wanted_slopes(slopes, game, estimator, budget)
     task = Task(game, estimator, budget, order, seed, 0.5 if asked else rate, Goal(until, tolerance), wanted, asked)
-    with _opened(store) as opened, _watched(progress) as watch:
-        options: dict[str, Any] = {"store": opened, "executor": executor, "progress": watch, "failed": {}}
-        ablate = partial(measure, game.finest, **options)
-        if game.tree is not None:
-            return zoom(task, ablate)
-        return run(task, ablate, partial(measure_slopes, game, **options) if wanted else None)
+
+    def explained(task: Task, begun: Begun | None = None) -> Explanation:
+        with _opened(store) as opened, _watched(progress) as watch:
+            options: dict[str, Any] = {"store": opened, "executor": executor, "progress": watch, "failed": {}}
+            ablate = partial(measure, game.finest, **options)
+            if game.tree is not None:
+                return zoom(task, ablate, begun, again=explained)
+            return run(task, ablate, partial(measure_slopes, game, **options) if wanted else None)
+
+    return explained(task)
 
 
 def design(

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -147,6 +147,8 @@ class Explanation(Displayed):
         The index that these ablations know best, and the default of `interactions`: the one they were drawn for, or
         "bii", what a set does together on the mean over ablations of all else. That is one coefficient a set, so that
         there is no order to choose, and uniform masks, which see such ablations and no others, tell it well.
+    deeper
+        How `zoom` goes on, where the game's features open into finer ones; lost when the explanation is saved.
     """
 
     labels: tuple[str, ...]
@@ -165,6 +167,10 @@ class Explanation(Displayed):
     curve: tuple[Point, ...] = field(default=(), repr=False)
     question: str | None = field(default=None, repr=False)
     index: str = DEFAULT_INDEX
+    deeper: Callable[[Sequence[int], int], Explanation] | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"deeper": None}  # it holds the game, which need not travel
 
     @property
     def n(self) -> int:
@@ -227,6 +233,34 @@ class Explanation(Displayed):
                 for point in self.curve
             ),
         )
+
+    def zoom(self, part: int | str, *, budget: int) -> Explanation:
+        """Open one part into finer ones and go on, with all that was measured and ``budget`` more ablations.
+
+        Parameters
+        ----------
+        part
+            The feature to open, by number or label.
+        budget
+            The most ablations to add.
+
+        Raises
+        ------
+        InputError
+            For a game whose features do not open, a part that is not there or has no parts, or an explanation that
+            was loaded from a file and has no game to go on with.
+        """
+        if self.deeper is None:
+            raise InputError(
+                "there is no game here to go on with: zoom an explanation of a game of several units, in the process "
+                "that made it; after loading, explain game.refine([part]) again, with the same store."
+            )
+        check_whole("budget", budget, 1)
+        if isinstance(part, str):
+            if part not in self.labels:
+                raise unknown("part", part, self.labels)
+            part = self.labels.index(part)
+        return self.deeper([part], budget)
 
     def interactions(self, index: str | None = None, order: int | None = None, top: int | None = None) -> Interactions:
         """An interaction index of every set of at most ``order`` features.
@@ -301,7 +335,10 @@ class Explanation(Displayed):
             labels=labels,
             outputs=saved.maybe("outputs", each, text, count),
             fits=fits,
-            **{name: saved(name, whole) for name in ("budget", "used", "from_store", "seed")},
+            budget=saved("budget", whole),
+            used=saved("used", whole),
+            from_store=saved("from_store", whole),
+            seed=saved("seed", whole),
             seconds=saved("seconds", finite),
             full=saved.maybe("full", each, finite, count),
             empty=saved.maybe("empty", each, finite, count),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +93,7 @@ def explained(
     index: str | None = None,
     notes: tuple[str, ...] = (),
     curve: tuple[Point, ...] = (),
+    deeper: Callable[[Sequence[int], int], Explanation] | None = None,
 ) -> Explanation:
     """The explanation that the ``fits`` of a ``sample`` make."""
     outputs = game.outputs
@@ -115,6 +116,7 @@ def explained(
         keep=keep,
         curve=curve,
         index=index or DEFAULT_INDEX,
+        deeper=deeper,
     )
 
 

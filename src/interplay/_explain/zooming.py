@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +29,17 @@ _CAP = 4  # ablations for each feature beyond which a round that is not the last
 _ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
 
 
-def zoom(task: Task, measure: Measure) -> Explanation:
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """Where a zoom stands: the parts that are open, what is known, and how many levels it is to follow further."""
+
+    game: Game
+    known: Known
+    depth: int
+    quiet: frozenset[Part] = frozenset()  # closed parts without an effect worth an opening
+
+
+def zoom(task: Task, measure: Measure, begun: Begun | None, again: Callable[[Task, Begun], Explanation]) -> Explanation:
     """Explain a game whose features open into finer ones.
 
     Each round measures masks of the parts as they are, fits them together with all earlier ablations, and opens the
@@ -36,6 +47,8 @@ def zoom(task: Task, measure: Measure) -> Explanation:
     per ablation that opening it will take. There are as many rounds as levels to open, so that what matters can be
     followed to the leaves. A tenth of each round opens other parts at random: effects that cancel while a part is
     closed show there, and what closed parts may hide at most is read off those ablations.
+
+    It goes on from where another one ``begun`` stands; ``again`` is how the explanation goes deeper.
     """
     if not task.estimator.any_masks:
         raise InputError(
@@ -48,9 +61,9 @@ def zoom(task: Task, measure: Measure) -> Explanation:
         )
     if task.budget < 2 * FEWEST:
         raise InputError(f"a budget of {task.budget} is too small to zoom with: allow at least {2 * FEWEST}.")
-    game, depth = task.game, _depth(_tree(task.game), range(task.game.n))
-    known, curve = Known.nothing(_tree(game).leaves), tuple[Point, ...]()
-    quiet: frozenset[Part] = frozenset()  # closed parts without an effect worth an opening
+    roots = _tree(task.game)
+    start = begun or Begun(task.game, Known.nothing(roots.leaves), _depth(roots, range(len(roots.parts))))
+    game, known, depth, quiet, curve = start.game, start.known, start.depth, start.quiet, tuple[Point, ...]()
     while True:
         tree, before = _tree(game), known.used
         allowed = _allowed(task, game.n, before, depth)
@@ -72,6 +85,11 @@ def zoom(task: Task, measure: Measure) -> Explanation:
         depth = _depth(tree, chosen) - 1 if chosen else 0
         game = game.refine(chosen) if chosen else game
     goal = (task.goal.outcome(fits, known.used, task.budget),) if task.goal else ()
+
+    def deeper(ids: Sequence[int], budget: int) -> Explanation:
+        opened = Begun(game.refine(ids), known, _depth(tree, ids) - 1, quiet - {tree.parts[i] for i in ids})
+        return again(replace(task, budget=known.used + budget), opened)
+
     return explained(
         game,
         sample,
@@ -81,6 +99,7 @@ def zoom(task: Task, measure: Measure) -> Explanation:
         keep=task.keep,
         notes=(_levels(tree), *hidden.notes, *goal),
         curve=curve,
+        deeper=deeper,
     )
 
 
@@ -90,6 +109,8 @@ def _measured(task: Task, game: Game, measure: Measure, allowed: int, known: Kno
     if not known.used:
         ends = np.array([[True], [False]]).repeat(tree.leaves, axis=1)[: 2 * (task.budget >= _ENDS)]
         guards, plain = ends[:0], first_masks(tree, rows - len(ends), task.seed, task.keep)
+        drawn = keys_of(plain)  # of few parts, a design holds the ends itself
+        ends = ends[[not keys_of(end[None]) & drawn for end in ends]]
     else:
         rng = np.random.default_rng([task.seed, known.used])
         draws, seen = Draws(_tree(task.game), tree, quiet, task.keep, rng), keys_of(known.masks)
