@@ -54,6 +54,12 @@ def minilm() -> ip.models.Encoder:
 
 
 @pytest.fixture(scope="session")
+def smollm() -> ip.models.CausalLM:
+    """A real chat model."""
+    return ip.models.CausalLM.load(ip.demo_model("chat"), device="cpu", chat=True)
+
+
+@pytest.fixture(scope="session")
 def planted(request: pytest.FixtureRequest) -> Path:
     """The folder of a small causal LM with known interactions, trained once and kept in pytest's cache."""
     from planted_lm import planted_lm

@@ -12,12 +12,13 @@ from interplay._errors import InterplayError, InterruptionError
 from interplay.cli._audit import audit
 from interplay.cli._console import prepare, say, silence
 from interplay.cli._curate import curate
+from interplay.cli._demo import demo
 from interplay.cli._flip import flip
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
 from interplay.cli._prune import prune
 from interplay.cli._store import store_app
-from interplay.cli._text import demo, show, text
+from interplay.cli._text import show, text
 from interplay.cli._training import training
 
 app = App(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from interplay.ablate import Store
 
 
-def run(game: Game, options: Options, *, executor: Executor | None = None) -> None:
+def run(game: Game, options: Options, *, executor: Executor | None = None) -> Explanation:
     """Explain a game, saying what it will cost, and print it."""
     with opened(options) as store:
         explanation = explained(game, options, store, executor=executor)
@@ -37,6 +37,7 @@ def run(game: Game, options: Options, *, executor: Executor | None = None) -> No
         if options.save is not None:
             all_of.callback(_save, explanation, options.save)
         print_result(explanation, options)
+    return explanation
 
 
 @contextlib.contextmanager

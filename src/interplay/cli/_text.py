@@ -1,10 +1,10 @@
-"""`interplay demo`, `interplay text` and `interplay show`: the words of a text, and what was saved."""
+"""`interplay text` and `interplay show`: the words of a text, and what was saved."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -21,32 +21,6 @@ class TextOptions(Options):
     """The options of `text`."""
 
     budget: Budget = 600
-
-
-def demo(
-    what: Annotated[Literal["words", "heads"], Parameter(help="words of a review, or attention heads.")] = "words",
-    /,
-    *,
-    options: Options | None = None,
-) -> None:
-    """Explain how a real transformer (MiniLM, in its wheel) reads a film review, or which of its heads do what."""
-    from interplay._demo import PAIRS, QUERY, REVIEW, demo_model
-    from interplay.lenses import heads as heads_lens
-    from interplay.lenses import metrics
-    from interplay.lenses import text as text_lens
-    from interplay.models import Encoder
-
-    options = options or Options()
-    options.check()
-    if what == "heads":
-        heads_game = heads_lens(Encoder.load(demo_model()), PAIRS, metrics.similarity())
-        say(f"pairs      {len(PAIRS)} of sentences that mean the same, such as {PAIRS[0]}")
-        say("question   which attention heads make MiniLM find them similar, alone and together?")
-        run(heads_game, options)
-        return
-    game = text_lens(Encoder.load(demo_model()).similarity(QUERY), REVIEW, unit="word")
-    say(f"review     {REVIEW}\nquestion   which words make MiniLM find this praise similar to {QUERY!r}?")
-    run(game, options)
 
 
 def text(
