@@ -13,7 +13,7 @@ from rich.console import Console
 
 import interplay as ip
 from interplay._findings.views import Ranking
-from results import grid, training
+from results import EVERY, grid, training
 
 TEXT = (
     "The museum opens at nine on weekdays. It is closed on Mondays for cleaning and small repairs. Tickets cost twelve "
@@ -58,6 +58,13 @@ def test_one_output_takes_at_most_40_lines_and_a_row_one_line(width: int) -> Non
         assert max(map(len, lines)) <= width
     numbered = [line for line in printed(sentences(), width).splitlines() if "  S1" in line]
     assert len(numbered) == 2  # the pair, and its key
+
+
+@pytest.mark.parametrize("kind", ["words", "grid", "picture", "training", "plain", "large"])
+def test_every_kind_of_result_takes_at_most_40_lines_of_80_characters(kind: str) -> None:
+    lines = printed(EVERY[kind]()).splitlines()
+    assert 5 < len(lines) <= 40
+    assert max(map(len, lines)) <= 80
 
 
 def test_long_parts_are_numbered_with_a_key() -> None:

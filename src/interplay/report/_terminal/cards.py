@@ -45,9 +45,6 @@ def card_rows(cards: Cards, top: int, *, colour: bool, width: int) -> Iterator[R
                     cells.append(half_blocks(picture, colour=colour))
         drawn.add_row(*cells)
         yield drawn
-    left = cards.left + max(0, len(cards.items) - top)
-    if left:
-        yield Text(f"{left} more", "dim")
 
 
 def _cut(name: str, width: int) -> str:

@@ -52,13 +52,12 @@ def image_parts(
         table.add_row(picture.plain(colour=colour), shaded)
         yield table
     else:
-        yield picture.plain(colour=colour)
-        yield shaded
+        yield shaded  # there is no room for the picture beside it, nor below
+        return
     small = _Raster.of(layout, _PANEL, _SMALL)
     across = max(small.columns, _PANEL)
     sets = part.sets[: max(1, (width + 2) // (across + 2))]
     if sets:
-        yield Text("")
         yield Text.assemble(("Where", "bold"), "  the strongest combinations lie")
         table = Table.grid(padding=(0, 2))
         for _ in sets:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LINES = 40  # of one output
 _MOST, _FEWEST = 8, 2  # rows of a list where nobody asked for a number
-_POINTS = 6  # test points in a line each
+_POINTS = 5  # test points in a line each
 _NAMED = 14  # characters of their names
 
 
@@ -99,10 +99,10 @@ def _quality(quality: Quality, verbose: bool) -> Iterator[RenderableType]:
         yield Text(f"R² is undefined: {quality.how}")
         return
     interval = f" [{quality.low:.3f}, {quality.high:.3f}]" if np.isfinite(quality.low) else ""
-    what = "with interactions" if quality.interactions else "single features only"
     first = "" if quality.first_order is None else f"; first order alone {quality.first_order:.3f}"
+    what = "" if first or quality.interactions else ", single features only"
     where = "R² on all ablations " if quality.exact else "R² on unseen ablations "
-    yield Text.assemble((where, "bold"), f"{quality.r2:.3f}{interval} {what}{first}")
+    yield Text.assemble((where, "bold"), f"{quality.r2:.3f}{interval}{what}{first}")
     if verbose:
         yield Text(quality.how, "dim")
 
@@ -199,8 +199,10 @@ def _placed(part: Part, top: int, console: Console) -> Iterator[RenderableType]:
         yield column_rows(part, top, width=width)
     elif isinstance(part, Cards):
         yield ""
-        yield title(part.title, "")
-        yield from card_rows(part, min(top, 5), colour=colour, width=width)
+        shown = min(top, 5)
+        left = part.left + max(0, len(part.items) - shown)
+        yield title(part.title, f"{left} more" if left else "")
+        yield from card_rows(part, shown, colour=colour, width=width)
     elif isinstance(part, Table):
         yield ""
         yield title(part.title, "")
