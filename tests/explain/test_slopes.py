@@ -79,6 +79,22 @@ def test_a_store_holds_slopes_and_one_without_them_is_completed(tmp_path):
     assert np.allclose(found.slopes[:, 0], jumps_of(SPECTRUM, masks), atol=1e-5)
 
 
+def test_slopes_take_less_room_in_a_store_than_their_numbers_would(tmp_path):
+    n, count = 200, 50
+    rng = np.random.default_rng(0)
+    masks = rng.random((count, n)) < 0.5
+    slopes = rng.normal(size=(count, n))
+    game = ip.Game(len, n, slopes=lambda asked: (asked.sum(1), slopes[: len(asked)]), name="wide", batch_size=count)
+    with ip.Store(tmp_path / "runs.db") as store:
+        found = measure_slopes(game, masks[:8], store=store).slopes
+        rows = [row for (row,) in store.database.execute("SELECT value FROM ablation") if len(row) > 100]
+        again = measure_slopes(game, masks[:8], store=store)
+    assert max(map(len, rows)) < 0.75 * 8 * n
+    np.testing.assert_array_equal(again.slopes, found)
+    assert again.measurement.measured == 0
+    np.testing.assert_allclose(found[:, 0], slopes[:8], rtol=1e-6)
+
+
 def test_slopes_measured_elsewhere_join_a_fit():
     masks = ip.design(N, 40, method="gp")
     values, slopes = SPECTRUM.predict(masks), jumps_of(SPECTRUM, masks)

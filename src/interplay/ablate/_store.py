@@ -12,7 +12,7 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
-from zlib import crc32
+from zlib import compress, crc32, decompress
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from interplay._game.masks import Masks, Values
 
 _APPLICATION = 0x1B7E_4F1A  # marks the file as ours; an unmarked, non-empty database is somebody else's
 _FORMAT = 2
+_LONG = 512  # bytes of a row from which it is compressed
 _CHUNK = 500  # masks per query, below SQLite's limit on parameters
 
 _CLAIMS = """
@@ -327,18 +328,26 @@ class Shelf:
 
 
 def sealed(fingerprint: str, mask: bytes, value: npt.NDArray[np.float64]) -> bytes:
-    """A value (), or a row (T,), as the store has it: its kind, its numbers, and a checksum of game, mask and both."""
-    content = (b"r" if value.ndim else b"n") + np.ascontiguousarray(value, dtype="<f8").tobytes()
+    """A value (), or a row (T,), as the store has it: its kind, its numbers, and a checksum of game, mask and both.
+
+    Long rows, such as those of slopes, are compressed where that makes them shorter.
+    """
+    numbers = np.ascontiguousarray(value, dtype="<f8").tobytes()
+    content = (b"r" if value.ndim else b"n") + numbers
+    if len(numbers) > _LONG and len(packed := compress(numbers)) < len(numbers):
+        content = b"z" + packed
     return content + _checksum(fingerprint, mask, content)
 
 
 def opened(fingerprint: str, mask: bytes, stored: object) -> npt.NDArray[np.float64] | None:
     """The value that `sealed` closed; None where a bit of it, or of what it belongs to, has changed."""
-    if not isinstance(stored, bytes) or len(stored) % 8 != 5:
+    if not isinstance(stored, bytes) or (stored[:1] != b"z" and len(stored) % 8 != 5):
         return None
     content, checksum = stored[:-4], stored[-4:]
     if _checksum(fingerprint, mask, content) != checksum:
         return None
+    if content[:1] == b"z":
+        content = b"r" + decompress(content[1:])
     numbers = np.frombuffer(content[1:], dtype="<f8").astype(np.float64)
     return numbers if content[:1] == b"r" else numbers.reshape(())
 
