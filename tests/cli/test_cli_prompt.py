@@ -30,6 +30,10 @@ def run(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     (tmp_path / "context.txt").write_text(JOINT.context)
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "piles.json").write_text('{"a": ["b"], "b": ["c"]}')
+    passages = [part for part in re.split(r"(?<=[.!?])\s+", JOINT.context) if part]
+    rag = {"context": passages, "question": JOINT.question, "template": planted_lm.TEMPLATE}
+    (tmp_path / "rag.json").write_text(json.dumps(rag))
     return lambda *arguments: run("prompt", *arguments)
 
 
@@ -71,6 +75,26 @@ def test_several_regions_words_and_parts_of_the_target_at_once(run: Run, planted
     result = json.loads(out)
     assert result["labels"][-1] == "find"
     assert "".join(result["outputs"]) == JOINT.rival
+
+
+@pytest.mark.slow
+def test_a_region_that_is_a_list_holds_documents(run: Run, planted: Path) -> None:
+    options = ["--model", str(planted), "--budget", "80", "--index", "mobius", "--json", "--top", "3"]
+    margin = ["--target", JOINT.target, "--against", JOINT.rival]
+    status, out, err = run("rag.json", *options, *margin)
+    assert status == 0, err
+    labels = [f"document {1 + json.loads(Path('rag.json').read_text())['context'].index(key)}" for key in JOINT.keys]
+    assert strongest(out) == sorted(labels)
+    status, _, err = run("rag.json", *options, *margin, "--unit", "sentence,word")
+    assert (status, "documents take one unit" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_units_from_coarse_to_fine_open_those_that_matter(run: Run, planted: Path) -> None:
+    options = ["--model", str(planted), "--budget", "80", "--json", "--region", "context", "--unit", "sentence, word"]
+    status, out, err = run("prompt.json", *options, "--target", JOINT.target, "--against", JOINT.rival)
+    assert status == 0, err
+    assert 10 < len(json.loads(out)["labels"]) < len(JOINT.context.split())
 
 
 @pytest.mark.slow
@@ -124,6 +148,9 @@ def test_a_mistake_costs_no_call_of_a_server(run: Run, llama_url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["piles.json", "--model", "m/m"], "may hold one list of documents, but holds several: a, b"),
+        (["rag.json", "--model", "m/m", "--region", "question"], "leave out --region, or name context"),
+        (["prompt.json", "--model", "m/m", "--form", "{text}"], "--form is for documents"),
         (["absent.txt", "--model", "m/m"], "cannot read absent.txt"),
         (["list.json", "--model", "m/m"], "list.json must hold one object of texts by region"),
         (["broken.json", "--model", "m/m"], "broken.json is not JSON"),

@@ -1,4 +1,4 @@
-"""The command line: `interplay demo`, `text`, `heads`, `training`, the actions, `show` and `store`."""
+"""The command line: `demo`, what explains (`text`, `prompt`, `chat`, ...), the actions, `show` and `store`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from interplay import __version__
 from interplay._errors import InterplayError, InterruptionError
 from interplay.cli._audit import audit
+from interplay.cli._chat import chat
 from interplay.cli._console import prepare, say, silence
 from interplay.cli._curate import curate
 from interplay.cli._demo import demo
@@ -27,7 +28,7 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,  # `main` says what was kept
 )
-for command in (demo, text, prompt, heads, training, flip, audit, prune, curate, show):
+for command in (demo, text, prompt, chat, heads, training, flip, audit, prune, curate, show):
     app.command(command)
 app.command(store_app)
 

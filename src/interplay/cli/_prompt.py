@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from interplay._errors import InputError
+from interplay._game.game import Game
+from interplay.cli._answering import Answering
 from interplay.cli._console import say
-from interplay.cli._options import Budget, Device, Options
+from interplay.cli._options import Budget, Options
 from interplay.cli._shared import read_text, run
-
-if TYPE_CHECKING:
-    from interplay.models import Scorer
-
-_LONGEST = 64  # tokens of the model's own response
+from interplay.cli._units import units
+from interplay.models import Scorer
 
 
 @Parameter(name="*")
@@ -34,28 +34,12 @@ def prompt(
         Parameter(
             allow_leading_hyphen=True,
             help="The prompt, as text; or JSON (a name in .json), its regions by name, with their template under "
-            '"template" or in --template; - reads either from standard input.',
+            '"template" or in --template; a region that is a list, or an object of texts by name, holds documents, '
+            "which are the features; - reads either from standard input.",
         ),
     ],
     *,
-    model: Annotated[str, Parameter(help="Folder or hub name of a language model, or a server's URL.")],
-    target: Annotated[
-        str | None,
-        Parameter(
-            help="Score the log-probability of this text after the prompt; without it, of the model's own response."
-        ),
-    ] = None,
-    against: Annotated[str | None, Parameter(help="Score by how much --target exceeds this other answer.")] = None,
-    exact: Annotated[
-        bool, Parameter(negative=(), help="Of a server: score by whether its answer is --target, 1 or 0.")
-    ] = False,
-    similarity: Annotated[
-        str | None,
-        Parameter(help="Of a server: score by how similar its answer is to --target, as this encoder embeds them."),
-    ] = None,
-    per: Annotated[
-        Literal["token", "sentence"] | None, Parameter(help="Explain each token or sentence of the target by itself.")
-    ] = None,
+    answering: Answering,
     template: Annotated[
         str | None,
         Parameter(help="What surrounds the text, with {text} or each region's {name} inside; \\n is a line break."),
@@ -64,120 +48,105 @@ def prompt(
         list[str] | None,
         Parameter(help="Ablate this region only; again for several.", negative=(), consume_multiple=False),
     ] = None,
-    unit: Annotated[str, Parameter(help="word, sentence, paragraph or token.")] = "sentence",
+    unit: Annotated[
+        str | None,
+        Parameter(
+            help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that "
+            "matter. Sentences, or whole documents, if left out."
+        ),
+    ] = None,
     ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, or 'delete'.")] = "delete",
+    form: Annotated[
+        str | None, Parameter(help="How each document is written: {text} and, if wanted, {number} and {name}.")
+    ] = None,
     chat: Annotated[bool, Parameter(negative=(), help="Put the prompt into the model's chat template.")] = False,
-    system: Annotated[str | None, Parameter(help="The chat's system message.")] = None,
-    max_tokens: Annotated[int | None, Parameter(help="The longest response, without --target; 64 if left out.")] = None,
-    name: Annotated[str | None, Parameter(help="The model's name on the server.")] = None,
-    device: Device = None,
-    dtype: Annotated[str | None, Parameter(help="float32, bfloat16 or float16; as saved if left out.")] = None,
     options: PromptOptions | None = None,
 ) -> None:
-    """Explain what a language model says after a prompt by the prompt's sentences, words, ... or passages."""
+    """Explain what a language model says after a prompt by the prompt's sentences, words, ... or documents."""
     from interplay.lenses import text as text_lens
 
-    if against is not None and target is None:
-        raise InputError("--against needs --target: the answer that is to exceed it.")
-    if against is not None and per is not None:
-        raise InputError("--against and --per exclude each other: a margin is of whole answers.")
-    chosen = {"--against": against is not None, "--exact": exact, "--similarity": similarity is not None}
-    given = [option for option, value in chosen.items() if value]
-    if len(given) > 1:
-        raise InputError(f"{given[0]} and {given[1]} exclude each other: the answer is scored in one way.")
-    if max_tokens is not None and target is not None:
-        raise InputError("--max-tokens is for the model's own response: leave it out, or leave out --target.")
-    if not model.strip():
-        raise InputError("--model is empty: give the folder or hub name of a language model, or a server's URL.")
+    answering.check()
     options = options or PromptOptions()
     options.check()
-    content, written = _content(read_text(file), file)
-    if template is not None:
-        written = template.replace("\\n", "\n")
-    if model.lower().startswith(("http://", "https://")):
-        here = {"--per": per, "--device": device, "--dtype": dtype, "--max-tokens": max_tokens}
-        refused = [option for option, value in here.items() if value is not None]
-        scorer = _served(model, name, target, against, exact, similarity, chat, system, refused)
-    else:
-        if name is not None:
-            raise InputError("--name is the model's on a server: leave it out, or give a URL as --model.")
-        if exact or similarity is not None:
-            raise InputError(f"{given[0]} is for servers: leave it out, as a model here gives log-probabilities.")
-        scorer = _local(
-            model, target, against, per, 64 if max_tokens is None else max_tokens, device, dtype, chat, system
+    given = _Given.read(read_text(file), file)
+    written = given.template if template is None else template.replace("\\n", "\n")
+    if given.documents is None and form is not None:
+        raise InputError("--form is for documents: give a region as a list, or as an object of texts by name.")
+    if given.documents is not None and region not in (None, [given.documents]):
+        raise InputError(
+            f"of a prompt with documents only these are ablated: leave out --region, or name {given.documents}."
         )
-    game = text_lens(scorer, content, unit=unit, ablate=ablate, template=written, region=region)
+    scorer = answering.scorer(chat=chat)
+    if given.documents is not None:
+        game = _documents(scorer, given, written, form, unit, ablate)
+    else:
+        game = text_lens(
+            scorer, given.content, unit=units(unit or "sentence"), ablate=ablate, template=written, region=region
+        )
     say(f"scoring    {scorer.name}")
     run(game, options)
 
 
-def _content(text: str, file: str) -> tuple[str | Mapping[str, str], str | None]:
-    """A text, or regions and their template: from a file that is JSON by its name, or an object of texts piped in."""
-    named = file.endswith(".json")
-    if not named and not (file == "-" and text.lstrip().startswith("{")):
-        return text, None
-    try:
-        parts = json.loads(text)
-    except ValueError as error:
-        if not named:  # a plain text that begins with a brace
-            return text, None
-        raise InputError(f"{file} is not JSON ({error}): name it otherwise if it is a plain text.") from error
-    if not isinstance(parts, dict) or not all(isinstance(value, str) for value in parts.values()):
-        if not named:
-            return text, None
-        raise InputError(
-            f'{file} must hold one object of texts by region, such as {{"context": "...", "question": "..."}}.'
-        )
-    template = parts.pop("template", None)
-    return parts, template
+def _documents(
+    scorer: Scorer, given: _Given, template: str | None, form: str | None, unit: str | None, ablate: str
+) -> Game:
+    """The game of the region that holds documents, the others put into the template."""
+    from interplay.lenses import documents as documents_lens
+
+    assert isinstance(given.content, Mapping)
+    if unit is not None and "," in unit:
+        raise InputError(f"documents take one unit, not {unit!r}: give the finest of them.")
+    if template is None and len(given.content) > 1:
+        slots = "\\n\\n".join(f"{{{name}}}" for name in given.content)
+        raise InputError(f"regions need a template that says where each goes, such as --template '{slots}'.")
+    others = dict(given.content)
+    passages = others.pop(given.documents or "")
+    template = f"{{{given.documents}}}" if template is None else template
+    for name in given.content:
+        if f"{{{name}}}" not in template:
+            raise InputError(f"the template holds no {{{name}}}: {template!r}.")
+    slot = re.compile("|".join(re.escape(f"{{{name}}}") for name in given.content))
+    filled = slot.sub(lambda found: others.get(found[0][1:-1], "{documents}"), template)
+    form = "{text}" if form is None else form
+    return documents_lens(scorer, passages, template=filled, form=form, unit=unit, ablate=ablate)
 
 
-def _local(
-    model: str,
-    target: str | None,
-    against: str | None,
-    per: Literal["token", "sentence"] | None,
-    max_tokens: int,
-    device: str | None,
-    dtype: str | None,
-    chat: bool,
-    system: str | None,
-) -> Scorer:
-    from interplay.models import CausalLM
+@dataclass(frozen=True)
+class _Given:
+    """A text, or regions by name: with their template, and with the name of the one that holds documents."""
 
-    loaded = CausalLM.load(model, device=device, dtype=dtype, chat=chat, system=system)
-    if target is not None and against is not None:
-        return loaded.margin(target, against)
-    return loaded.logprob(target, per=per, max_tokens=max_tokens)
+    content: Any
+    template: str | None = None
+    documents: str | None = None
+
+    @classmethod
+    def read(cls, text: str, file: str) -> _Given:
+        """From a file that is JSON by its name, or an object of texts piped in."""
+        named = file.endswith(".json")
+        if not named and not (file == "-" and text.lstrip().startswith("{")):
+            return cls(text)
+        try:
+            parts = json.loads(text)
+        except ValueError as error:
+            if not named:  # a plain text that begins with a brace
+                return cls(text)
+            raise InputError(f"{file} is not JSON ({error}): name it otherwise if it is a plain text.") from error
+        if not isinstance(parts, dict) or not all(isinstance(part, str) or _are_texts(part) for part in parts.values()):
+            if not named:
+                return cls(text)
+            raise InputError(
+                f'{file} must hold one object of texts by region, such as {{"context": "...", "question": "..."}}; '
+                "one of them may be a list of documents."
+            )
+        template = parts.pop("template", None)
+        piles = [name for name, part in parts.items() if not isinstance(part, str)]
+        if template is not None and not isinstance(template, str):
+            raise InputError(f'"template" in {file} must be a text, not {template!r}.')
+        if len(piles) > 1:
+            raise InputError(f"{file} may hold one list of documents, but holds several: {', '.join(piles)}.")
+        return cls(parts, template, *piles)
 
 
-def _served(
-    url: str,
-    name: str | None,
-    target: str | None,
-    against: str | None,
-    exact: bool,
-    similarity: str | None,
-    chat: bool,
-    system: str | None,
-    refused: list[str],
-) -> Scorer:
-    from interplay.models import Encoder, Server
-
-    if name is None:
-        raise InputError("a server needs the model's name there: pass --name.")
-    if target is None:
-        raise InputError("a server needs a --target: the answer that is scored.")
-    if refused:
-        raise InputError(f"{refused[0]} is for models loaded here: leave it out, as {url} is a server.")
-    server = Server(url, name, chat=chat, system=system)
-    if exact:
-        return server.exact(target)
-    if similarity is not None:
-        return server.similarity(target, encoder=Encoder.load(similarity))
-    if server.capabilities.how == "none":
-        raise InputError(
-            f"the server at {url} returns no log-probabilities ({server.capabilities.reasons.get('top', '')}): score "
-            "the answer it writes, by --exact or --similarity ENCODER."
-        )
-    return server.logprob(target) if against is None else server.margin(target, against)
+def _are_texts(part: object) -> bool:
+    texts = part if isinstance(part, list) else list(part.values()) if isinstance(part, dict) else [None]
+    return bool(texts) and all(isinstance(text, str) for text in texts)

@@ -13,6 +13,7 @@ from interplay._explain.explanation import load
 from interplay.cli._console import say
 from interplay.cli._options import Budget, Device, Options, Reading
 from interplay.cli._shared import print_result, read_text, run
+from interplay.cli._units import units
 
 
 @Parameter(name="*")
@@ -31,7 +32,12 @@ def text(
     label: Annotated[
         str | None, Parameter(help="Score this label's logit (models with a classification head).")
     ] = None,
-    unit: Annotated[str, Parameter(help="word, sentence, paragraph or token.")] = "word",
+    unit: Annotated[
+        str,
+        Parameter(
+            help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that matter."
+        ),
+    ] = "word",
     ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     truncate: Annotated[bool, Parameter(negative=(), help="Cut texts longer than the model's window.")] = False,
@@ -49,7 +55,7 @@ def text(
     content = read_text(file)
     encoder = Encoder.load(model, device=device, truncate=truncate)
     scorer = encoder.similarity(reference) if reference is not None else encoder.label(_label(label))
-    game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
+    game = text_lens(scorer, content, unit=units(unit), ablate=ablate, template=template)
     say(f"scoring    {scorer.name}")
     run(game, options)
 
