@@ -67,9 +67,7 @@ class Faithfulness:
         )
 
 
-def measure_faithfulness(
-    truth: Values, unseen: Values, *, how: str, first_order: float | None, level: float = LEVEL
-) -> Faithfulness:
+def measure_faithfulness(truth: Values, unseen: Values, *, how: str, first_order: float | None) -> Faithfulness:
     """R² of the ``unseen`` predictions (N,) of ``truth`` (N,), with an interval.
 
     The interval is the delta method on log(1 - R²), the log of a ratio of two means over ablations, with
@@ -82,15 +80,15 @@ def measure_faithfulness(
     if is_constant(truth):
         nan = float("nan")
         how = "every ablation gave the same value, so there is no variance to explain"
-        return Faithfulness(nan, nan, nan, None, how, count, level)
+        return Faithfulness(nan, nan, nan, None, how, count, LEVEL)
     error = (truth - unseen) ** 2
     spread = (truth - truth.mean()) ** 2
     ratio = float(error.mean() / spread.mean())
     if ratio <= 0:
-        return Faithfulness(1.0, 1.0, 1.0, first_order, how, count, level)
+        return Faithfulness(1.0, 1.0, 1.0, first_order, how, count, LEVEL)
     influence = error / error.mean() - spread / spread.mean()
     if count < 3:  # no spread can be estimated
-        return Faithfulness(1 - ratio, float("nan"), float("nan"), first_order, how, count, level)
-    reach = float(student.ppf(0.5 + level / 2, count - 1) * influence.std(ddof=1) / np.sqrt(count))
+        return Faithfulness(1 - ratio, float("nan"), float("nan"), first_order, how, count, LEVEL)
+    reach = float(student.ppf(0.5 + LEVEL / 2, count - 1) * influence.std(ddof=1) / np.sqrt(count))
     low, high = 1 - ratio * np.exp(reach), 1 - ratio * np.exp(-reach)
-    return Faithfulness(1 - ratio, float(low), float(high), first_order, how, count, level)
+    return Faithfulness(1 - ratio, float(low), float(high), first_order, how, count, LEVEL)

@@ -44,11 +44,11 @@ class Part:
         return 1 + max(part.depth for part in self.parts) if self.parts else 0
 
 
-def in_blocks(parts: Sequence[Part], widest: int = _WIDEST) -> tuple[Part, ...]:
+def in_blocks(parts: Sequence[Part]) -> tuple[Part, ...]:
     """The same parts, where there are many of them in blocks of neighbours, and those in blocks again."""
     found = tuple(parts)
-    while len(found) > widest:
-        edges = np.linspace(0, len(found), -(-len(found) // widest) + 1).round().astype(int).tolist()
+    while len(found) > _WIDEST:
+        edges = np.linspace(0, len(found), -(-len(found) // _WIDEST) + 1).round().astype(int).tolist()
         found = tuple(_block(found[a:b]) for a, b in pairwise(edges))
     return found
 

@@ -26,11 +26,6 @@ def keep_coefficients(spectrum: Spectrum, keep: float) -> dict[Features, float]:
     return {key: value * sigma ** len(key) for key, value in _means_of_derivatives(spectrum, keep, None).items()}
 
 
-def keep_variance(spectrum: Spectrum, keep: float) -> float:
-    """The variance of a spectrum over masks that keep each feature with probability ``keep``."""
-    return sum(value * value for key, value in keep_coefficients(spectrum, keep).items() if key)
-
-
 def keep_effects(spectrum: Spectrum, keep: float, order: int | None = None) -> dict[Features, float]:
     """The mean joint effect of each set of at most ``order`` features where the others are kept with probability p.
 

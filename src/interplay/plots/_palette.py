@@ -68,10 +68,10 @@ def explanation_of(result: object, what: str) -> Explanation:
     return result
 
 
-def strongest(found: Interactions, top: int, low: int = 1, high: int | None = None) -> tuple[list[Effect], int]:
+def strongest(found: Interactions, top: int, low: int = 1) -> tuple[list[Effect], int]:
     """The strongest sets of some sizes that differ from zero, and how many there are besides."""
     check_whole("top", top, 1)
-    sized = found.of_order(low, len(found.labels) if high is None else high)
+    sized = found.of_order(low, len(found.labels))
     certain = [effect for effect in effects_of(sized) if not effect.faint]
     return certain[:top], len(certain) - len(certain[:top])
 

@@ -210,9 +210,7 @@ def _quadratic(weight: Signs, columns: Signs, precision: type[np.floating[Any]])
     return np.asarray(np.einsum("ij,ij->j", light, weight.astype(precision, copy=False) @ light), dtype=np.float64)
 
 
-def maximise(
-    evidence: Evidence, *, start: Vector | None = None, spread: float = 1.0, steps: int = 40, tolerance: float = 1e-3
-) -> Vector:
+def maximise(evidence: Evidence, *, start: Vector | None = None, steps: int = 40) -> Vector:
     """The most probable hyper-parameters (n + 2 + D,), by L-BFGS."""
     from scipy.optimize import minimize
 
@@ -220,7 +218,7 @@ def maximise(
     bounds = [_BOUNDS[0]] * evidence.n + [_BOUNDS[1], _BOUNDS[2]] + [_BOUNDS[3]] * (len(first) - evidence.n - 2)
 
     def finite(theta: Vector) -> tuple[float, Vector]:
-        value, gradient = evidence(theta, spread)
+        value, gradient = evidence(theta)
         return (value, gradient) if np.isfinite(value) else (1e10, gradient)
 
     found = minimize(
@@ -229,7 +227,7 @@ def maximise(
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": steps, "gtol": tolerance, "ftol": 1e-7},
+        options={"maxiter": steps, "gtol": 1e-3, "ftol": 1e-7},
     )
     return np.asarray(found.x, dtype=np.float64)
 

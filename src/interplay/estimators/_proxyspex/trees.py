@@ -36,8 +36,8 @@ class Leaves:
     tree: npt.NDArray[np.intp]
 
 
-def leaves_of(booster: Any, trees: int | None = None) -> Leaves:
-    """The leaves of the first ``trees`` trees (all by default) of a LightGBM booster over 0/1 columns.
+def leaves_of(booster: Any) -> Leaves:
+    """The leaves of all trees of a LightGBM booster over 0/1 columns.
 
     Reads LightGBM's own text format, which is ten times faster than its JSON: node j of a tree splits on
     ``split_feature[j]``; a child >= 0 is another node and a child c < 0 is leaf ~c.
@@ -48,7 +48,7 @@ def leaves_of(booster: Any, trees: int | None = None) -> Leaves:
     value: list[str] = []
     size: list[int] = []
     sinks = {"split_feature": feature, "left_child": left, "right_child": right, "leaf_value": value}
-    for line in booster.model_to_string(num_iteration=trees or -1).split("\n"):
+    for line in booster.model_to_string(num_iteration=-1).split("\n"):
         name, _, rest = line.partition("=")
         if name == "num_leaves":
             size.append(int(rest))

@@ -118,12 +118,8 @@ class Evidence:
     fractions: npt.NDArray[np.float64]
     delays: int
 
-    def estimate(self) -> npt.NDArray[np.float64]:
-        """The groups' estimates, the quieter bin weighing more, (K,)."""
-        return np.asarray((self.shares / self.variances).sum(axis=0) / (1 / self.variances).sum(axis=0))
-
     def scores(self, without: npt.NDArray[np.intp] | None = None) -> npt.NDArray[np.float64]:
-        """The estimate in standard errors, (K,); ``without`` (K,) leaves out one group for each set.
+        """The groups' estimate in standard errors, (K,), quieter bins weighing more; ``without`` (K,) leaves one out.
 
         A set decoded from a bin fits that bin's noise, so only the other groups can confirm it.
         """

@@ -19,7 +19,7 @@ from interplay.estimators._design import all_masks
 from interplay.estimators._exact import Exact
 from interplay.estimators._validation import choose, folds
 from interplay.estimators.spex._bins import Bins, Grid, Residual
-from interplay.estimators.spex._decode import NEAR, Decoder, Support, neighbours, pad, peel
+from interplay.estimators.spex._decode import NEAR, Decoder, Support, neighbours, pad, peel, unpad
 from interplay.estimators.spex._design import (
     FEWEST_BITS,
     MOST_BITS,
@@ -294,7 +294,7 @@ def _candidates(sets: Mapping[Features, str], residual: Residual, order: int, co
     support = Support(n, max(order, 2, *map(len, sets)), dict(sets))
     ((near, scores, _),) = neighbours(residual, support, order, _NEAR, most=6 * _NEIGHBOURS)
     strongest = near[np.argsort(-scores, kind="stable")[: 3 * _NEIGHBOURS]]
-    unique = list(dict.fromkeys(tuple(i for i in row if i < n) for row in strongest.tolist()))
+    unique = list(dict.fromkeys(unpad(strongest, n)))
     return list(dict.fromkeys([(), *sets, *singles, *unique[: min(_NEIGHBOURS, count // 8)]]))
 
 

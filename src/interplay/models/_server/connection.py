@@ -102,7 +102,7 @@ class Connection:
             client.organization = client.project = None
         return client
 
-    def call(self, path: str, body: dict[str, Any], *, retries: int | None = None) -> tuple[dict[str, Any], Spent]:
+    def call(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], Spent]:
         """The model's answer to ``body``, and what it cost.
 
         Raises
@@ -116,7 +116,7 @@ class Connection:
         InputError
             For a limit of tokens that the server does not count.
         """
-        answer, attempts = self._persist("POST", path, body, retries, paid=True)
+        answer, attempts = self._persist("POST", path, body, None, paid=True)
         tokens = used_tokens(answer)
         if tokens is None and self.limits.max_tokens is not None:
             raise InputError(

@@ -12,7 +12,7 @@ import numpy as np
 from interplay._errors import AblationError, InputError
 from interplay._game.masks import Values
 from interplay.models._encoder import Encoder
-from interplay.models._scorer import TextScorer
+from interplay.models._scorer import Scorer, TextScorer
 from interplay.models._server.answers import is_cut_before_a_word, said
 from interplay.models._server.capabilities import Capabilities, probe
 from interplay.models._server.connection import Connection, Limits, Spent
@@ -189,12 +189,10 @@ class Server:
         A judge with an ``identity``, such as any scorer of this package, identifies itself in a store; a plain
         function needs a ``name``, to be changed whenever it would judge otherwise.
         """
-        if not callable(judge):
-            raise InputError(f"a judge must be callable on a list of answers, but {type(judge).__name__} is not.")
-        identity = getattr(judge, "identity", lambda: None)
-        known = (lambda: {"judge": name}) if name is not None else identity
-        words = name or getattr(judge, "name", None) or getattr(judge, "__name__", "a judge")
-        return self._judged(judge, f"{words}, of the answer", known, max_tokens, getattr(judge, "outputs", None))
+        judging = Scorer.of(judge)
+        known = (lambda: {"judge": name}) if name is not None else judging.identity
+        outputs = None if judging.outputs is None else tuple(judging.outputs)
+        return self._judged(judging, f"{name or judging.name}, of the answer", known, max_tokens, outputs)
 
     def _way(self, target: str) -> str:
         """How the log-probability of ``target`` will be found."""
