@@ -1,66 +1,179 @@
-"""Do nominal 90% credible intervals hold the truth 90% of the time? On noisy spectra that are known.
+"""Do nominal 90% intervals hold the truth 90% of the time, and nominal 95% intervals of R² the true R²?
 
-    python benchmarks/calibration.py --games DIR --methods auto gp
+    python benchmarks/exhaustive.py --out GAMES
+    python benchmarks/calibration.py --games GAMES --methods auto gp proxyspex
 
-DIR holds spectra in the format of ``games.py``, whose values carry noise of 0.3 of the spectrum's norm. The strongest
-sets are the strongest *reported* ones: nobody can look at the others.
+GAMES holds ``.npz`` files of two kinds: ``values`` (2^n,) of a game whose every mask was run, row r keeping feature i
+where bit i of r is set; and recorded games of ``games.py``, which judge R² only. The truth of an index comes from all
+2^n masks; of R², from masks that the fit did not see. A set without an interval counts as missed.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import games
 import interplay as ip
-from interplay._spectrum.indices import compute_index
 
-WITHIN = 1.6448536  # standard deviations on either side of 90% of a Gaussian
-WHAT = (("fourier", 5, (20, 100)), ("fbii", 2, (20, 100)), ("sv", 1, (10, None)), ("bv", 1, (10, None)))
+INDICES = ("bii", "fourier", "sii", "sv", "fbii", "mobius")
+SIZES = (("1", 1, 1), ("2", 2, 2), ("3+", 3, 99))
+SHOWN = ("all", "1", "2", "3+")
+MOST = 20  # strongest sets that are judged
+LEVEL = 0.9
+
+Shares = dict[tuple[str, ...], list[float]]
 
 
-def covered(found: ip.Explanation, truth: ip.Spectrum, index: str, order: int, most: int | None) -> tuple[int, int]:
-    """How many of the strongest intervals hold the truth, and how many there are."""
-    reported = found.interactions(index, order=order)
-    true = truth.coefficients if index == "fourier" else compute_index(truth, index, order)[0]
-    deviations = found.fit.uncertainty.of(index, order)
-    keys = [key for key in reported if key and key in deviations][:most]
-    return sum(abs(reported[key] - true.get(key, 0.0)) <= WITHIN * deviations[key] for key in keys), len(keys)
+@dataclass(frozen=True)
+class Case:
+    """A game to explain, and how to judge it: ``judge(explanation)`` gives the true R² of its fit."""
+
+    name: str
+    game: ip.Game
+    values: np.ndarray | None = None
+    fresh: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def truth(self) -> ip.Explanation:
+        """Every index, exactly."""
+        assert self.values is not None
+        return ip.explain(self.game, budget=len(self.values), method="exact", order=self.game.n)
+
+    def true_r2(self, found: ip.Explanation) -> float:
+        """On masks that nobody fitted; where all are few, on all those outside the design."""
+        if self.fresh is not None:
+            masks, values = self.fresh
+        else:
+            assert self.values is not None
+            masks, values = every_mask(self.game.n), self.values
+            seen = rows_of(ip.design(self.game.n, found.used, seed=found.seed))
+            masks, values = np.delete(masks, seen, axis=0), np.delete(values, seen)
+        return 1.0 - float(((found.spectrum.predict(masks) - values) ** 2).mean() / values.var())
+
+
+def every_mask(n: int) -> np.ndarray:
+    """All 2^n masks, (2^n, n)."""
+    return (np.arange(1 << n)[:, None] >> np.arange(n) & 1).astype(bool)
+
+
+def rows_of(masks: np.ndarray) -> np.ndarray:
+    """Where masks (N, n) stand among all 2^n, (N,)."""
+    return masks.astype(np.int64) @ (1 << np.arange(masks.shape[1]))
+
+
+def cases(folder: Path, noise: float, seed: int) -> Iterator[Case]:
+    """The games of a folder; with ``noise``, in shares of the standard deviation, on all values."""
+    rng = np.random.default_rng([seed, 0xCA])
+    for path in sorted(folder.glob("*.npz")):
+        data = np.load(path)
+        if "n" not in data:
+            values = data["values"].astype(float)
+            values = values + noise * values.std() * rng.standard_normal(len(values))
+            n = int(np.log2(len(values)))
+            yield Case(path.stem, ip.Game(lambda masks, table=values: table[rows_of(masks)], n), values)
+        elif "supports" in data:
+            spectrum = games.read(path, seed=seed, most=1).spectrum
+            assert spectrum is not None
+            spread = noise * np.sqrt(spectrum.variance)
+
+            def value(masks: np.ndarray, spectrum: ip.Spectrum = spectrum, spread: float = spread) -> np.ndarray:
+                drawn = np.random.default_rng(int(rows_of(masks[:, :40])[0]))
+                return np.asarray(spectrum.predict(masks) + spread * drawn.standard_normal(len(masks)))
+
+            fresh = rng.random((games.UNSEEN, spectrum.n)) < 0.5
+            yield Case(path.stem, ip.Game(value, spectrum.n), fresh=(fresh, value(fresh)))
+
+
+def judge_intervals(found: ip.Explanation, exact: ip.Explanation, method: str, shares: Shares) -> None:
+    """Add for every index and size the share of intervals that hold the truth."""
+    for index in INDICES:
+        reported = found.interactions(index)
+        true = exact.interactions(index, order=reported.order)
+        intervals = reported.intervals(LEVEL)
+        least = 1e-9 * max(map(abs, true.values()), default=0.0)
+        for who, ranked in (("reported", reported), ("true", true)):
+            keys = [key for key, value in ranked.top(MOST).items() if abs(value) > least]
+            held = {}
+            for key in keys:
+                low, high = intervals.get(key, (np.nan, np.nan))
+                held[key] = bool(low - least <= true.get(key, 0.0) <= high + least)
+            if keys:
+                shares[method, index, who, "all"].append(float(np.mean(list(held.values()))))
+            for label, smallest, largest in SIZES:
+                shares[method, index, who, label] += [
+                    float(one) for key, one in held.items() if smallest <= len(key) <= largest
+                ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=Path, required=True)
-    parser.add_argument("--multiples", nargs="*", type=float, default=[0.5, 1, 2])
     parser.add_argument("--methods", nargs="*", default=["auto"])
+    parser.add_argument("--multiples", nargs="*", type=float, default=[0.25, 0.5, 1, 2, 4], help="of n log2 n masks")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--noise", type=float, default=0.0, help="in standard deviations of the values")
+    parser.add_argument("--most", type=int, default=2000, help="masks")
+    parser.add_argument("--until", type=float, help="a goal of R²: how often it is said to be reached and is not")
     options = parser.parse_args()
-    for method in options.methods:
-        shares: dict[tuple[str, int | None], list[float]] = {}
-        cases = without = 0
-        for path in sorted(options.games.glob("*.npz")):
-            game = games.read(path)
-            if game.spectrum is None:
-                continue
+    shares: Shares = defaultdict(list)
+    r2: dict[tuple[str, float], list[tuple[float, float, float, float]]] = defaultdict(list)
+    stops: dict[str, list[bool]] = defaultdict(list)
+    for seed in options.seeds:
+        for case in cases(options.games, options.noise, seed):
+            n = case.game.n
+            exact = case.truth if case.values is not None else None
             for multiple in options.multiples:
-                count = int(multiple * game.n * np.log2(game.n))
-                found = ip.fit(game.masks[:count], game.values[:count], method=method)
-                cases += 1
-                if found.fit.uncertainty is None:
-                    without += 1
+                budget = max(16, int(multiple * n * np.log2(n)))
+                if budget > options.most or (case.values is not None and budget > len(case.values) // 2):
                     continue
-                for index, order, limits in WHAT:
-                    for most in limits:
-                        held, there = covered(found, game.spectrum, index, order, most)
-                        if there:
-                            shares.setdefault((index, most), []).append(held / there)
-        print(f"{method}: {cases} cases, {without} without intervals")
-        for (index, most), found_shares in shares.items():
-            mean, low, high = np.mean(found_shares), min(found_shares), max(found_shares)
-            print(
-                f"  {index:8} strongest {most or 'all'}: {mean:.1%} (single cases {low:.0%} to {high:.0%})", flush=True
+                for method in options.methods:
+                    found = ip.explain(case.game, budget=budget, method=method, seed=seed)
+                    if exact is not None:
+                        judge_intervals(found, exact, method, shares)
+                    said = found.faithfulness
+                    if np.isfinite(said.r2):
+                        r2[method, multiple].append((case.true_r2(found), said.r2, said.low, said.high))
+            if options.until is not None:
+                for method in options.methods:
+                    budget = int(4 * n * np.log2(n))
+                    found = ip.explain(case.game, budget=budget, method=method, seed=seed, until=options.until)
+                    if found.faithfulness.low >= options.until:
+                        stops[method].append(case.true_r2(found) < options.until)
+    report(options.methods, shares, r2, stops)
+
+
+def report(methods: list[str], shares: Shares, r2: dict, stops: dict[str, list[bool]]) -> None:
+    """Print both tables."""
+
+    def mean(key: tuple[str, ...]) -> str:
+        return f"{np.mean(shares[key]):7.2f}" if shares.get(key) else "      -"
+
+    for method in methods:
+        print(f"\n{method}: share of nominal {LEVEL:.0%} intervals that hold the truth, by size of the set")
+        print("          of the 20 strongest reported      of the 20 truly strongest")
+        print("index      all      1      2     3+           all      1      2     3+")
+        for index in INDICES:
+            reported, true = (
+                "".join(mean((method, index, who, size)) for size in SHOWN) for who in ("reported", "true")
             )
+            print(f"{index:8}{reported}       {true}", flush=True)
+    print("\nR²: true against reported     masks / n log2 n   cases   bias (median)   interval holds   above   below")
+    for (method, multiple), found in sorted(r2.items()):
+        true, said, low, high = np.array(found).T
+        bias = np.clip(said, -1, 1) - np.clip(true, -1, 1)
+        held = (low <= true) & (true <= high)
+        print(
+            f"{method:30}{multiple:10g}{len(found):14}{bias.mean():+10.3f} ({np.median(bias):+.3f}){held.mean():12.2f}"
+            f"{(true > high).mean():12.2f}{(true < low).mean():8.2f}"
+        )
+    for method, wrong in stops.items():
+        print(f"{method}: {len(wrong)} said to have reached the goal, {np.mean(wrong):.1%} of them wrongly")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ __all__ = [
     "Partial",
     "Point",
     "Progress",
+    "Removal",
     "Spectrum",
     "Store",
     "StoreError",

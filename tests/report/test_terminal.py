@@ -85,7 +85,7 @@ def test_effects_that_cannot_be_told_from_zero_are_counted_and_not_listed() -> N
         low, high = found.interval(effect.features)  # type: ignore[misc]
         assert effect.faint == (low <= 0 <= high)
     text = printed(explanation, index="bii")
-    assert f"{ranking.faint(1, 1)} not told from zero" in text
+    assert f"and {ranking.faint(1, 1)} that these ablations cannot tell from zero" in text
     listed = text[text.index("Alone") :]
     for effect in ranking.effects:
         if effect.faint and len(effect.features) == 1:

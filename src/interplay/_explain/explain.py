@@ -43,6 +43,7 @@ def explain(
     seed: int = 0,
     until: float | None = None,
     tolerance: float | None = None,
+    removals: int | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: bool | Callable[[Progress], None] | None = None,
@@ -87,6 +88,10 @@ def explain(
         this goal, for every output that varies; ``budget`` is then the most it may take.
     tolerance
         Measure in growing rounds and stop as soon as R² is known to within this much, up or down.
+    removals
+        How many ablations to spend, at most, on measuring the untouched input without each of the strongest parts and
+        pairs (`Explanation.removals`): never more than one in twenty of the budget, nor than 32. None is so many, from a budget
+        of 100 on; 0 none.
     store
         A `Store` or the path of one: values are read from it and written to it as they come, so a run that was
         stopped goes on where it was. A plain function needs a name for it: ``ip.Game(function, labels, name=...)``.
@@ -109,6 +114,8 @@ def explain(
     """
     game = as_game(game, labels)
     _check_options(budget, order, seed)
+    if removals is not None:
+        check_whole("removals", removals, 0)
     rate = game.keep if keep is None else _check_keep(keep)
     estimator, asked = _estimator(method, index, keep, slopes)
     if asked is not None and game.tree is not None:
@@ -116,7 +123,8 @@ def explain(
             f"index={asked!r} draws masks of its own, and a zoom makes others: leave it out, or choose one unit."
         )
     wanted = _wanted_slopes(slopes, game, estimator, budget)
-    task = Task(game, estimator, budget, order, seed, 0.5 if asked else rate, Goal(until, tolerance), wanted, asked)
+    kept, goal = 0.5 if asked else rate, Goal(until, tolerance)
+    task = Task(game, estimator, budget, order, seed, kept, goal, wanted, asked, removals)
 
     def explained(task: Task, begun: Begun | None = None) -> Explanation:
         with _opened(store) as opened, _watched(progress) as watch:

@@ -23,7 +23,7 @@ from interplay._spectrum.characters import Features
 from interplay._spectrum.indices import canonical_index, compute_index
 from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
-from interplay._spectrum.uncertainty import Uncertainty
+from interplay._spectrum.uncertainty import Deviations, Uncertainty
 from interplay._visible import visible_json
 
 FORMAT = 1
@@ -35,11 +35,38 @@ DEFAULT_INDEX = "bii"
 
 
 @dataclass(frozen=True)
+class Removal:
+    """What was measured of the real input without some features, beside what the fit says.
+
+    ``full`` is the output with everything kept, ``measured`` that without the ``features``, and ``predicted`` what the
+    fit expects there.
+    """
+
+    features: Features
+    full: float
+    measured: float
+    predicted: float
+
+    def to_list(self) -> list[Any]:
+        """JSON-able parts."""
+        return [list(self.features), self.full, self.measured, self.predicted]
+
+    @classmethod
+    def from_list(cls, parts: object, n: int) -> Removal:
+        """The removal that `to_list` wrote, of n features."""
+        where = "a removal"
+        features, *values = listed(parts, where, 4)
+        full, measured, predicted = (number(value, where) for value in values)
+        return cls(feature_ids(features, where, n), full, measured, predicted)
+
+
+@dataclass(frozen=True)
 class Fit:
     """What an estimator recovered for one output.
 
     ``order`` is the largest set it looked for; ``notes`` are what its reader should know; ``evidence`` says of sets
     how they were found, and ``uncertainty`` how far coefficients can be trusted, where the estimator can say.
+    ``removals`` are what was measured of the real input without the strongest parts and pairs.
     """
 
     spectrum: Spectrum
@@ -49,6 +76,7 @@ class Fit:
     notes: tuple[str, ...] = ()
     evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     uncertainty: Uncertainty | None = None
+    removals: tuple[Removal, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able parts, read back by `from_dict`."""
@@ -59,7 +87,8 @@ class Fit:
             "method": self.method,
             "notes": list(self.notes),
             "evidence": [[list(key), dict(facts)] for key, facts in self.evidence.items()],
-            "uncertainty": None if self.uncertainty is None else self.uncertainty.to_list(self.spectrum),
+            "uncertainty": None if self.uncertainty is None else self.uncertainty.to_dict(self.spectrum),
+            "removals": [removal.to_list() for removal in self.removals],
         }
 
     @classmethod
@@ -72,7 +101,7 @@ class Fit:
             key, told = listed(value, where, 2)
             return feature_ids(key, where, spectrum.n), facts(told, where)
 
-        doubt = saved.maybe("uncertainty", listed)
+        doubt = saved.maybe("uncertainty", Saved.of)
         return cls(
             spectrum,
             Faithfulness.from_dict(saved.inner("faithfulness").parts),
@@ -80,7 +109,8 @@ class Fit:
             saved("method", text),
             saved("notes", each, text),
             dict(saved("evidence", each, found)),
-            None if doubt is None else Uncertainty.from_list(doubt, spectrum),
+            None if doubt is None else Uncertainty.from_dict(doubt.parts, spectrum),
+            saved("removals", each, lambda removal, _: Removal.from_list(removal, spectrum.n)),
         )
 
 
@@ -196,6 +226,11 @@ class Explanation(Displayed):
         return self.fit.faithfulness
 
     @property
+    def removals(self) -> tuple[Removal, ...]:
+        """What was measured of the real input without the strongest parts and pairs."""
+        return self.fit.removals
+
+    @property
     def method(self) -> str:
         """The estimator that made it."""
         return self.fit.method
@@ -288,7 +323,9 @@ class Explanation(Displayed):
         highest = 1 if name in ("sv", "bv") else min(highest, self.n)
         values, baseline = compute_index(self.spectrum, name, highest)
         doubt = self.fit.uncertainty
-        deviations = None if doubt is None else doubt.of(name, highest)
+        deviations: Mapping[Features, float] | None = None
+        if doubt is not None:
+            deviations = Deviations(doubt, name, highest, doubt.of(name, highest, list(values)))
         found = Interactions(name, highest, values, labels=self.labels, baseline=baseline, deviations=deviations)
         return found if top is None else found.top(top)
 
@@ -296,7 +333,7 @@ class Explanation(Displayed):
         cost = f"{self.used} ablations" + (f" ({self.from_store} from the store)" if self.from_store else "")
         if len(self.fits) > 1:
             return f"Explanation({self.n} features, {len(self.fits)} outputs, {cost})"
-        strongest = self.interactions(top=3).named()
+        strongest = self.interactions().distinct().top(3).named()
         words = "; ".join(f"{' + '.join(names)} {value:+.3g}" for names, value in strongest)
         return f"Explanation({self.n} features, {self.method}, {cost}, {self.faithfulness}: {words or 'no effect'})"
 

@@ -12,6 +12,10 @@ from interplay._saved import Saved, number, number_or_nan, text, whole
 from interplay.estimators import is_constant
 
 LEVEL = 0.95
+# The standard deviation of log(1 - R²) from one fit to another of as many ablations: read off games whose every
+# ablation is known (docs/trust.md).
+_CHANCE = 4.0  # over the root of the number of ablations
+_CHANCE_MOST = 0.8
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Faithfulness:
         1 - (squared error) / (squared deviation from the mean); 1 is perfect, 0 is no better than a constant,
         NaN where the game is constant and R² is undefined.
     low, high
-        An interval of confidence ``level`` for ``r2``, from the spread of the squared errors over ablations.
+        An interval of confidence ``level`` for the R² of this very fit on fresh ablations: from the spread of the
+        squared errors over ablations, and from how much fits to other ablations differ.
     first_order
         The R² that a lasso of the single features, no interactions, reaches on the same unseen ablations.
     how
@@ -67,12 +72,20 @@ class Faithfulness:
         )
 
 
-def measure_faithfulness(truth: Values, unseen: Values, *, how: str, first_order: float | None) -> Faithfulness:
+def measure_faithfulness(
+    truth: Values,
+    unseen: Values,
+    *,
+    how: str,
+    first_order: float | None,
+    fitted: int | None = None,
+) -> Faithfulness:
     """R² of the ``unseen`` predictions (N,) of ``truth`` (N,), with an interval.
 
     The interval is the delta method on log(1 - R²), the log of a ratio of two means over ablations, with
-    Student's t for few ablations: it never leaves (-inf, 1). It reflects which ablations were drawn for
-    scoring, not the randomness of the fit itself.
+    Student's t for few ablations: it never leaves (-inf, 1). That is about which ablations were drawn for scoring.
+    Where the predictions are those of other fits than the one that is judged, to parts of its ``fitted`` ablations,
+    what these fits happened to find comes on top.
     """
     from scipy.stats import t as student
 
@@ -90,5 +103,7 @@ def measure_faithfulness(truth: Values, unseen: Values, *, how: str, first_order
     if count < 3:  # no spread can be estimated
         return Faithfulness(1 - ratio, float("nan"), float("nan"), first_order, how, count, LEVEL)
     reach = float(student.ppf(0.5 + LEVEL / 2, count - 1) * influence.std(ddof=1) / np.sqrt(count))
+    if fitted is not None:
+        reach = float(np.hypot(reach, student.ppf(0.5 + LEVEL / 2, np.inf) * min(_CHANCE_MOST, _CHANCE / fitted**0.5)))
     low, high = 1 - ratio * np.exp(reach), 1 - ratio * np.exp(-reach)
     return Faithfulness(1 - ratio, float(low), float(high), first_order, how, count, LEVEL)

@@ -17,16 +17,20 @@ from interplay._explain.sample import Sample
 from interplay._game.game import Game
 from interplay._game.masks import Values
 from interplay._spectrum.spectrum import Spectrum
+from interplay._spectrum.uncertainty import Uncertainty
 from interplay.estimators import (
     Estimator,
     Recovery,
     better_with_slopes,
+    doubt_of,
     first_order_r2,
+    gain_of_all,
     is_constant,
     r_squared,
 )
 
 _FEW = 1000  # ablations up to which one thread is as fast as several
+_OUTPUTS = 20  # of a fit that knows no intervals: up to so many get theirs from another one, a second or so each
 _LARGEST = 1e140
 
 
@@ -43,7 +47,7 @@ def fits_of(
     with _few_threads(len(columns)):
         recoveries = _recovered(sample, columns, varied, estimator, order=order, seed=seed, slopes=slopes)
         fits = [
-            _judged(sample, values, recoveries[t], estimator.name, seed)
+            _judged(sample, values, recoveries[t], estimator.name, seed, t)
             if t in recoveries
             else _constant(sample, values, estimator.name, order, t)
             for t, values in enumerate(np.ascontiguousarray(columns.T))
@@ -76,6 +80,11 @@ def _recovered(
         values = np.ascontiguousarray(columns[:, t])
         with_slopes = fit_slopes(sample.masks, values, sample.slopes[:, t], order=order, seed=seed)
         recoveries[t] = better_with_slopes(with_slopes, recoveries.get(t), values)
+    if len(recoveries) <= _OUTPUTS:
+        for t, one in recoveries.items():
+            if one.uncertainty is None:
+                doubt = doubt_of(one, sample.masks, np.ascontiguousarray(columns[:, t]), order=order, seed=seed)
+                recoveries[t] = replace(one, uncertainty=doubt)
     if slopes and sample.slopes is not None and not estimator.takes_slopes:
         note = f"{estimator.name} takes no slopes: method='gp' or 'auto' does"
         recoveries = {t: replace(one, notes=(*one.notes, note)) for t, one in recoveries.items()}
@@ -161,8 +170,8 @@ def _constant(sample: Sample, values: Values, name: str, order: int, output: int
     return Fit(Spectrum(n, {(): mean}), faithfulness, min(order, n), name, (note,))
 
 
-def _judged(sample: Sample, values: Values, recovery: Recovery, name: str, seed: int) -> Fit:
-    """An output's recovery with its faithfulness."""
+def _judged(sample: Sample, values: Values, recovery: Recovery, name: str, seed: int, output: int) -> Fit:
+    """An output's recovery with its faithfulness, and with what both ends, where measured besides, say of its doubt."""
     if sample.fair is not None and recovery.unseen is not None:
         rows = np.arange(len(values)) if recovery.rows is None else recovery.rows
         fair = sample.fair[rows]
@@ -175,8 +184,16 @@ def _judged(sample: Sample, values: Values, recovery: Recovery, name: str, seed:
         recovery.method or name,
         recovery.notes,
         recovery.evidence,
-        recovery.uncertainty,
+        _seen_at_ends(sample, recovery, output),
     )
+
+
+def _seen_at_ends(sample: Sample, recovery: Recovery, output: int) -> Uncertainty | None:
+    if recovery.uncertainty is None or sample.full is None or sample.empty is None:
+        return recovery.uncertainty
+    ends = np.array([[False], [True]]).repeat(sample.masks.shape[1], axis=1)
+    empty, full = (np.array([sample.empty[output], sample.full[output]]) - recovery.spectrum.predict(ends)).tolist()
+    return recovery.uncertainty.seen_at_ends(empty, full)
 
 
 def _faithfulness(sample: Sample, values: Values, recovery: Recovery, seed: int) -> Faithfulness:
@@ -187,11 +204,13 @@ def _faithfulness(sample: Sample, values: Values, recovery: Recovery, seed: int)
         return Faithfulness(1.0, 1.0, 1.0, single / spectrum.variance, recovery.how, len(values))
     rows: npt.NDArray[np.intp] = np.arange(len(values)) if recovery.rows is None else recovery.rows
     if recovery.alone is not None:
-        first: float | None = r_squared(values[rows], recovery.alone)
+        first = r_squared(values[rows], recovery.alone)
     elif recovery.method == "lasso":
         first = r_squared(values[rows], recovery.unseen)
     else:
         first = first_order_r2(sample.masks, values, rows, seed)
+    gain = gain_of_all(len(values), recovery.spectrum.n)
     truth = values[rows]
-    unseen = truth - np.sqrt(recovery.flatters) * (truth - recovery.unseen)
-    return measure_faithfulness(truth, unseen, how=recovery.how, first_order=first)
+    unseen = truth - np.sqrt(recovery.flatters * gain) * (truth - recovery.unseen)
+    first = 1.0 - gain * (1.0 - first)
+    return measure_faithfulness(truth, unseen, how=recovery.how, first_order=first, fitted=len(values))

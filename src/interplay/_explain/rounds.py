@@ -13,6 +13,7 @@ from interplay._explain.explanation import Explanation, Fit, Point
 from interplay._explain.fitting import explained, fits_of
 from interplay._explain.goal import Goal
 from interplay._explain.plan import Plan, is_complete, plan
+from interplay._explain.removals import removals_allowed, removals_most, with_removals
 from interplay._explain.rescue import LITTLE, best_r2, better_fits, left_out, rescue_plan, too_few, turning
 from interplay._explain.sample import Gradient, Measure, Sample
 from interplay._explain.slopes import agreement, check_count, flipped, judge, looks, spread_slopes, switched
@@ -34,6 +35,7 @@ class Task:
     goal: Goal
     slopes: bool | Literal["auto"] = False
     index: str | None = None
+    removals: int | None = None
 
     @property
     def n(self) -> int:
@@ -84,6 +86,17 @@ def run(task: Task, measure: Measure, gradient: Gradient | None = None) -> Expla
 
     Where ``gradient`` measures slopes and "auto" is to decide about them, the first few masks decide.
     """
+    spare = removals_allowed(task.budget, task.removals, task.estimator, complete=is_complete(task.n, task.budget))
+    allowed = replace(task, budget=task.budget - spare)
+    known, turned, notes = _in_rounds(allowed, measure, gradient)
+    asked = removals_most(task.budget, task.removals)
+    with _nothing_lost(known.sample):
+        sample, fits = with_removals(known.sample, known.fits, measure, asked, task.budget - known.sample.used)
+    return _end(task, replace(known, sample=sample, fits=fits), turned=turned, notes=notes)
+
+
+def _in_rounds(task: Task, measure: Measure, gradient: Gradient | None) -> tuple[Round, bool, tuple[str, ...]]:
+    """All rounds; whether the rescue was turned to, and what to say of slopes."""
     known: Round | None = None
     turned = False
     probed = _probed(task, measure, gradient)
@@ -96,7 +109,7 @@ def run(task: Task, measure: Measure, gradient: Gradient | None = None) -> Expla
             break
     assert known is not None  # there is always a last stop, the budget
     known, told = _checked(task, measure, known) if probed.sloped is None else (known, ())
-    return _end(task, known, turned=turned, notes=(*probed.notes, *told))
+    return known, turned, (*probed.notes, *told)
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,9 @@ INDICES: tuple[str, ...] = tuple(_INDICES)
 """The names that `Explanation.interactions` knows."""
 
 
+BESIDE_EMPTY = ("mobius", "fbii", "stii", "fsii")
+"""Those that say what a set does where all else is ablated."""
+
 _IN_WORDS = {
     "shapley": "sv",
     "banzhaf": "bv",
@@ -159,6 +162,11 @@ def compute_index_variances(variances: Spectrum, index: str, order: int) -> dict
         As `compute_index`.
     """
     return _weighted_sums(variances, index, _INDICES[index][1] or order, power=2)
+
+
+def index_weight(index: str, size: int, superset: int, order: int) -> float:
+    """w(s, t): what F(T) of a ``superset`` of so many features counts in the index of a set of ``size``."""
+    return _rounded(_INDICES[index][0](size, superset, _INDICES[index][1] or order), size, index)
 
 
 def _weighted_sums(spectrum: Spectrum, index: str, order: int, power: int) -> dict[Features, float]:

@@ -16,6 +16,7 @@ from interplay._display import Displayed
 from interplay._errors import InputError, MissingExtraError
 from interplay._spectrum.asking import NotThereError, asked_set
 from interplay._spectrum.characters import Features
+from interplay._spectrum.indices import BESIDE_EMPTY
 from interplay._visible import visible
 
 if TYPE_CHECKING:
@@ -40,6 +41,29 @@ def distinct_labels(labels: Sequence[str], width: int = 40) -> tuple[str, ...]:
         seen[label] += 1
         distinct.append(f"{label}#{seen[label]}" if label in repeated else label)
     return tuple(distinct)
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals(Mapping[Features, tuple[float, float]]):
+    """The (low, high) of every set that is listed; where asked for, of any other set of the index as well."""
+
+    of: Interactions
+    level: float
+
+    def __getitem__(self, features: Asked) -> tuple[float, float]:
+        try:
+            found = self.of.interval(features, self.level)
+        except NotThereError:
+            found = None
+        if found is None:
+            raise KeyError(features)
+        return found
+
+    def __iter__(self) -> Iterator[Features]:
+        return (key for key in self.of if self.of.interval(key, self.level) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,8 +110,7 @@ class Interactions(Displayed, Mapping[Features, float]):
         object.__setattr__(self, "labels", tuple(labels))
         object.__setattr__(self, "baseline", float(baseline))
         object.__setattr__(self, "whole", whole)
-        kept = None if deviations is None else {key: deviations[key] for key in self.values_ if key in deviations}
-        object.__setattr__(self, "deviations", None if kept is None else MappingProxyType(kept))
+        object.__setattr__(self, "deviations", deviations)
 
     def __getitem__(self, features: Asked) -> float:
         """The value of a set, asked for by ids or by labels; 0 where the index vanishes on it.
@@ -133,10 +156,9 @@ class Interactions(Displayed, Mapping[Features, float]):
         return len(self.values_)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        deviations = None if self.deviations is None else dict(self.deviations)
         return (
             _rebuild,
-            (self.index, self.order, dict(self.values_), self.labels, self.baseline, deviations, self.whole),
+            (self.index, self.order, dict(self.values_), self.labels, self.baseline, self.deviations, self.whole),
         )
 
     def __repr__(self) -> str:
@@ -144,7 +166,19 @@ class Interactions(Displayed, Mapping[Features, float]):
         head = f"Interactions {self.index}, order <= {self.order}, {len(shown)} of {len(self)}:"
         rows = [(shown.format(key), " + ".join(words)) for key, (words, _) in zip(shown, shown.named(), strict=True)]
         width = max((len(value) for value, _ in rows), default=0)
-        return "\n".join([head, *(f"  {value:>{width}}  {words}" for value, words in rows)])
+        notes = (f"  note: {note}" for note in self.notes)
+        return "\n".join([head, *(f"  {value:>{width}}  {words}" for value, words in rows), *notes])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of these values should know."""
+        unsure = self.deviations is not None and any(self.deviations.values())
+        if self.index not in BESIDE_EMPTY or not unsure:
+            return ()
+        return (
+            f"{self.index} speaks of an otherwise empty input, which uniform ablations hardly ever see: of sets of "
+            "three and more features its intervals may miss the truth ('bii' is what such ablations know)",
+        )
 
     def top(self, k: int) -> Interactions:
         """The k strongest."""
@@ -170,9 +204,9 @@ class Interactions(Displayed, Mapping[Features, float]):
         )
 
     def interval(self, features: Asked, level: float = 0.9) -> tuple[float, float] | None:
-        """The credible interval of a value, None where the estimator does not say how far it can be trusted.
+        """The credible interval of a value, None where nothing says how far it can be trusted.
 
-        Normal around the value, ``level`` of the probability inside.
+        Normal around the value, ``level`` of the probability inside. Of a set that is not listed, around 0.
         """
         if not 0 < level < 1:
             raise InputError(f"level must be a probability between 0 and 1, not {level!r}.")
@@ -181,6 +215,29 @@ class Interactions(Displayed, Mapping[Features, float]):
             return None
         reach = NormalDist().inv_cdf(0.5 + level / 2) * self.deviations[key]
         return self[key] - reach, self[key] + reach
+
+    def intervals(self, level: float = 0.9) -> Intervals:
+        """The credible intervals of all sets that have one, by set.
+
+        >>> import interplay as ip
+        >>> found = ip.fit(masks := ip.design(8, 60), 2.0 * masks[:, 1] * masks[:, 4]).interactions()
+        >>> low, high = found.intervals(.9)[1, 4]
+        >>> low <= 2 <= high
+        True
+        """
+        return Intervals(self, level)
+
+    def distinct(self, level: float = 0.9) -> Interactions:
+        """Only the sets that these ablations can tell from zero: their interval lies to one side of it.
+
+        All of them where nothing says how far values can be trusted.
+        """
+
+        def apart(features: Features) -> bool:
+            interval = self.interval(features, level)
+            return interval is None or interval[0] > 0 or interval[1] < 0
+
+        return self.only({key: value for key, value in self.values_.items() if apart(key)})
 
     def format(self, features: Asked) -> str:
         """A value as a reader sees it: "+0.31 ± 0.04", half of the 90% interval, where there is one, else "+0.3125"."""

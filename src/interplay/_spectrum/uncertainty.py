@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from interplay._errors import InputError
-from interplay._saved import each, number
-from interplay._spectrum.characters import Features
-from interplay._spectrum.indices import canonical_index, compute_index_variances
+from interplay._saved import Saved, each, number
+from interplay._spectrum.characters import Features, by_size
+from interplay._spectrum.indices import BESIDE_EMPTY, canonical_index, compute_index_variances, index_weight
 from interplay._spectrum.spectrum import Spectrum
 
-_DIGITS = 4  # significant digits of a saved deviation
+_DIGITS = 4  # significant digits of what is saved
+_DEEPEST = 24  # features by which an unlisted superset may exceed a set: beyond, the prior holds next to nothing
+_AT_BOTH = ("sv", "sii", "k-sii")  # these weigh inputs near both ends as much as all in between
+
+
+@dataclass(frozen=True)
+class SetPrior:
+    """What any set may hold before it is looked at: ``Var F(S) = scale * prod_{j in S} weights[j]``."""
+
+    scale: float
+    weights: tuple[float, ...]
+
+    def variances(self, ids: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Of K sets of equal size, ``ids`` (K, size); (K,)."""
+        return np.asarray(self.scale * np.array(self.weights)[ids].prod(axis=1))
+
+    def sums(self, ids: npt.NDArray[np.intp], index: str, order: int) -> npt.NDArray[np.float64]:
+        """``sum_{T >= S} w(s, t)^2 Var F(T)`` of K sets of equal size, ``ids`` (K, size); (K,).
+
+        The sums over all T that exceed S by k features are elementary symmetric polynomials of the other weights:
+        those of all weights, divided by one factor ``1 + w_j x`` for each j in S.
+        """
+        count, size = ids.shape
+        weights = np.array(self.weights)
+        deepest = min(len(weights) - size, _DEEPEST)
+        symmetric = np.zeros(deepest + 1)
+        symmetric[0] = 1.0
+        for weight in weights:
+            symmetric[1:] += weight * symmetric[:-1]
+        others = np.repeat(symmetric[None], count, axis=0)
+        for column in ids.T:
+            for k in range(1, deepest + 1):
+                others[:, k] -= weights[column] * others[:, k - 1]
+        squares = np.array([index_weight(index, size, size + k, order) ** 2 for k in range(deepest + 1)])
+        return np.asarray(self.variances(ids) * (np.maximum(others, 0.0) @ squares))
+
+    @property
+    def total(self) -> float:
+        """The variance of all sets together: that of one value."""
+        return self.scale * float(np.prod(1.0 + np.array(self.weights)))
 
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
     """Posterior standard deviations of the coefficients of a spectrum, and of every index made of them.
 
-    Coefficients are treated as independent given the ablations. Under uniform masks the characters are orthogonal,
-    and with as few as n log2(n) / 4 ablations the standard deviations of Shapley values and Faith-Banzhaf
-    interactions were within 1% of those with all covariances.
+    Coefficients are treated as independent given the ablations: under uniform masks the characters are orthogonal.
+    Three things make the intervals of real games hold that this alone would not (docs/trust.md has the trial):
+
+    - Sets that are not listed are as uncertain as the ``prior`` has it, and count in every index of their subsets.
+    - Of sets of one kind a few hold most. About a set that the data say nothing of, the prior is too sure: its
+      variance grows by up to ``4^(s - 1)``, that is, reaches no less far for larger sets in "bii".
+    - Effects beside an empty or a full input add up errors that favour one sign there. By how much is seen where
+      these were measured and not fitted.
 
     >>> import interplay as ip
     >>> doubt = ip.Uncertainty(3, {(0,): 0.01, (0, 1): 0.02, (0, 1, 2): 0.03})
@@ -39,10 +84,17 @@ class Uncertainty:
         Number of features.
     deviations
         The standard deviation of F(S) by S, in the units of the values.
+    prior
+        What the sets without a deviation may hold; None where nothing is known of them.
+    ends
+        By what factor the squared error of the fit with everything ablated, and with everything kept, exceeds what
+        the deviations say; at least 1.
     """
 
     n: int
     deviations: Mapping[Features, float]
+    prior: SetPrior | None = None
+    ends: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         checked = dict(Spectrum(self.n, self.deviations).coefficients)
@@ -55,35 +107,133 @@ class Uncertainty:
         return f"Uncertainty(n={self.n}, {len(self.deviations)} coefficients)"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Uncertainty) and self.n == other.n and self.deviations == other.deviations
+        return isinstance(other, Uncertainty) and self._parts() == other._parts()
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Uncertainty, (self.n, dict(self.deviations)))
+        return (Uncertainty, self._parts())
 
-    def of(self, index: str = "fbii", order: int = 2) -> dict[Features, float]:
-        """The standard deviation of an index of every set of at most ``order`` features.
+    def _parts(self) -> tuple[int, dict[Features, float], SetPrior | None, tuple[float, float]]:
+        return self.n, dict(self.deviations), self.prior, self.ends
+
+    def widened(self, factor: float) -> Uncertainty:
+        """All of it, wider by a ``factor``."""
+        prior = None if self.prior is None else replace(self.prior, scale=self.prior.scale * factor**2)
+        return replace(self, deviations={key: value * factor for key, value in self.deviations.items()}, prior=prior)
+
+    def seen_at_ends(self, empty: float, full: float) -> Uncertainty:
+        """With what the errors of the fit at both ends, which it did not see, say of effects beside them."""
+        if self.prior is None:
+            return self
+        squares = self._variances(self.deviations)
+        expected = self.prior.total + float((squares - self._priors(list(self.deviations))).sum())
+        if not expected > 0:
+            return self
+        return replace(self, ends=(max(1.0, empty**2 / expected), max(1.0, full**2 / expected)))
+
+    def of(self, index: str = "fbii", order: int = 2, sets: Sequence[Features] | None = None) -> dict[Features, float]:
+        """The standard deviation of an index of every set of at most ``order`` features; of ``sets`` where given.
+
+        Without a prior, sets that no known coefficient touches are left out.
 
         Raises
         ------
         InputError
             For an unknown index, or one that needs too many subsets.
         """
-        variances = Spectrum(self.n, {key: value * value for key, value in self.deviations.items()})
-        found = compute_index_variances(variances, canonical_index(index), min(order, self.n))
-        return {key: float(np.sqrt(value)) for key, value in found.items()}
+        name, order = canonical_index(index), min(order, self.n)
+        squares = self._variances(self.deviations)
+        keys = list(self.deviations)
+        if self.prior is not None:
+            squares = squares - self._priors(keys)
+        known = compute_index_variances(Spectrum(self.n, dict(zip(keys, squares.tolist(), strict=True))), name, order)
+        wanted = list(known) if sets is None else [key for key in sets if key in known or self.prior is not None]
+        sums = np.array([known.get(key, 0.0) for key in wanted])
+        if self.prior is not None and wanted:
+            sums = self._with_prior(sums, wanted, name, order)
+        return dict(zip(wanted, np.sqrt(sums).tolist(), strict=True))
 
-    def to_list(self, spectrum: Spectrum) -> list[float | None]:
-        """The deviations in the order of the spectrum's coefficients, null where unknown: JSON-able and short."""
+    def _with_prior(
+        self, sums: npt.NDArray[np.float64], sets: list[Features], index: str, order: int
+    ) -> npt.NDArray[np.float64]:
+        assert self.prior is not None
+        before = self._priors(sets)
+        known = {key: value**2 for key, value in self.deviations.items()}
+        after = np.array([known.get(key, prior) for key, prior in zip(sets, before.tolist(), strict=True)])
+        unknown = np.clip(np.divide(after, before, out=np.zeros_like(after), where=before > 0), 0.0, 1.0)
+        out = np.empty(len(sets))
+        for rows, ids in by_size(sets):
+            size = ids.shape[1]
+            own = index_weight(index, size, size, order) ** 2 * after[rows]
+            all_of_it = np.maximum(sums[rows] + self.prior.sums(ids, index, order), own)
+            out[rows] = all_of_it + own * (4.0 ** (size - 1) - 1.0) * unknown[rows]
+        empty, full = self.ends
+        stretch = empty if index in BESIDE_EMPTY else (empty + full) / 2 if index in _AT_BOTH else 1.0
+        return out * stretch
+
+    def _priors(self, sets: Sequence[Features]) -> npt.NDArray[np.float64]:
+        out = np.empty(len(sets))
+        if self.prior is not None and sets:
+            for rows, ids in by_size(sets):
+                out[rows] = self.prior.variances(ids)
+        return out
+
+    @staticmethod
+    def _variances(deviations: Mapping[Features, float]) -> npt.NDArray[np.float64]:
+        return np.fromiter(deviations.values(), float, len(deviations)) ** 2
+
+    def to_dict(self, spectrum: Spectrum) -> dict[str, Any]:
+        """JSON-able and short: the deviations in the order of the spectrum's coefficients, null where unknown."""
         known = (self.deviations.get(key) for key in spectrum.coefficients)
-        return [None if value is None else float(f"{value:.{_DIGITS}g}") for value in known]
+        prior = (
+            None
+            if self.prior is None
+            else {"scale": _short(self.prior.scale), "weights": [_short(weight) for weight in self.prior.weights]}
+        )
+        return {
+            "deviations": [None if value is None else _short(value) for value in known],
+            "prior": prior,
+            "ends": [_short(end) for end in self.ends],
+        }
 
     @classmethod
-    def from_list(cls, parts: list[float | None], spectrum: Spectrum) -> Uncertainty:
-        """The uncertainty that `to_list` wrote, beside the same spectrum."""
-        if len(parts) != len(spectrum):
-            raise InputError(f"there are {len(parts)} standard deviations for a spectrum of {len(spectrum)}.")
-        read = each(parts, "the uncertainty", lambda value, at: None if value is None else number(value, at))
+    def from_dict(cls, parts: dict[str, Any], spectrum: Spectrum) -> Uncertainty:
+        """The uncertainty that `to_dict` wrote, beside the same spectrum."""
+        saved = Saved.of(parts, "the uncertainty")
+        read = saved("deviations", each, lambda value, at: None if value is None else number(value, at), len(spectrum))
+        inner = saved.maybe("prior", Saved.of)
+        prior = None if inner is None else SetPrior(inner("scale", number), inner("weights", each, number, spectrum.n))
+        empty, full = saved("ends", each, number, 2)
         paired = zip(spectrum.coefficients, read, strict=True)
-        return cls(spectrum.n, {key: value for key, value in paired if value is not None})
+        known = {key: value for key, value in paired if value is not None}
+        return cls(spectrum.n, known, prior, (empty, full))
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations(Mapping[Features, float]):
+    """The standard deviations of an index: of the sets with a value, and on demand of every other one."""
+
+    uncertainty: Uncertainty
+    index: str
+    order: int
+    listed: Mapping[Features, float]
+
+    def __getitem__(self, features: Features) -> float:
+        if features in self.listed:
+            return self.listed[features]
+        n = self.uncertainty.n
+        valid = isinstance(features, tuple) and 0 < len(features) <= self.order and set(features) <= set(range(n))
+        if not valid or list(features) != sorted(set(features)):
+            raise KeyError(features)
+        return self.uncertainty.of(self.index, self.order, [features])[features]
+
+    def __iter__(self) -> Iterator[Features]:
+        return iter(self.listed)
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

@@ -11,10 +11,11 @@ from interplay._plugins import plugin, plugin_attribute, plugin_names
 from interplay._public import publish
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._design import all_masks, biased_design, uniform_design
+from interplay.estimators._doubt import doubt_of
 from interplay.estimators._for_index import ASKED, ForIndex
 from interplay.estimators._lasso.first_order import first_order_r2
 from interplay.estimators._slopes.choice import better_with_slopes
-from interplay.estimators._validation import choose, folds, is_constant, r_squared
+from interplay.estimators._validation import choose, folds, gain_of_all, is_constant, r_squared
 
 if TYPE_CHECKING:
     from interplay.estimators._auto import Auto
@@ -56,9 +57,11 @@ __all__ = [
     "better_with_slopes",
     "biased_design",
     "choose",
+    "doubt_of",
     "first_order_r2",
     "fit_slopes",
     "folds",
+    "gain_of_all",
     "get_estimator",
     "is_constant",
     "predict_by_halves",

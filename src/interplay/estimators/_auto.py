@@ -11,12 +11,13 @@ from interplay._errors import InputError
 from interplay._game.masks import Masks, Values
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._blending import blend
+from interplay.estimators._doubt import transferred
 from interplay.estimators._exact import MOST_FEATURES, Exact
 from interplay.estimators._gp.gp import GP
 from interplay.estimators._lasso.lasso import Lasso
 from interplay.estimators._lasso.wide import LARGE, Wide
 from interplay.estimators._proxyspex.proxyspex import ProxySPEX
-from interplay.estimators._validation import is_constant, r_squared
+from interplay.estimators._validation import gain_of_all, is_constant, r_squared
 from interplay.estimators.spex import SPEX
 
 _WIDE = 8  # features per ablation, beyond which there is no hope of interactions, and trees take minutes
@@ -107,10 +108,8 @@ class Auto(Estimator):
         note = f"auto chose {chosen.method} by R² on ablations the fits did not see: {compared}"
         if "gp" not in found:
             note += f" (no gp: {len(values)} ablations are more than the {self.most} that Auto(most=...) allows it)"
-        notes = (note, *chosen.notes)
-        if chosen.uncertainty is None:
-            notes += (f"{chosen.method} knows no intervals: method='gp' gives one for every value",)
-        return replace(chosen, notes=notes, alone=found["lasso"].unseen)
+        doubt = transferred(found["gp"], chosen, values) if "gp" in found else chosen.uncertainty
+        return replace(chosen, notes=(note, *chosen.notes), alone=found["lasso"].unseen, uncertainty=doubt)
 
 
 def _why_only(only: Estimator, count: int, n: int) -> str:
@@ -134,7 +133,8 @@ def _simplest(found: dict[str, Recovery], blended: Recovery, values: Values) -> 
 def _reported(recovery: Recovery, values: Values) -> float:
     """R² on unseen ablations as the explanation will say it."""
     assert recovery.unseen is not None
-    return 1.0 - (1.0 - r_squared(values, recovery.unseen)) * recovery.flatters
+    gain = gain_of_all(len(values), recovery.spectrum.n)
+    return 1.0 - (1.0 - r_squared(values, recovery.unseen)) * recovery.flatters * gain
 
 
 def _error(recovery: Recovery, values: Values) -> float:

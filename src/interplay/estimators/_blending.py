@@ -16,7 +16,6 @@ from interplay.estimators._validation import folds, splits
 # Chosen on fifteen recorded games and ten of benchmarks/games.py (docs/gp.md, "What was tried and lost").
 _EQUAL = 0.3  # times features per ablation: how strongly shares are drawn to equal ones
 _SMALL = 0.1  # the smallest share: less is not worth its coefficients
-_SURE = 1 / 3  # the share from which a fit's intervals speak for the blend, too
 
 
 def blend(found: Mapping[str, Recovery], values: Values, n: int, seed: int) -> Recovery:
@@ -47,7 +46,6 @@ def _whole(found: Mapping[str, Recovery], shares: Mapping[str, float], n: int, p
     for name, share in shares.items():
         spectrum = spectrum + found[name].spectrum * share
     parted = ", ".join(f"{share:.0%} {name}" for name, share in shares.items())
-    sure = [one.uncertainty for name, one in found.items() if shares[name] >= _SURE and one.uncertainty is not None]
     return Recovery(
         spectrum,
         unseen=None,
@@ -58,7 +56,6 @@ def _whole(found: Mapping[str, Recovery], shares: Mapping[str, float], n: int, p
             *((f"the blend is {parted}",) if len(found) > 1 else ()),
         ),
         method="+".join(found),
-        uncertainty=sure[0] if sure else None,
         flatters=1.0 + sum(share * (found[name].flatters - 1.0) for name, share in shares.items()),
     )
 

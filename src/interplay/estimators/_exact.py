@@ -11,6 +11,7 @@ from interplay._errors import InputError
 from interplay._game.masks import Masks, Values
 from interplay._spectrum.characters import walsh_hadamard
 from interplay._spectrum.spectrum import Spectrum
+from interplay._spectrum.uncertainty import SetPrior, Uncertainty
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._design import all_masks
 
@@ -70,4 +71,5 @@ class Exact(Estimator):
             unseen=None,
             how=f"all {len(masks)} ablations were measured, so nothing had to be predicted",
             order=min(order, n),
+            uncertainty=Uncertainty(n, dict.fromkeys(spectrum.coefficients, 0.0), SetPrior(0.0, (0.0,) * n)),
         )

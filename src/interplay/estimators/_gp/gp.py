@@ -21,7 +21,7 @@ from interplay.estimators._gp.hyper import Hyper, Signs, Vector
 from interplay.estimators._gp.kernel import Evidence, maximise
 from interplay.estimators._gp.large import fit_support
 from interplay.estimators._gp.posterior import Posterior
-from interplay.estimators._gp.prior import prior_variances
+from interplay.estimators._gp.prior import mean_prior, prior_variances
 from interplay.estimators._validation import folds, is_constant
 
 _SMALL = 600  # ablations up to which the evidence is cheap
@@ -171,7 +171,7 @@ class GP(Estimator):
                 f"hyper-parameters from {self.subset} of {len(values)} ablations; the {len(found.sets) - 1} strongest "
                 "sets fitted to all",
             ),
-            uncertainty=Uncertainty(n, deviations),
+            uncertainty=Uncertainty(n, deviations, mean_prior([hyper], scale)),
         )
 
     def hypers(self, signs: Signs, target: Vector, seed: int) -> tuple[list[Hyper], str]:
@@ -202,9 +202,9 @@ class GP(Estimator):
         """Standard deviations of the strongest sets, widened where leave-one-out errors exceed what was expected."""
         most = max(300, int(_DOUBT / len(posterior.hypers) / len(posterior.values) ** 2))
         sure = slice(0, most)
-        widened = scale * max(1.0, posterior.surprise())
-        deviations = widened * posterior.deviations(rows[sure], sets[sure])
-        return Uncertainty(n, dict(zip(sets[sure], deviations.tolist(), strict=True)))
+        deviations = scale * posterior.deviations(rows[sure], sets[sure])
+        known = dict(zip(sets[sure], deviations.tolist(), strict=True))
+        return Uncertainty(n, known, mean_prior(posterior.hypers, scale)).widened(max(1.0, posterior.surprise()))
 
     def _captured(self, posterior: Posterior, spectrum: Spectrum, centre: float, scale: float, seed: int) -> float:
         """The share of the posterior mean's variance that the kept coefficients carry, on fresh masks."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from interplay._spectrum.characters import Features, by_size
+from interplay._spectrum.uncertainty import SetPrior
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector
 
 Ids = npt.NDArray[np.intp]
@@ -71,6 +73,16 @@ class Prior:
         distance = np.minimum(np.abs(first - second), len(strengths) - 1)
         away = 1.0 - self.w**2
         return np.asarray(strengths[distance] * away[first] * away[second])
+
+
+def mean_prior(hypers: Sequence[Hyper], scale: float) -> SetPrior:
+    """One prior in place of several draws, the geometric mean of their factors, for values of standard ``scale``.
+
+    Without what neighbours add: it speaks for sets that were not singled out.
+    """
+    weights = np.exp(np.mean([np.log(hyper.w) for hyper in hypers], axis=0))
+    constant = float(np.exp(np.mean([np.log(hyper.constant) for hyper in hypers])))
+    return SetPrior(constant * scale**2, tuple(weights.tolist()))
 
 
 def prior_variances(hyper: Hyper, sets: list[Features]) -> Vector:

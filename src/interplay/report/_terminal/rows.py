@@ -67,7 +67,7 @@ def title(words: str, more: str) -> Text:
 def counted(shown: int, ranking: Ranking, low: int, high: int | None) -> str:
     """ "8 of 41, 3101 more cannot be told from zero"."""
     certain, faint = len(ranking.certain(low, high)) + (ranking.left if high != 1 else 0), ranking.faint(low, high)
-    rest = f"; {faint} not told from zero" if faint else ""
+    rest = f"; and {faint:,} that these ablations cannot tell from zero" if faint else ""
     return f"{shown} of {certain}{rest}"
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 LINES = 40  # of one output
 _MOST, _FEWEST = 8, 2  # rows of a list where nobody asked for a number
 _POINTS = 5  # test points in a line each
+_REMOVED = 4  # removals in a line
 _NAMED = 14  # characters of their names
 
 
@@ -115,7 +116,7 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
     single = ranking.certain(1, 1)
     grid = view.part(ShadedGrid)
     groups = _together(ranking, grid) if ranking.combines else []
-    heads = 2 * (1 + len(groups)) + 1
+    heads = 2 * (1 + len(groups) + bool(ranking.removals)) + 1
     each = max(_FEWEST, min(_MOST, (room - heads) // (1 + len(groups)))) if top is None else top
     scale = max((abs(effect.value) for effect in ranking.certain()), default=0.0)
     shown: list[Effect] = []
@@ -138,8 +139,19 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
         )
     if view.part(Row) is None:  # which has a line for each
         yield from _alone(ranking, single[:each], shown, names, scale, width)
+    if ranking.removals:
+        yield ""
+        yield title("Measured", _measured(ranking, names))
     known = any(effect.reach is not None for effect in (*shown, *single[:each]))
     yield title("", f"{ranking.meaning}{'; ± is half of a 90% credible interval' if known else ''}")
+
+
+def _measured(ranking: Ranking, names: Names) -> str:
+    """What the strongest removals did to the real input, in a line."""
+    told = (
+        f"{one.before:.3g} → {one.after:.3g} without {names.short(one.features)}" for one in ranking.removals[:_REMOVED]
+    )
+    return "; ".join(told)
 
 
 def _alone(

@@ -47,6 +47,7 @@ MEANINGS = {
 }
 _SHARES = ("sv", "sii", "k-sii", "stii", "fsii")  # those whose single features are Shapley values, or nearly
 MOST = 3000  # sets of a ranking
+_OFF = 1.645**2  # of the variance expected: errors at the ends beyond a 90% interval are worth a word
 _WORTH = 0.05  # of the strongest: sets below it are not outlined
 _OUTLINED = 3
 _POOR = 0.5  # R² below which it matters how the fit was made
@@ -77,7 +78,7 @@ def explanation_view(explanation: Explanation, index: str | None, *, removals: S
 def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal]) -> View:
     quality = quality_of(explanation)
     found = explanation.interactions() if index is None else explanation.interactions(index)
-    ranking = ranking_of(found, removals)
+    ranking = ranking_of(found, removals or _removals(explanation))
     if isinstance(explanation.layout, TableLayout):  # the values stand in the row
         ranking = replace(ranking, labels=distinct_labels(explanation.layout.names))
     made = explanation.fit.notes  # how the fit was made: worth a reader's time where it did not go well
@@ -90,6 +91,10 @@ def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal
         asides=() if poor else made,
         cost=cost_of(explanation),
     )
+
+
+def _removals(explanation: Explanation) -> tuple[Removal, ...]:
+    return tuple(Removal(one.features, one.full, one.measured) for one in explanation.removals)
 
 
 def ranking_of(found: Interactions, removals: Sequence[Removal] = ()) -> Ranking:
@@ -142,8 +147,6 @@ def _energy(spectrum: Spectrum, layout: GridLayout) -> tuple[tuple[str, float], 
 def _answer(explanation: Explanation, ranking: Ranking) -> str:
     """One sentence: what the output is, with and without everything, and what drives it most."""
     ends = _ends(explanation)
-    if ranking.removals:
-        return f"{ends}; {_removed(ranking)} (measured)."
     single = [_named(effect, ranking) for effect in ranking.certain(1, 1)[:2]]
     together = [_named(effect, ranking) for effect in ranking.certain(2)[:1]] if ranking.combines else []
     if not single and not together:
@@ -151,17 +154,28 @@ def _answer(explanation: Explanation, ranking: Ranking) -> str:
     words = " and ".join(single)
     if together:
         words += f"{', and together ' if words else 'together '}{together[0]}"
-    return f"{ends}; it is driven most by {words}."
+    seen = f"; {_removed(ranking)} (measured)" if ranking.removals else ""
+    return f"{ends}; it is driven most by {words}{seen}."
 
 
 def _ends(explanation: Explanation) -> str:
     mean = explanation.spectrum.coefficients.get((), 0.0)
+    doubt = explanation.fit.uncertainty
+    empty_off, full_off = (1.0, 1.0) if doubt is None else doubt.ends
     measured = []
     if explanation.full is not None:
-        measured.append(f"{explanation.full[0]:.3g} with everything kept")
+        measured.append(f"{explanation.full[0]:.3g} with everything kept{_fitted(explanation, full_off, kept=True)}")
     if explanation.empty is not None:
-        measured.append(f"{explanation.empty[0]:.3g} with nothing")
+        measured.append(f"{explanation.empty[0]:.3g} with nothing{_fitted(explanation, empty_off, kept=False)}")
     return f"The output is {' and '.join(measured) or f'{mean:.3g} on average over ablations'}"
+
+
+def _fitted(explanation: Explanation, off: float, *, kept: bool) -> str:
+    """What the fit says of an end that was measured, where it is ``off`` by more than its error, squared."""
+    if off <= _OFF:
+        return ""
+    says = float(explanation.spectrum.predict([[kept] * explanation.n])[0])
+    return f" (the fit: {says:.3g})"
 
 
 def _named(effect: Effect, ranking: Ranking) -> str:
