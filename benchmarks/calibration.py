@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class Case:
     values: np.ndarray | None = None
     fresh: tuple[np.ndarray, np.ndarray] | None = None
 
-    @property
+    @cached_property
     def truth(self) -> ip.Explanation:
         """Every index, exactly."""
         assert self.values is not None
@@ -90,11 +91,13 @@ def cases(folder: Path, noise: float, seed: int) -> Iterator[Case]:
             yield Case(path.stem, ip.Game(value, spectrum.n), fresh=(fresh, value(fresh)))
 
 
-def judge_intervals(found: ip.Explanation, exact: ip.Explanation, method: str, shares: Shares) -> None:
+def judge_intervals(
+    found: ip.Explanation, true_at: Callable[[str, int], ip.Interactions], method: str, shares: Shares
+) -> None:
     """Add for every index and size the share of intervals that hold the truth."""
     for index in INDICES:
         reported = found.interactions(index)
-        true = exact.interactions(index, order=reported.order)
+        true = true_at(index, reported.order)
         intervals = reported.intervals(LEVEL)
         least = 1e-9 * max(map(abs, true.values()), default=0.0)
         for who, ranked in (("reported", reported), ("true", true)):
@@ -127,7 +130,7 @@ def main() -> None:
     for seed in options.seeds:
         for case in cases(options.games, options.noise, seed):
             n = case.game.n
-            exact = case.truth if case.values is not None else None
+            exact = cache(case.truth.interactions) if case.values is not None else None
             for multiple in options.multiples:
                 budget = max(16, int(multiple * n * np.log2(n)))
                 if budget > options.most or (case.values is not None and budget > len(case.values) // 2):

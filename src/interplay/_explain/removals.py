@@ -41,7 +41,8 @@ def with_removals(
 
     ``most`` sets at most, and no more than ``count`` ablations that were not made before.
     """
-    if sample.full is None or most < 1:
+    at_full = sample.full
+    if at_full is None or most < 1:
         return sample, tuple(fits)
     n = sample.masks.shape[1]
     without = {features: _without(features, n) for features in _strongest(fits, n)[:most]}
@@ -61,7 +62,7 @@ def with_removals(
     masks = np.array([without[features] for features in there])
     return sample, tuple(
         replace(fit, removals=_told(fit, list(there), masks, measured[:, t], full))
-        for t, (fit, full) in enumerate(zip(fits, sample.full, strict=True))
+        for t, (fit, full) in enumerate(zip(fits, at_full, strict=True))
     )
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from interplay._errors import InterruptionError
+from interplay._explain.doubts import doubts_of
 from interplay._explain.explanation import Explanation, Fit, Point
 from interplay._explain.fitting import explained, fits_of
 from interplay._explain.goal import Goal
@@ -232,5 +233,6 @@ def _notes(task: Task, known: Round) -> Iterator[str]:
     little = best_r2(known.fits) < LITTLE and not task.goal.reached(known.fits)
     if task.rescue is None and task.keep == 0.5 and little:
         yield from too_few(task.estimator, n, task.budget)
+    yield from doubts_of(task.game, known.sample)
     if task.budget > used == 1 << n:
         yield f"the budget of {task.budget} exceeds the 2^{n} = {1 << n} ablations there are"

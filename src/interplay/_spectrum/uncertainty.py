@@ -122,6 +122,11 @@ class Uncertainty:
         prior = None if self.prior is None else replace(self.prior, scale=self.prior.scale * factor**2)
         return replace(self, deviations={key: value * factor for key, value in self.deviations.items()}, prior=prior)
 
+    def variances(self, sets: Sequence[Features]) -> dict[Features, float]:
+        """Of the coefficients of ``sets``: the prior's where they have no deviation of their own."""
+        known = {key: value**2 for key, value in self.deviations.items()}
+        return {key: known.get(key, prior) for key, prior in zip(sets, self._priors(sets).tolist(), strict=True)}
+
     def seen_at_ends(self, empty: float, full: float) -> Uncertainty:
         """With what the errors of the fit at both ends, which it did not see, say of effects beside them."""
         if self.prior is None:
@@ -159,8 +164,7 @@ class Uncertainty:
     ) -> npt.NDArray[np.float64]:
         assert self.prior is not None
         before = self._priors(sets)
-        known = {key: value**2 for key, value in self.deviations.items()}
-        after = np.array([known.get(key, prior) for key, prior in zip(sets, before.tolist(), strict=True)])
+        after = np.array(list(self.variances(sets).values()))
         unknown = np.clip(np.divide(after, before, out=np.zeros_like(after), where=before > 0), 0.0, 1.0)
         out = np.empty(len(sets))
         for rows, ids in by_size(sets):
@@ -173,7 +177,7 @@ class Uncertainty:
         return out * stretch
 
     def _priors(self, sets: Sequence[Features]) -> npt.NDArray[np.float64]:
-        out = np.empty(len(sets))
+        out = np.zeros(len(sets))
         if self.prior is not None and sets:
             for rows, ids in by_size(sets):
                 out[rows] = self.prior.variances(ids)

@@ -108,7 +108,7 @@ class Auto(Estimator):
         note = f"auto chose {chosen.method} by R² on ablations the fits did not see: {compared}"
         if "gp" not in found:
             note += f" (no gp: {len(values)} ablations are more than the {self.most} that Auto(most=...) allows it)"
-        doubt = transferred(found["gp"], chosen, values) if "gp" in found else chosen.uncertainty
+        doubt = transferred(found["gp"], chosen.spectrum) if "gp" in found else chosen.uncertainty
         return replace(chosen, notes=(note, *chosen.notes), alone=found["lasso"].unseen, uncertainty=doubt)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from interplay._game.masks import Masks, Values
+from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Uncertainty
 from interplay.estimators._base import Recovery
 from interplay.estimators._lasso.wide import LARGE
@@ -25,22 +28,20 @@ def doubt_of(recovery: Recovery, masks: Masks, values: Values, *, order: int, se
     if recovery.unseen is None or masks.size > LARGE or is_constant(values):
         return None
     reference = GP(effort=0.0, blind=True, subset=_SUBSET, dense=_DENSE, coefficients=_SETS)
-    return transferred(reference.fit(masks, values, order=order, seed=seed), recovery, values)
+    return transferred(reference.fit(masks, values, order=order, seed=seed), recovery.spectrum)
 
 
-def transferred(reference: Recovery, recovery: Recovery, values: Values) -> Uncertainty | None:
-    """The uncertainty of the ``reference`` for another fit of the same ablations: wider where that is the worse one.
+def transferred(reference: Recovery, spectrum: Spectrum) -> Uncertainty | None:
+    """How far another ``spectrum`` of the same ablations is from the truth, by what the ``reference`` knows of it.
 
-    Never narrower: which of two fits has the smaller error is seldom certain.
+    Where F(S) is Gaussian around the reference's value, the mean square of its distance from another one is its
+    variance and the square of their difference.
     """
-    if reference.uncertainty is None:
+    doubt = reference.uncertainty
+    if doubt is None:
         return None
-    wider = squared_error(recovery, values) / max(squared_error(reference, values), 1e-300)
-    return reference.uncertainty.widened(float(np.sqrt(max(1.0, wider))))
-
-
-def squared_error(recovery: Recovery, values: Values) -> float:
-    """The mean squared error on unseen ablations, what it flatters put right."""
-    assert recovery.unseen is not None
-    truth = values if recovery.rows is None else values[recovery.rows]
-    return float(((truth - recovery.unseen) ** 2).mean() * recovery.flatters)
+    apart = {key: value for key, value in (spectrum - reference.spectrum).coefficients.items() if value}
+    known = doubt.variances([*dict.fromkeys([*doubt.deviations, *apart])])
+    return replace(
+        doubt, deviations={key: float(np.hypot(value**0.5, apart.get(key, 0.0))) for key, value in known.items()}
+    )

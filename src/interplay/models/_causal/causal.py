@@ -16,6 +16,7 @@ from interplay._networks.continuation import Reader, Target
 from interplay._networks.hub import Source, known_as
 from interplay._networks.identity import model_identity
 from interplay._networks.readout import LOGPROB, LOSS, MARGIN, Readout
+from interplay.models._causal.doubts import notes_on_target
 from interplay.models._causal.likelihood import Copies, Likelihood
 from interplay.models._causal.response import respond
 from interplay.models._causal.target import Per, TargetScore, checked, distinct
@@ -238,12 +239,14 @@ class CausalLM:
         return None if known is None else parts | {"chat": self.reader.rendering, "model": known}
 
     def _check(self, score: Any, text: str) -> tuple[str, ...]:
-        self.reader.asks([text], getattr(score, "targets", ()))
+        (asks,) = self.reader.asks([text], getattr(score, "targets", ()))
+        notes = tuple(notes_on_target(self.model, self.reader, asks))
         if getattr(self.tokenizer, "chat_template", None) and not self.chat:
             return (
+                *notes,
                 "the tokenizer has a chat template, but the prompt is read as plain text: pass chat=True for a chat",
             )
-        return ()
+        return notes
 
     def _token_spans(self, text: str) -> list[tuple[int, int]]:
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
