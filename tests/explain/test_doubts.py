@@ -10,7 +10,7 @@ TEXT = "It never fails to charm although extraordinarily long sentences do."
 
 
 def notes(score):
-    game = ip.lenses.text(lambda texts: [float(score(text)) for text in texts], TEXT, unit="word")
+    game = ip.lenses.text(lambda texts: [float(score(text)) for text in texts], TEXT, unit="word", ablate="delete")
     return " ".join(ip.explain(game, budget=60, method="lasso").notes)
 
 
