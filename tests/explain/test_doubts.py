@@ -16,7 +16,7 @@ def notes(score):
 
 def test_what_is_only_length_is_said_to_be():
     assert "is the length of the text" in notes(len)
-    assert "is the length of the text" in notes(lambda text: -len(text.split()))
+    assert "is the length of the text" in notes(lambda text: -len(text))
     assert "is the length of the text" not in notes(lambda text: 2.0 * ("never" in text) + ("charm" in text))
 
 
