@@ -17,7 +17,9 @@ _SAME = 0.1  # standard deviations over ablations: a smaller difference of both 
 
 
 def doubts_of(game: Game, sample: Sample) -> Iterator[str]:
-    """Notes on outputs that rise where everything is taken away, or with the length of the text and little else."""
+    """Notes on a model's outputs that rise where all of a text is taken away, or with its length and little else."""
+    if not isinstance(game.layout, TextLayout):
+        return
     columns = sample.values.reshape(len(sample.masks), -1)
     names = game.outputs or ("the output",)
     for t, values in enumerate(columns.T[: len(names)]):
@@ -25,8 +27,7 @@ def doubts_of(game: Game, sample: Sample) -> Iterator[str]:
             continue
         name = "the output" if len(names) == 1 else f"the output {names[t]!r}"
         yield from _ends(name, sample, t, float(values.std()))
-        if isinstance(game.layout, TextLayout):
-            yield from _length(name, sample.masks, values, game.labels)
+        yield from _length(name, sample.masks, values, game.labels)
 
 
 def _ends(name: str, sample: Sample, output: int, spread: float) -> Iterator[str]:
