@@ -54,7 +54,7 @@ def effects_of(found: Interactions) -> tuple[Effect, ...]:
     effects = []
     for features, value in found.items():
         interval = found.interval(features)
-        reach = None if interval is None else interval[1] - value
+        reach = None if interval is None or interval[0] == interval[1] else interval[1] - value
         faint = abs(value) <= least or (reach is not None and reach >= abs(value))
         effects.append(Effect(features, value, reach, faint))
     return tuple(effects)
