@@ -11,7 +11,7 @@ from interplay._errors import (
     StoreError,
 )
 from interplay._explain.explain import design, explain, fit
-from interplay._explain.explanation import Explanation, Fit, Point, load
+from interplay._explain.explanation import Explanation, Fit, Point, Removal, load
 from interplay._explain.faithfulness import Faithfulness
 from interplay._game.cost import Cost
 from interplay._game.game import Game
