@@ -116,7 +116,9 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
     single = ranking.certain(1, 1)
     grid = view.part(ShadedGrid)
     groups = _together(ranking, grid) if ranking.combines else []
-    heads = 2 * (1 + len(groups) + bool(ranking.removals)) + 1
+    heads = 2 * (1 + len(groups)) + 1
+    measured = bool(ranking.removals) and room - heads - 2 >= _MOST * (1 + len(groups))  # where there is room to spare
+    heads += 2 * measured
     each = max(_FEWEST, min(_MOST, (room - heads) // (1 + len(groups)))) if top is None else top
     scale = max((abs(effect.value) for effect in ranking.certain()), default=0.0)
     shown: list[Effect] = []
@@ -139,7 +141,7 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
         )
     if view.part(Row) is None:  # which has a line for each
         yield from _alone(ranking, single[:each], shown, names, scale, width)
-    if ranking.removals:
+    if measured:
         yield ""
         yield title("Measured", _measured(ranking, names))
     known = any(effect.reach is not None for effect in (*shown, *single[:each]))
