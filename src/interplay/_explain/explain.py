@@ -91,7 +91,7 @@ def explain(
     removals
         How many ablations to spend, at most, on measuring the untouched input without each of the strongest parts and
         pairs (`Explanation.removals`): never more than one in twenty of the budget, nor than 32. None is so many, from
-        a budget of 100 on; 0 none.
+        a budget of 200 on; 0 none.
     store
         A `Store` or the path of one: values are read from it and written to it as they come, so a run that was
         stopped goes on where it was. A plain function needs a name for it: ``ip.Game(function, labels, name=...)``.

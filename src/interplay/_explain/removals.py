@@ -18,7 +18,7 @@ from interplay.estimators import Estimator
 
 _SHARE = 20  # one in so many ablations goes to removals
 _MOST = 32
-_ENOUGH = 100  # ablations from which on some can be spared
+_ENOUGH = 200  # ablations from which on some can be spared
 
 
 def removals_allowed(budget: int, asked: int | None, estimator: Estimator, *, complete: bool) -> int:
