@@ -84,7 +84,8 @@ def imports_of(name: str) -> set[str]:
 
 
 PUBLIC = [ip, ip.actions, ip.estimators, ip.executors, ip.lenses, ip.models, ip.report]
-INSIDE = {"Shelf", "Hyper", "Endpoint", "SideBySide", "Reader"}  # what a public object is made of, and nobody is to use
+# What a public object is made of, and nobody is to use.
+INSIDE = {"Shelf", "Hyper", "Endpoint", "SideBySide", "Reader", "SetPrior"}
 
 
 class Examples(doctest.DocTestFinder):

@@ -216,7 +216,7 @@ class Interactions(Displayed, Mapping[Features, float]):
         reach = NormalDist().inv_cdf(0.5 + level / 2) * self.deviations[key]
         return self[key] - reach, self[key] + reach
 
-    def intervals(self, level: float = 0.9) -> Intervals:
+    def intervals(self, level: float = 0.9) -> Mapping[Features, tuple[float, float]]:
         """The credible intervals of all sets that have one, by set.
 
         >>> import interplay as ip
