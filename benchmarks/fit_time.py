@@ -46,8 +46,8 @@ def main() -> None:
         }
         found |= {method: compare.run_ours(method, game, options.masks) for method in ("proxyspex", "gp", "auto")}
         for name, result in found.items():
-            seconds.setdefault(name, []).append(float(result["seconds"]))  # type: ignore[arg-type]
-            accuracy[name] = float(result["r2"])  # type: ignore[arg-type]
+            seconds.setdefault(name, []).append(float(result["seconds"]))
+            accuracy[name] = float(result["r2"])
     theirs = np.median(seconds["authors' ProxySPEX"])
     print("| method | seconds (median) | times as fast | R² on unseen masks |\n|---|---|---|---|")
     for name, spent in seconds.items():

@@ -59,7 +59,7 @@ def contenders(model: Any, tokens: torch.Tensor, masks: np.ndarray) -> dict[str,
     batch = tokens.expand(rows, -1).contiguous()
     metric = ip.lenses.metrics.logit(TARGET)
     game = ip.lenses.heads(model, inputs, metric, batch_size=rows)
-    depth = len(game.layout.rows)  # type: ignore[union-attr]
+    depth = len(game.layout.rows)
     third = range(depth - depth // 3, depth)
     late = ip.lenses.heads(model, inputs, metric, layers=third, batch_size=rows)
     assert not late.notes

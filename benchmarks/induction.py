@@ -125,8 +125,8 @@ def study(model: Any) -> None:
     for ablate in ("zero", "mean"):
         game = ip.lenses.heads(model, {"input_ids": ids}, log_probability, ablate=ablate)
         result = ip.explain(game, budget=256)
-        shares = energy_shares(result.spectrum, game.layout)  # type: ignore[arg-type]
-        print(f"\nablate={ablate!r}: {result.full[0]:.3f} nats whole, {result.empty[0]:.3f} without heads")  # type: ignore[index]
+        shares = energy_shares(result.spectrum, game.layout)
+        print(f"\nablate={ablate!r}: {result.full[0]:.3f} nats whole, {result.empty[0]:.3f} without heads")
         print(result.faithfulness)
         print(shares)
         for index, order in (("sv", 1), ("fbii", 3)):

@@ -45,9 +45,9 @@ def attribution(game: ip.Game) -> np.ndarray:
 
 def magnitude(network: object, game: ip.Game) -> np.ndarray:
     """The norm of the weights that read each head."""
-    modules = dict(network.named_modules())  # type: ignore[attr-defined]
+    modules = dict(network.named_modules())
     scores = np.zeros(game.n)
-    for site in game.value.suppression.sites:  # type: ignore[attr-defined]
+    for site in game.value.suppression.sites:
         for feature, columns in site.slices:
             scores[feature] = float(modules[site.path].weight[:, columns.start : columns.stop].detach().norm())
     return scores

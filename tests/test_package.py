@@ -95,7 +95,7 @@ class Examples(doctest.DocTestFinder):
         if inspect.isclass(object):
             tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
             return any(isinstance(node, ast.ClassDef) and node.name == object.__name__ for node in tree.body)
-        return bool(super()._from_module(module, object))  # type: ignore[misc]
+        return bool(super()._from_module(module, object))
 
 
 def test_all_is_what_is_exported() -> None:

@@ -97,8 +97,8 @@ def shapiq_fbii(given: dict, game: Remote) -> tuple[str, dict]:
 
 
 def _of(found: object) -> dict:
-    values = {tuple(map(int, key)): float(value) for key, value in found.dict_values.items()}  # type: ignore[attr-defined]
-    values[()] = float(found.baseline_value)  # type: ignore[attr-defined]
+    values = {tuple(map(int, key)): float(value) for key, value in found.dict_values.items()}
+    values[()] = float(found.baseline_value)
     return values
 
 

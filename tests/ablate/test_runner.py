@@ -198,7 +198,7 @@ def test_progress_counts_up_to_the_total_with_an_estimate() -> None:
     assert [state.done for state in states] == [0, 8, 16, 26, 36, 46, 56, 60]
     assert states[0].eta is None
     assert states[-1].eta == 0
-    assert 0.5 < states[3].eta / (0.001 * (60 - 26)) < 20  # type: ignore[operator]
+    assert 0.5 < states[3].eta / (0.001 * (60 - 26)) < 20
 
 
 @pytest.mark.parametrize("pool", [ThreadPoolExecutor, ProcessPoolExecutor])
@@ -242,7 +242,7 @@ def test_masks_of_another_width_or_none_at_all_are_refused() -> None:
 
 
 def test_what_goes_wrong_says_in_a_note_what_was_being_measured() -> None:
-    game = ip.Game(lambda masks: masks["none"], 12, question="Which of them?")  # type: ignore[call-overload]
+    game = ip.Game(lambda masks: masks["none"], 12, question="Which of them?")
     for failing, kind in ((game, IndexError), (ip.Game(lambda masks: [0.0], 12), ip.AblationError)):
         with pytest.raises(kind) as caught:
             measure(failing, masks_of(3))

@@ -87,7 +87,7 @@ def test_processes_share_a_store_without_errors_or_damage(tmp_path: Path) -> Non
 
 
 def count_game(name: str | None = None, n: int = 10, **options: object) -> ip.Game:
-    return ip.Game(lambda masks: masks.sum(axis=1), n, name=name, **options)  # type: ignore[arg-type]
+    return ip.Game(lambda masks: masks.sum(axis=1), n, name=name, **options)
 
 
 def test_a_rerun_costs_no_call_and_a_larger_budget_only_the_difference(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def truncated(path: Path) -> None:
 )
 def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, prepare: object, message: str) -> None:
     path = tmp_path / "runs.db"
-    prepare(path)  # type: ignore[operator]
+    prepare(path)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(ip.StoreError, match=message):
         ip.explain(count_game("count"), budget=20, method="lasso", store=path)

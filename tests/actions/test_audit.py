@@ -46,7 +46,7 @@ def maker(seed: int, planted: float) -> object:
 
 
 def test_a_planted_pair_is_found_with_its_size_and_sign() -> None:
-    done = ip.actions.audit(maker(0, 2.0), prompts(80, 0), budget=80 * 8)  # type: ignore[arg-type]
+    done = ip.actions.audit(maker(0, 2.0), prompts(80, 0), budget=80 * 8)
     (found,) = [one for one in done.found if len(one.parts) == 2]
     assert found.parts == ("jamal", "nurse")
     assert found.low < 8.0 < found.high  # a joint effect of masks 0 and 1 is four times that of signs
@@ -57,10 +57,7 @@ def test_a_planted_pair_is_found_with_its_size_and_sign() -> None:
 
 
 def test_where_nothing_recurs_little_is_found() -> None:
-    false = sum(
-        bool(ip.actions.audit(maker(seed, 0.0), prompts(60, seed), budget=480).found)  # type: ignore[arg-type]
-        for seed in range(20)
-    )
+    false = sum(bool(ip.actions.audit(maker(seed, 0.0), prompts(60, seed), budget=480).found) for seed in range(20))
     assert false <= 4  # 2 are expected at a rate of .1
 
 
@@ -154,7 +151,7 @@ def test_counterfactual_fillings_are_compared_in_pairs() -> None:
 
 
 def test_slices_tables_and_json_say_the_same() -> None:
-    done = ip.actions.audit(maker(1, 2.0), prompts(60, 1), budget=480)  # type: ignore[arg-type]
+    done = ip.actions.audit(maker(1, 2.0), prompts(60, 1), budget=480)
     slices = done.slices("jamal", over="job")
     assert [one.group for one in slices] == ["doctor", "guard", "nurse"]
     (single,) = [one for one in done.findings if one.parts == ("jamal",)]
@@ -189,4 +186,4 @@ def test_a_mistake_gets_one_sentence(options: dict[str, object], words: str) -> 
 
     cases = options.pop("cases", prompts(4, 0)) if "cases" in options else prompts(4, 0)
     with pytest.raises(ip.InputError, match=words):
-        ip.actions.audit(make, cases, **({"budget": 64} | options))  # type: ignore[arg-type]
+        ip.actions.audit(make, cases, **({"budget": 64} | options))

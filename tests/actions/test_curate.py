@@ -10,7 +10,7 @@ import interplay as ip
 
 def rows_game(value: object, n: int, **options: object) -> ip.Game:
     """Training whose model is the set of rows it saw."""
-    return ip.lenses.training(lambda kept: set(kept.tolist()), value, examples=n, **options)  # type: ignore[arg-type]
+    return ip.lenses.training(lambda kept: set(kept.tolist()), value, examples=n, **options)
 
 
 def twins(model: set[int]) -> float:
@@ -65,16 +65,14 @@ def test_wrong_labels_are_found_and_removing_them_helps_on_held_out_data() -> No
     def fit(kept: np.ndarray) -> Ridge:
         return Ridge(1.0).fit(x[kept], y[kept]) if len(kept) else Ridge(1.0).fit(x[:2], y[:2] * 0)
 
-    game, other = (ip.lenses.training(fit, score(points), examples=24) for points in (chosen, judged))  # type: ignore[arg-type]
+    game, other = (ip.lenses.training(fit, score(points), examples=24) for points in (chosen, judged))
     explanation = ip.explain(game, budget=400, progress=False)
     done = ip.actions.curate(game, explanation, remove=4, held_out=other, rankings={"backwards": range(24, 0, -1)})
     assert len(set(done.removed) & planted) >= 3
     by_name = {rival.name: rival for rival in done.rivals}
     assert done.chosen.held_out > max(done.untouched.held_out, by_name["random"].held_out)
     assert by_name["backwards"].removed == (23, 22, 21, 20)
-    assert done.chosen.held_out == pytest.approx(
-        score(judged)(fit(np.setdiff1d(np.arange(24), done.removed)))  # type: ignore[operator]
-    )
+    assert done.chosen.held_out == pytest.approx(score(judged)(fit(np.setdiff1d(np.arange(24), done.removed))))
 
 
 def test_the_held_out_data_do_not_change_the_choice_and_retrainings_are_counted() -> None:
@@ -143,4 +141,4 @@ def test_a_mistake_gets_one_sentence(options: dict[str, object], words: str) -> 
     game = rows_game(twins, 6)
     explanation = ip.explain(game, budget=64, progress=False)
     with pytest.raises(ip.InputError, match=words):
-        ip.actions.curate(game, explanation, **({"held_out": game} | options))  # type: ignore[arg-type]
+        ip.actions.curate(game, explanation, **({"held_out": game} | options))

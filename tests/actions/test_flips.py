@@ -177,7 +177,7 @@ def test_a_mistake_gets_one_sentence(options: dict[str, object], words: str) -> 
     game = ip.Game(lambda masks: masks.sum(axis=1), 3)
     explanation = ip.explain(game, budget=8, progress=False)
     with pytest.raises(ip.InputError, match=words):
-        ip.actions.flip(game, explanation, **options)  # type: ignore[arg-type]
+        ip.actions.flip(game, explanation, **options)
     with pytest.raises(ip.InputError, match="explain this game first"):
         ip.actions.flip(game.relabelled(["a", "b", "c"]), explanation, below=0)
 

@@ -19,7 +19,7 @@ def test_in_a_game_fully_known_the_best_choice_is_made(seed: int, aim: str) -> N
     game = ip.Game(sparse_spectrum(10, 20, 4, seed).predict, 10)
     done = ip.actions.prune(
         game, ip.explain(game, budget=1024, progress=False), keep=5, held_out=game, aim=aim, random=4
-    )  # type: ignore[arg-type]
+    )
     masks = ip.design(10, 1024)
     values = game(masks[(masks.sum(axis=1) <= 5) & masks.any(axis=1)])
     best = values.max() if aim == "high" else values.min()
@@ -155,4 +155,4 @@ def test_a_mistake_gets_one_sentence(options: dict[str, object], words: str) -> 
     game = dense_game(6, 0)
     explanation = ip.explain(game, budget=64, progress=False)
     with pytest.raises(ip.InputError, match=words):
-        ip.actions.prune(game, explanation, **({"keep": 0.5, "held_out": game} | options))  # type: ignore[arg-type]
+        ip.actions.prune(game, explanation, **({"keep": 0.5, "held_out": game} | options))

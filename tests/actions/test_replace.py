@@ -85,7 +85,7 @@ def test_a_mistake_gets_one_sentence(replacements: object, options: dict[str, ob
     game = ip.lenses.text(Alarm(), TEXT, ablate="delete")
     explanation = ip.explain(game, budget=200, progress=False)
     with pytest.raises(ip.InputError, match=words):
-        ip.actions.replace(game, explanation, replacements, **({"below": 0.5} | options))  # type: ignore[arg-type]
+        ip.actions.replace(game, explanation, replacements, **({"below": 0.5} | options))
     plain = ip.Game(lambda masks: masks.sum(axis=1), 3)
     with pytest.raises(ip.InputError, match="only parts of a text"):
         ip.actions.replace(plain, ip.explain(plain, budget=8, progress=False), "neutral", below=1)

@@ -40,14 +40,14 @@ def test_a_result_shows_itself_everywhere(
     name: str, made: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = made[name]
-    view = ip.report.view(result)  # type: ignore[arg-type]
+    view = ip.report.view(result)
     assert view.question.endswith("?")
     assert view.answer
     assert view.parts
-    result.show()  # type: ignore[attr-defined]
+    result.show()
     shown = " ".join(capsys.readouterr().out.split())
     assert " ".join(view.answer.split())[:40] in shown
-    result.to_html(tmp_path / "page.html")  # type: ignore[attr-defined]
+    result.to_html(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<b>door" not in page
-    assert result._repr_html_()  # type: ignore[attr-defined]
+    assert result._repr_html_()

@@ -27,14 +27,14 @@ def explain_review(run: object) -> object:
     def call(*arguments: str) -> tuple[int, str, str]:
         options = ["--model", str(demo_model()), "--reference", "a charming film"]
         options += [] if "--budget" in arguments else ["--budget", "120"]
-        return run("text", "review.txt", *options, *arguments)  # type: ignore[operator]
+        return run("text", "review.txt", *options, *arguments)
 
     return call
 
 
 @pytest.mark.model
 def test_a_text_is_explained_in_the_users_words_at_80_columns(explain_review: object) -> None:
-    status, out, err = explain_review("--top", "5")  # type: ignore[operator]
+    status, out, err = explain_review("--top", "5")
     assert status == 0
     assert "features   11" in err
     assert "budget     120" in err
@@ -51,26 +51,26 @@ def test_a_text_is_explained_in_the_users_words_at_80_columns(explain_review: ob
 
 @pytest.mark.model
 def test_a_second_run_takes_everything_from_the_store(explain_review: object) -> None:
-    first = json.loads(explain_review("--json")[1])  # type: ignore[operator]
-    status, out, err = explain_review("--json")  # type: ignore[operator]
+    first = json.loads(explain_review("--json")[1])
+    status, out, err = explain_review("--json")
     second = json.loads(out)
     assert (status, first["from_store"], second["from_store"]) == (0, 0, 120)
     assert "calls      0 to the model (120 more are in the store)" in err
     assert second["fits"] == first["fits"]
-    third = explain_review("--json", "--no-store")  # type: ignore[operator]
+    third = explain_review("--json", "--no-store")
     assert json.loads(third[1])["from_store"] == 0
 
 
 @pytest.mark.model
 def test_what_is_saved_is_shown_again(explain_review: object, run: object, tmp_path: Path) -> None:
     saved = tmp_path / "out.json"
-    status, out, _ = explain_review("--save", str(saved), "--index", "fsii", "--method", "proxyspex")  # type: ignore[operator]
+    status, out, _ = explain_review("--save", str(saved), "--index", "fsii", "--method", "proxyspex")
     assert status == 0
     assert ip.load(saved).used == 120
-    status, shown, _ = run("show", str(saved), "--index", "fsii")  # type: ignore[operator]
+    status, shown, _ = run("show", str(saved), "--index", "fsii")
     assert status == 0
     assert shown == out
-    machine = json.loads(run("show", str(saved), "--json", "--index", "sv", "--top", "2")[1])  # type: ignore[operator]
+    machine = json.loads(run("show", str(saved), "--json", "--index", "sv", "--top", "2")[1])
     assert machine["index"] == "sv"
     assert all(set(item) >= {"features", "labels", "value"} for item in machine["interactions"][0])
     assert len(machine["interactions"][0]) == 2
@@ -97,7 +97,7 @@ def test_a_colourful_terminal_gets_shading_instead_of_marks() -> None:
     result = ip.explain(game, budget=8)
     coloured = Console(file=StringIO(), force_terminal=True, color_system="truecolor", width=80)
     show(result, console=coloured)
-    text = coloured.file.getvalue()  # type: ignore[attr-defined]
+    text = coloured.file.getvalue()
     assert "\x1b[30;48;2;" in text
     assert "[+good+]" not in text
 
@@ -113,7 +113,7 @@ def test_a_long_text_is_shown_around_its_strongest_features() -> None:
     game = ip.lenses.text(lambda texts: [float("brilliant" in t) for t in texts], text, unit=[(0, 6), (4200, 4209)])
     console = Console(file=StringIO(), width=80)
     show(ip.explain(game, budget=4), console=console)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = console.file.getvalue()
     assert "[+brilliant+]" in shown
     assert "…" in shown
     assert len(shown) < 2000
@@ -132,7 +132,7 @@ def test_a_long_text_is_shown_around_its_strongest_features() -> None:
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str], message: str) -> None:
-    status, out, err = run(*arguments)  # type: ignore[operator]
+    status, out, err = run(*arguments)
     assert status == 2
     assert out == ""
     assert err.startswith("interplay: ")
@@ -157,7 +157,7 @@ def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str
 def test_a_mistake_beside_a_real_model_is_one_sentence_too(
     explain_review: object, arguments: list[str], message: str
 ) -> None:
-    status, _, err = explain_review(*arguments)  # type: ignore[operator]
+    status, _, err = explain_review(*arguments)
     assert status == 2
     assert err.splitlines()[-1].startswith("interplay: ")
     assert message in err
@@ -166,7 +166,7 @@ def test_a_mistake_beside_a_real_model_is_one_sentence_too(
 
 def test_text_that_is_not_utf8_is_named(run: object, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
-    status, _, err = run("text", "latin.txt", "--model", "/m", "--reference", "x")  # type: ignore[operator]
+    status, _, err = run("text", "latin.txt", "--model", "/m", "--reference", "x")
     assert status == 2
     assert "latin.txt is not UTF-8 text" in err
 
@@ -232,10 +232,10 @@ def test_line_breaks_of_windows_are_shown_as_line_breaks() -> None:
 def test_values_of_single_features_do_not_speak_of_interactions(run: object, tmp_path: Path) -> None:
     ip.explain(lambda masks: 1.0 * masks.all(axis=1), labels=3, budget=8).save(tmp_path / "out.json")
     for index in ("sv", "bv"):
-        _, out, _ = run("show", "out.json", "--index", index)  # type: ignore[operator]
+        _, out, _ = run("show", "out.json", "--index", index)
         assert "Alone  3 of 3" in out
         assert "no interaction" not in out
-    assert "Together" in run("show", "out.json", "--index", "sii")[1]  # type: ignore[operator]
+    assert "Together" in run("show", "out.json", "--index", "sii")[1]
 
 
 def test_a_place_that_cannot_be_saved_to_is_named_before_anything_is_spent(tmp_path: Path) -> None:
@@ -253,4 +253,4 @@ def test_a_place_in_the_home_folder_is_saved_to_and_shown(
     monkeypatch.setenv("HOME", str(tmp_path))
     ip.explain(lambda masks: 1.0 * masks[:, 0], labels=3, budget=8).save("~/out.json")
     assert ip.load("~/out.json").used == 8
-    assert "3 features, 8 ablations" in run("show", "~/out.json")[1]  # type: ignore[operator]
+    assert "3 features, 8 ablations" in run("show", "~/out.json")[1]

@@ -16,7 +16,7 @@ PAIRS = [("Question: who?\nAnswer:", " Ann\tor Bo\n"), ('He said "no".\u2028', "
 @pytest.mark.parametrize("name", ["inputs.jsonl", "inputs.txt"])
 @pytest.mark.parametrize("kind", [list, lambda pair: {"prompt": pair[0], "target": pair[1]}])
 def test_json_lines_hold_prompts_of_several_lines(tmp_path: Path, name: str, kind: object) -> None:
-    lines = [json.dumps(kind(pair)) for pair in PAIRS]  # type: ignore[operator]
+    lines = [json.dumps(kind(pair)) for pair in PAIRS]
     (tmp_path / name).write_text("\n".join([lines[0], "", lines[1], ""]))
     assert _pairs(str(tmp_path / name)) == PAIRS
 

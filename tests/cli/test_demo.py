@@ -32,4 +32,4 @@ def test_without_its_wheel_the_chat_model_asks_for_it_as_pip_takes_it(monkeypatc
 
 def test_another_kind_of_demo_model_is_refused() -> None:
     with pytest.raises(ip.InputError, match="'decoder'"):
-        ip.demo_model("decoder")  # type: ignore[arg-type]
+        ip.demo_model("decoder")

@@ -60,7 +60,7 @@ def test_the_first_masks_are_balanced_beyond_what_chance_does() -> None:
 @pytest.mark.parametrize("seed", [-1, "x", 1.5, True])
 def test_a_seed_that_is_none_is_an_error_in_one_sentence(seed: object) -> None:
     with pytest.raises(ip.InputError, match="seed must be a whole number of at least 0, not "):
-        ip.design(5, 10, seed=seed)  # type: ignore[arg-type]
+        ip.design(5, 10, seed=seed)
 
 
 @given(n=st.integers(1, 8), seed=st.integers(0, 999))
@@ -295,7 +295,7 @@ def test_methods_are_found_by_name_case_aside_and_instances_pass() -> None:
     with pytest.raises(ip.InputError, match=r"unknown method 'proxispex'. Did you mean 'proxyspex'?"):
         get_estimator("proxispex")
     with pytest.raises(ip.InputError, match=r"the class Lasso: pass an instance, Lasso\(...\)"):
-        get_estimator(Lasso)  # type: ignore[arg-type]
+        get_estimator(Lasso)
 
 
 def test_lasso_finds_the_few_of_more_features_than_ablations() -> None:

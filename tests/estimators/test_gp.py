@@ -318,7 +318,7 @@ def test_options_that_make_no_sense_are_refused(option):
 @pytest.mark.parametrize("effort", ["x", None, float("nan"), float("inf"), -1.0, True])
 def test_an_effort_that_is_no_number_is_refused_before_anything_is_measured(effort: object) -> None:
     with pytest.raises(ip.InputError, match="GP's effort must be a number of operations from 0 up, not"):
-        GP(effort=effort)  # type: ignore[arg-type]
+        GP(effort=effort)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_the_read_out_is_what_the_trees_predict_on_every_mask(n: int, depth: int
     np.testing.assert_allclose(
         spectrum.predict(masks),
         booster.predict(masks.astype(float)),
-        atol=1e-9,  # type: ignore[attr-defined]
+        atol=1e-9,
     )
     assert spectrum.order <= depth
 
@@ -38,7 +38,7 @@ def test_the_read_out_after_some_of_the_trees_is_theirs() -> None:
     masks, values = all_masks(7), dense_values(7, 0)
     booster = trees(masks, values, 40, 4)
     for stage, spectrum in zip([5, 20, 40], spectrum_of(booster, 7, [5, 20, 40]), strict=True):
-        expected = booster.predict(masks.astype(float), num_iteration=stage)  # type: ignore[attr-defined]
+        expected = booster.predict(masks.astype(float), num_iteration=stage)
         np.testing.assert_allclose(spectrum.predict(masks), expected, atol=1e-9)
 
 
@@ -58,7 +58,7 @@ def test_sets_of_many_features_among_very_many_are_told_apart() -> None:
     np.testing.assert_allclose(
         spectrum.predict(masks),
         booster.predict(masks.astype(float)),
-        atol=1e-9,  # type: ignore[attr-defined]
+        atol=1e-9,
     )
 
 

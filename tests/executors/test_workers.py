@@ -51,7 +51,7 @@ def test_workers_hold_their_threads_travel_light_and_agree_with_one_process(tmp_
     masks = ip.design(50, 60, method="lasso")
     alone = measure(game, masks)
     ballast = Ballast()
-    ballast.log = str(tmp_path / "log.txt")  # type: ignore[attr-defined]
+    ballast.log = str(tmp_path / "log.txt")
     heavy = ip.Game(ballast, 30, batch_size=4)
     many = ip.design(30, 200, method="lasso")
     with processes(2) as two, processes(3) as three:

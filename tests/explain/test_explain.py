@@ -157,7 +157,7 @@ def test_a_repr_reads_in_the_users_words() -> None:
 )
 def test_a_mistake_is_one_sentence_that_names_the_value_and_the_way_out(call: object, message: str) -> None:
     with pytest.raises(ip.InputError, match=message):
-        call()  # type: ignore[operator]
+        call()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_mistake_is_one_sentence_that_names_the_value_and_the_way_out(call: ob
 )
 def test_a_game_that_returns_no_finite_real_numbers_is_named(value: object, message: str) -> None:
     with pytest.raises(ip.AblationError, match=message):
-        ip.explain(value, labels=3, budget=8)  # type: ignore[arg-type]
+        ip.explain(value, labels=3, budget=8)
 
 
 def test_an_unknown_index_is_answered_with_the_nearest() -> None:
@@ -195,9 +195,9 @@ def test_an_unknown_index_is_answered_with_the_nearest() -> None:
             result.interactions(said)
     for order in (0, 2.5, "2"):
         with pytest.raises(ip.InputError, match=f"order must be a whole number of at least 1, not {order!r}"):
-            result.interactions("fbii", order=order)  # type: ignore[arg-type]
+            result.interactions("fbii", order=order)
     with pytest.raises(ip.InputError, match=r"top must be a whole number of at least 0, not 1\.5"):
-        result.interactions("fbii", top=1.5)  # type: ignore[arg-type]
+        result.interactions("fbii", top=1.5)
     assert result.interactions("K_SII").index == "k-sii"
 
 
@@ -264,7 +264,7 @@ def test_a_damaged_file_is_one_sentence_wherever_the_damage_is(tmp_path: Path, d
     path = tmp_path / "saved.json"
     ip.explain(dense_game(2, 0), budget=4).save(path)
     parts = json.loads(path.read_text())
-    damage(parts)  # type: ignore[operator]
+    damage(parts)
     path.write_text(json.dumps(parts))
     with pytest.raises(ip.InputError, match=r"saved.json: this saved explanation is damaged"):
         ip.load(path)

@@ -144,7 +144,7 @@ def test_pairs_of_an_additive_game_have_no_interaction() -> None:
 )
 def test_what_cannot_be_asked_for_is_refused_in_a_sentence(options: dict[str, object], words: str) -> None:
     with pytest.raises(ip.InputError, match=words):
-        ip.explain(saturating, budget=100, labels=11, **options)  # type: ignore[arg-type]
+        ip.explain(saturating, budget=100, labels=11, **options)
 
 
 def test_a_zoom_draws_its_own_masks() -> None:

@@ -57,7 +57,7 @@ def test_tokens_of_the_model_are_units_and_its_mask_token_ablates(minilm: ip.mod
     game = ip.lenses.text(minilm.similarity("x"), "unbelievably good", unit="token", ablate="mask")
     assert len(game.labels) > 2
     assert "".join(game.labels) == "unbelievablygood"
-    assert game.value.texts(np.zeros((1, game.n), dtype=bool))[0].count("[MASK]") == game.n  # type: ignore[attr-defined]
+    assert game.value.texts(np.zeros((1, game.n), dtype=bool))[0].count("[MASK]") == game.n
 
 
 def test_a_replacement_that_only_looks_special_is_noted(minilm: ip.models.Encoder) -> None:
@@ -72,7 +72,7 @@ def test_identity_follows_the_content_of_model_text_and_target(minilm: ip.models
     import torch
 
     def fingerprint(encoder: ip.models.Encoder, reference: str = "x", text: str = "a b", **options: str) -> str | None:
-        return ip.lenses.text(encoder.similarity(reference), text, **options).fingerprint  # type: ignore[arg-type]
+        return ip.lenses.text(encoder.similarity(reference), text, **options).fingerprint
 
     base = fingerprint(minilm)
     minilm.embed(TEXTS)  # use leaves traces in a tokenizer, which must not change who it is
@@ -165,7 +165,7 @@ def test_what_is_no_model_is_named(tmp_path: Path, minilm: ip.models.Encoder, mo
     with pytest.raises(ip.InputError, match=r"BertModel has no classification head.*use similarity\(text\)"):
         minilm.label("good")
     with pytest.raises(ip.InputError, match="the reference must be a string, not int"):
-        minilm.similarity(5)  # type: ignore[arg-type]
+        minilm.similarity(5)
     with pytest.raises(ip.InputError, match="the reference text is empty"):
         minilm.similarity(" ")
 

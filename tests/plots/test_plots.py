@@ -63,7 +63,7 @@ def test_a_ranking_shows_values_intervals_and_names_strongest_first() -> None:
     assert [bar.get_width() for bar in bars] == pytest.approx([found[key] for key in keys])
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == [" + ".join(found.labels[i] for i in key) for key in keys]
-    segments = ax.collections[0].get_segments()  # type: ignore[attr-defined]
+    segments = ax.collections[0].get_segments()
     for key, ((left, _), (right, _)) in zip(keys, segments, strict=True):
         assert (left, right) == pytest.approx(found.interval(key))
 
@@ -72,7 +72,7 @@ def test_a_waterfall_leads_from_nothing_to_everything() -> None:
     explanation = plain()
     ax = ip.plots.waterfall(explanation)
     steps = sum(bar.get_width() for bar in ax.patches)
-    assert steps == pytest.approx(explanation.full[0] - explanation.empty[0])  # type: ignore[index]
+    assert steps == pytest.approx(explanation.full[0] - explanation.empty[0])
     assert "not in the fit" not in texts(ax)
     assert "not in the fit" in texts(ip.plots.waterfall(words()))  # which was not measured at its ends
     assert "17 others" in texts(ip.plots.waterfall(words(), top=3)) or "others" in " ".join(texts(ax))
@@ -97,7 +97,7 @@ def test_an_upset_has_a_column_a_combination() -> None:
 def test_a_text_is_written_out_with_its_strongest_parts_shaded() -> None:
     ax = ip.plots.text(words())
     written = " ".join(text.get_text() for text in ax.texts)
-    assert "".join(written.split()) == "".join(words().layout.text.split())  # type: ignore[union-attr]
+    assert "".join(written.split()) == "".join(words().layout.text.split())
     certain = [key for key, value in words().interactions("bv").items() if key]
     assert 3 <= len(ax.collections) <= len(certain)
     with pytest.raises(ip.InputError, match="this one's features lie in no text"):
@@ -108,7 +108,7 @@ def test_a_grid_shows_cells_and_joins_those_that_act_together() -> None:
     ax = ip.plots.grid(grid())
     values = ax.images[0].get_array()
     found = grid().interactions("bv")
-    assert values[0, 1] == pytest.approx(found[1,])  # type: ignore[index]
+    assert values[0, 1] == pytest.approx(found[1,])
     assert len(ax.texts) == 2
     with pytest.raises(ip.InputError, match="this one's features lie in no grid"):
         ip.plots.grid(words())
@@ -118,7 +118,7 @@ def test_a_curve_has_a_point_a_round() -> None:
     game = ip.Game(lambda masks: 1.0 * (masks[:, 0] & masks[:, 1]) + masks[:, 2], 12)
     rounds = ip.explain(game, budget=400, tolerance=1e-6, method="proxyspex")
     ax = ip.plots.curve(rounds)
-    assert list(ax.lines[0].get_xdata()) == [point.ablations for point in rounds.curve]  # type: ignore[arg-type]
+    assert list(ax.lines[0].get_xdata()) == [point.ablations for point in rounds.curve]
     ip.plots.curve(sentences()).figure.canvas.draw()
 
 

@@ -29,9 +29,9 @@ def explained(layout: ip.GridLayout | None = LAYOUT) -> ip.Explanation:
 
 
 def shown(explanation: ip.Explanation, **options: object) -> str:
-    console = Console(file=StringIO(), width=80, highlight=False, **options)  # type: ignore[arg-type]
+    console = Console(file=StringIO(), width=80, highlight=False, **options)
     show(explanation, console=console)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return console.file.getvalue()
 
 
 def test_energy_divides_by_parseval() -> None:
@@ -93,7 +93,7 @@ def folder(tmp_path: Path) -> Path:
 
     words = {"[PAD]": 0, "[UNK]": 1} | {word: 2 + i for i, word in enumerate(["the", "cat", "dog", "runs", "sleeps"])}
     backend = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
     torch.manual_seed(0)
     config = GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=16, vocab_size=8, bos_token_id=1, eos_token_id=1)
     GPT2LMHeadModel(config).save_pretrained(tmp_path / "model")
@@ -105,7 +105,7 @@ def folder(tmp_path: Path) -> Path:
 def test_heads_of_a_language_model_are_explained_by_a_targets_logprob(run: object, folder: Path) -> None:
     Path("prompts.tsv").write_text("the cat\t runs\nthe dog\t sleeps the\n")
     arguments = ["heads", "--model", str(folder), "--inputs", "prompts.tsv", "--budget", "16", "--json"]
-    status, out, err = run(*arguments, "--each")  # type: ignore[operator]
+    status, out, err = run(*arguments, "--each")
     assert status == 0, err
     assert "features   4" in err
     found = json.loads(out)
@@ -114,15 +114,15 @@ def test_heads_of_a_language_model_are_explained_by_a_targets_logprob(run: objec
     assert len(found["energy"]) == 2
     assert sum(found["energy"][0].values()) == pytest.approx(1)
     assert found["layout"]["kind"] == "grid"
-    again = json.loads(run(*arguments, "--each")[1])  # type: ignore[operator]
+    again = json.loads(run(*arguments, "--each")[1])
     assert again["from_store"] == 16
-    others = json.loads(run(*arguments, "--parts", "mlps", "--layers", "-1")[1])  # type: ignore[operator]
+    others = json.loads(run(*arguments, "--parts", "mlps", "--layers", "-1")[1])
     assert others["labels"] == ["L1.MLP"]
 
 
 def test_lines_are_read_from_standard_input(run: object, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"the cat\t runs\n")))
-    status, out, _ = run("heads", "--model", str(folder), "--inputs", "-", "--budget", "16", "--json", "--no-store")  # type: ignore[operator]
+    status, out, _ = run("heads", "--model", str(folder), "--inputs", "-", "--budget", "16", "--json", "--no-store")
     assert status == 0
     assert json.loads(out)["used"] == 16
 
@@ -133,7 +133,7 @@ def test_heads_of_an_encoder_are_explained_by_similarity(run: object) -> None:
 
     Path("pairs.tsv").write_text("A dog runs.\tA puppy is running.\n\nRates rose.\tLoans cost more.\n")
     arguments = ["heads", "--model", str(demo_model()), "--inputs", "pairs.tsv", "--layers", "0,4-5"]
-    status, out, err = run(*arguments, "--budget", "60", "--method", "lasso")  # type: ignore[operator]
+    status, out, err = run(*arguments, "--budget", "60", "--method", "lasso")
     assert status == 0
     assert "features   36" in err
     assert "similarity of 2 pairs of texts" in err
@@ -159,7 +159,7 @@ def test_a_mistake_is_one_sentence_and_status_2(
     run: object, folder: Path, content: str, arguments: list[str], message: str
 ) -> None:
     Path("in.tsv").write_text(content)
-    status, out, err = run("heads", "--model", str(folder), "--inputs", "in.tsv", *arguments)  # type: ignore[operator]
+    status, out, err = run("heads", "--model", str(folder), "--inputs", "in.tsv", *arguments)
     assert status == 2
     assert out == ""
     assert message in err.splitlines()[-1]
@@ -169,6 +169,6 @@ def test_a_mistake_is_one_sentence_and_status_2(
 @pytest.mark.model
 @pytest.mark.slow
 def test_the_demo_of_heads_runs(run: object) -> None:
-    status, out, _ = run("demo", "heads", "--budget", "100", "--no-store")  # type: ignore[operator]
+    status, out, _ = run("demo", "heads", "--budget", "100", "--no-store")
     assert status == 0
     assert "H11" in out

@@ -21,7 +21,7 @@ KINDS = sorted(EVERY)
 
 
 def page_of(tmp_path: Path, *results: object) -> str:
-    ip.report.html(list(results), tmp_path / "page.html", title="A title")  # type: ignore[arg-type]
+    ip.report.html(list(results), tmp_path / "page.html", title="A title")
     return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
@@ -39,7 +39,7 @@ def test_a_page_holds_the_answer_and_refers_to_nothing_outside(kind: str, tmp_pa
 
 def test_the_policy_allows_this_style_and_this_script_and_nothing_more(tmp_path: Path) -> None:
     page = page_of(tmp_path, words())
-    policy = entities.unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1])  # type: ignore[index]
+    policy = entities.unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1])
     for tag in ("style", "script"):
         (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -92,7 +92,7 @@ def test_several_results_of_several_kinds_share_a_page(tmp_path: Path) -> None:
 
 def test_the_data_of_the_script_are_the_view(tmp_path: Path) -> None:
     page = page_of(tmp_path, sentences())
-    data = json.loads(re.search(r'class="data">(.*?)</script>', page, flags=re.DOTALL)[1])  # type: ignore[index]
+    data = json.loads(re.search(r'class="data">(.*?)</script>', page, flags=re.DOTALL)[1])
     assert [len(out["effects"]) for out in data["outs"]] == [5, 5, 5]
     found = sentences().for_output(0).interactions()
     value, reach, features = data["outs"][0]["sets"][0]
@@ -125,9 +125,9 @@ def test_show_is_the_page_in_a_notebook_and_the_report_elsewhere(
     displayed: list[str] = []
     shell = types.SimpleNamespace(kernel=object())
     ipython = types.ModuleType("IPython")
-    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    ipython.get_ipython = lambda: shell
     inner = types.ModuleType("IPython.display")
-    inner.HTML, inner.display = str, displayed.append  # type: ignore[attr-defined]
+    inner.HTML, inner.display = str, displayed.append
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", inner)
     words().show()
@@ -140,18 +140,18 @@ def test_what_cannot_be_written_or_shown_is_one_sentence(tmp_path: Path) -> None
     with pytest.raises(ip.InputError, match="there is nothing to show"):
         ip.report.html([], tmp_path / "page.html")
     with pytest.raises(ip.InputError, match="str has nothing to show"):
-        ip.report.html(["text"], tmp_path / "page.html")  # type: ignore[list-item]
+        ip.report.html(["text"], tmp_path / "page.html")
     with pytest.raises(ip.InputError, match="cannot write"):
         words().to_html(tmp_path / "absent" / "page.html")
 
 
 def test_commands_write_pages(run: object, tmp_path: Path) -> None:
     sentences().save(tmp_path / "out.json")
-    status, out, err = run("show", "out.json", "--html", "page.html", "--index", "sv")  # type: ignore[operator]
+    status, out, err = run("show", "out.json", "--html", "page.html", "--index", "sv")
     assert status == 0, err
     assert "Which sentences" in out
     assert "Shapley value" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    status, _, err = run("show", "out.json", "--html", "absent/page.html")  # type: ignore[operator]
+    status, _, err = run("show", "out.json", "--html", "absent/page.html")
     assert status == 2
     assert "its folder does not exist" in err
 

@@ -23,8 +23,8 @@ TEXT = (
 
 def printed(explanation: ip.Explanation, width: int = 80, **options: object) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    ip.report.show(explanation, console=console, **options)  # type: ignore[arg-type]
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    ip.report.show(explanation, console=console, **options)
+    return console.file.getvalue()
 
 
 @functools.cache
@@ -82,7 +82,7 @@ def test_effects_that_cannot_be_told_from_zero_are_counted_and_not_listed() -> N
     view = ip.report.view(explanation, index="bii")
     ranking = next(part for part in view.parts if hasattr(part, "removals"))
     for effect in ranking.effects:
-        low, high = found.interval(effect.features)  # type: ignore[misc]
+        low, high = found.interval(effect.features)
         assert effect.faint == (low <= 0 <= high)
     text = printed(explanation, index="bii")
     assert f"and {ranking.faint(1, 1)} that these ablations cannot tell from zero" in text
@@ -122,7 +122,7 @@ def test_interactions_spectra_and_influences_are_shown_too(capsys: pytest.Captur
     ip.report.show(explanation.spectrum)
     assert "S1 + S2" in capsys.readouterr().out
     with pytest.raises(ip.InputError, match="int has nothing to show"):
-        ip.report.show(3)  # type: ignore[arg-type]
+        ip.report.show(3)
 
 
 def test_anything_with_a_view_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_anything_with_a_view_is_shown(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_json_has_the_answer_and_the_intervals(run: object, tmp_path: Path) -> None:
     noisy().save(tmp_path / "out.json")
-    machine = json.loads(run("show", "out.json", "--json", "--top", "3")[1])  # type: ignore[operator]
+    machine = json.loads(run("show", "out.json", "--json", "--top", "3")[1])
     assert machine["answer"] == ip.report.view(noisy()).answer
     found = noisy().interactions(top=3)
     for item, key in zip(machine["interactions"][0], found, strict=True):
@@ -155,7 +155,7 @@ def test_every_finding_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "synergistic" in out
     ip.report.training_summary(training()).show()
     assert "3 pairs act together" in capsys.readouterr().out
-    shares = ip.report.energy_shares(grid().spectrum, grid().layout)  # type: ignore[arg-type]
+    shares = ip.report.energy_shares(grid().spectrum, grid().layout)
     assert shares is not None
     shares.show()
     assert f"{shares.within:.1%}" in capsys.readouterr().out

@@ -89,7 +89,7 @@ def printed(explanation: ip.Explanation, width: int = 80) -> str:
 
     console = Console(file=io.StringIO(), width=width)
     show(explanation, console=console, top=3)
-    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+    return console.file.getvalue()
 
 
 def test_a_report_shows_examples_pairs_and_pictures_in_80_columns(tmp_path: Path) -> None:
@@ -130,14 +130,14 @@ def run(run: object, tmp_path: Path) -> object:
 
 def test_a_table_is_explained_by_its_rows_or_groups(run: object) -> None:
     options = ("--target", "answer", "--tests", "4", "--budget", "60", "--method", "lasso")
-    status, out, err = run("training", "data.csv", *options, "--ignore", "shop", "--examples", "20")  # type: ignore[operator]
+    status, out, err = run("training", "data.csv", *options, "--ignore", "shop", "--examples", "20")
     assert status == 0, err
     assert "features   20" in err
     assert "line " in out
     assert "width" in out
-    again = run("training", "data.csv", *options, "--ignore", "shop", "--examples", "20")  # type: ignore[operator]
+    again = run("training", "data.csv", *options, "--ignore", "shop", "--examples", "20")
     assert "cost       nothing (60 more are in the store)" in again[2]
-    status, out, err = run("training", "data.csv", *options, "--group", "shop", "--json", "--keep", "0.7")  # type: ignore[operator]
+    status, out, err = run("training", "data.csv", *options, "--group", "shop", "--json", "--keep", "0.7")
     found = json.loads(out)
     assert status == 0
     assert len(found["labels"]) == 7
@@ -148,7 +148,7 @@ def test_a_table_is_explained_by_its_rows_or_groups(run: object) -> None:
 
 @pytest.mark.parametrize("model", ["linear", "forest", "knn"])
 def test_numbers_are_predicted_by_regression(run: object, model: str) -> None:
-    status, out, err = run(  # type: ignore[operator]
+    status, out, err = run(
         "training", "numbers.csv", "--target", "b", "--model", model, "--tests", "2", "--budget", "16",
         "--examples", "12", "--method", "lasso", "--no-store", "--json", "--output", "loss",
     )  # fmt: skip
@@ -157,7 +157,7 @@ def test_numbers_are_predicted_by_regression(run: object, model: str) -> None:
 
 
 def test_a_predicted_number_is_raised_or_lowered_and_neither_helped_nor_harmed(run: object) -> None:
-    status, out, err = run(  # type: ignore[operator]
+    status, out, err = run(
         "training", "numbers.csv", "--target", "b", "--tests", "2", "--budget", "30", "--method", "lasso",
         "--save", "saved.json", "--no-store",
     )  # fmt: skip
@@ -165,14 +165,14 @@ def test_a_predicted_number_is_raised_or_lowered_and_neither_helped_nor_harmed(r
     assert "raises" in out
     assert "helps" not in out
     assert "harm" not in out
-    assert run("show", "saved.json", "--top", "5")[1] == out  # type: ignore[operator]
+    assert run("show", "saved.json", "--top", "5")[1] == out
 
 
 def test_missing_numbers_are_no_categories_and_lines_are_those_of_the_file(tmp_path: Path) -> None:
     rows = [f'{"NA" if i % 5 == 0 else "?" if i % 7 == 0 else i},"note\n{i % 3}",{"xy"[i % 2]}' for i in range(40)]
     (tmp_path / "data.csv").write_text("a,b,answer\n\n" + "\n".join(rows))
     game = csv_training(tmp_path / "data.csv", "answer", tests=4)
-    fit = game.value.fit.train  # type: ignore[attr-defined]
+    fit = game.value.fit.train
     assert fit.X.shape == (36, 1 + 3)
     assert np.isnan(fit.X[:, 0]).any()
     first = fit.X[1, 0]  # a number i, whose row ends in line 3 + 2 i + 1
@@ -190,7 +190,7 @@ def test_few_rows_are_the_nearest_neighbours_there_are(tmp_path: Path, target: s
 
 
 def test_the_digits_demo_shows_their_pictures(run: object) -> None:
-    status, out, err = run(  # type: ignore[operator]
+    status, out, err = run(
         "training", "digits", "--examples", "12", "--tests", "2", "--budget", "30", "--method", "lasso", "--no-store"
     )
     assert status == 0, err
@@ -237,7 +237,7 @@ def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str
     Path("alike.csv").write_text("a,b\n" + "\n".join(f"{i},x" for i in range(30)))
     Path("semicolons.csv").write_text("a;b\n1;2\n2;3\n")
     Path("lone.csv").write_text("b\n" + "1\n2\n" * 5)
-    status, out, err = run("training", *arguments)  # type: ignore[operator]
+    status, out, err = run("training", *arguments)
     assert (status, out) == (2, "")
     assert message in err.splitlines()[-1]
     assert "Traceback" not in err

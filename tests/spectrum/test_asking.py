@@ -51,7 +51,7 @@ def test_a_set_is_found_by_ids_or_labels_in_any_order(asked: object, value: floa
     ],
 )
 def test_what_names_no_set_is_one_sentence(asked: object, words: str) -> None:
-    for ask in (lambda: FOUND[asked], lambda: FOUND.get(asked), lambda: FOUND.get(asked, 0.0)):  # type: ignore[index]
+    for ask in (lambda: FOUND[asked], lambda: FOUND.get(asked), lambda: FOUND.get(asked, 0.0)):
         with pytest.raises(ip.InputError, match=words):
             ask()
     assert asked not in FOUND

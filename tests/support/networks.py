@@ -182,11 +182,11 @@ def tokenizer(closing: str | None = None) -> Any:
 
     special = {"[PAD]": 0, "[UNK]": 1, "[EOS]": 2, "[MASK]": 3}
     backend = Tokenizer(models.WordLevel(special | {word: 5 + i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
     if closing is not None:
         backend.post_processor = processors.TemplateProcessing(
             single=f"$A {closing}", special_tokens=[(closing, special[closing])]
-        )  # type: ignore[assignment]
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", eos_token="[EOS]", mask_token="[MASK]"
     )

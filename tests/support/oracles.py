@@ -20,7 +20,7 @@ def mask_bits(masks: np.ndarray) -> np.ndarray:
 
 def dense_game(n: int, seed: int, **options: object) -> ip.Game:
     values = dense_values(n, seed)
-    return ip.Game(lambda masks: values[mask_bits(masks)], labels=n, **options)  # type: ignore[arg-type]
+    return ip.Game(lambda masks: values[mask_bits(masks)], labels=n, **options)
 
 
 def sparse_spectrum(n: int, count: int, order: int, seed: int) -> ip.Spectrum:

@@ -110,7 +110,7 @@ def lesson(keep: float = 0.5, *, losses: bool = False) -> ip.Game:
         return (-1.0 if losses else 1.0) * np.array([value, value / 2])
 
     if losses:
-        score.lower_is_better = True  # type: ignore[attr-defined]
+        score.lower_is_better = True
     show = ip.lenses.Gallery(tuple("abcdef"), tuple("xxyyxy"), pictures)
     targets = ip.lenses.Gallery(("first", "second"), ("x", "y"), pictures[:2])
     return ip.lenses.training(lambda kept: kept, score, 6, keep=keep, show=show, targets=targets)

@@ -296,12 +296,12 @@ def test_any_pytorch_module_by_path() -> None:
     assert game.fingerprint is None
     assert game.named("mine").fingerprint is not None
     late = ip.lenses.components(model, "4", inputs, lambda output: output[:, 0])
-    assert len(late.value.reuse.skipped) == 4  # type: ignore[attr-defined]
+    assert len(late.value.reuse.skipped) == 4
     np.testing.assert_allclose(late(np.array([[True]])), [float(model(inputs).detach().double().mean())], atol=1e-6)
 
 
 def test_layers_that_do_not_follow_each_other_are_not_reused() -> None:
-    class Branches(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Branches(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.branch = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(3))
@@ -530,7 +530,7 @@ def test_a_selection_that_cannot_be_ablated_says_why(select: Any, message: str) 
 
 
 def test_a_part_fused_into_its_parent_is_refused_not_ignored() -> None:
-    class Fused(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Fused(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
@@ -615,7 +615,7 @@ def test_a_part_that_runs_twice_in_one_pass_is_ablated_each_time(kind: str) -> N
     config = AlbertConfig(**FAMILIES["bert"].options, embedding_size=16)  # its layers share one set of weights
     model, inputs = AlbertModel(config).eval(), tokens("bert")
     game = ip.lenses.components(model, kind, inputs, score)
-    assert game.value.reuse is None  # type: ignore[attr-defined]
+    assert game.value.reuse is None
     assert np.ptp(game(some_masks(game.n))) > 0
     with pytest.raises(ip.InputError, match="runs 3 times in one forward pass, so what replaces it is ambiguous"):
         ip.lenses.components(model, kind, inputs, score, ablate="mean")
@@ -623,20 +623,20 @@ def test_a_part_that_runs_twice_in_one_pass_is_ablated_each_time(kind: str) -> N
 
 def test_an_explanation_finds_two_heads_that_matter_only_together() -> None:
     # Two heads of one layer write +1 and an MLP after them fires only on both: an interaction known by construction.
-    class Both(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Both(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.attn = torch.nn.Module()
             self.attn.o_proj = torch.nn.Linear(4, 4, bias=False)
-            self.attn.num_heads = 4  # type: ignore[assignment]
+            self.attn.num_heads = 4
             torch.nn.init.eye_(self.attn.o_proj.weight)
 
         def forward(self, x: Any) -> Any:
-            written = self.attn.o_proj(x)  # type: ignore[operator]
+            written = self.attn.o_proj(x)
             return 3.0 * torch.relu(written[:, 1] + written[:, 2] - 1.0) + 0.5 * written[:, 3]
 
     model = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([Both()])})
-    model.forward = lambda x: model["layers"][0](x)  # type: ignore[method-assign]
+    model.forward = lambda x: model["layers"][0](x)
     game = ip.lenses.heads(model, torch.ones(2, 4), lambda output: output)
     found = ip.explain(game, budget=16).interactions("mobius", top=2)
     assert found.named() == [(("L0.H1", "L0.H2"), pytest.approx(3.0)), (("L0.H3",), pytest.approx(0.5))]

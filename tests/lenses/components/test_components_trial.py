@@ -90,8 +90,8 @@ def test_an_answer_has_the_tokens_that_it_has_behind_its_prompt() -> None:
     # As in Llama 2, every text begins with a space, also an answer by itself, and its own space would be a second.
     pieces = {"[UNK]": 0, "▁": 1} | {f"▁{word}": 5 + i for i, word in enumerate(WORDS)}
     backend = Tokenizer(models.WordLevel(pieces, unk_token="[UNK]"))
-    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])  # type: ignore[assignment]
-    backend.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")  # type: ignore[assignment]
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    backend.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     says = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]", pad_token="[UNK]")
     assert len(says(" Paris")["input_ids"]) == 2
     model = ip.models.CausalLM(network("llama"), says)
@@ -110,7 +110,7 @@ def test_linear_attention_has_as_many_heads_as_values() -> None:
     config = transformers.Qwen3NextConfig(**sizes, layer_types=["linear_attention", "full_attention"])
     parts = Select.heads().parts(transformers.Qwen3NextForCausalLM(config))
     assert [part.label for part in parts] == ["L0.H0", "L0.H1", "L1.H0", "L1.H1", "L1.H2", "L1.H3"]
-    assert {len(part.columns) for part in parts} == {8}  # type: ignore[arg-type]
+    assert {len(part.columns) for part in parts} == {8}
 
 
 def test_a_masked_language_model_answers_at_its_mask() -> None:
@@ -157,7 +157,7 @@ def test_a_masked_language_model_answers_at_its_mask() -> None:
         (torch.tensor([[999]]), score, "cannot take these inputs .*token ids lie in the vocabulary"),
         (["the " * 99], metrics.logit(" Paris"), "cannot take these inputs .*inputs in the model's window"),
         (PROMPTS, metrics.logit(-1), "the target -1 is beyond the model's 60 outputs"),
-        (PROMPTS, metrics.logit(1.5), "a target must be a text, a token id or a label, or a list .* not 1.5"),  # type: ignore[arg-type]
+        (PROMPTS, metrics.logit(1.5), "a target must be a text, a token id or a label, or a list .* not 1.5"),
         (PROMPTS, lambda output: output.logits[:, 0, 0] * float("nan"), "with nothing ablated the metric is nan"),
     ],
 )
@@ -174,8 +174,8 @@ def test_what_cannot_be_fed_or_measured_is_one_sentence_when_the_game_is_made(
     [
         (5, "the selection must be a Select, the name of a kind .* not 5"),
         (Select.heads(layers=[]), r"no layer is selected by \[\]"),
-        (Select.heads(layers="0-1"), "which layers must be a number, a list or a range of numbers, not '0-1'"),  # type: ignore[arg-type]
-        (Select.heads(index=0.5), "which heads must be a number, a list or a range of numbers, not 0.5"),  # type: ignore[arg-type]
+        (Select.heads(layers="0-1"), "which layers must be a number, a list or a range of numbers, not '0-1'"),
+        (Select.heads(index=0.5), "which heads must be a number, a list or a range of numbers, not 0.5"),
         ("attentions", "unknown module path 'attentions'. Did you mean 'attention'. Choose a kind"),
     ],
 )
@@ -195,7 +195,7 @@ def test_logits_of_every_token_need_a_place() -> None:
 
 def test_a_layer_that_changes_the_shape_of_its_stream_is_refused() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Linear(6, 1))
-    model.forward = lambda x: model[1](model[0](x))[:, 0]  # type: ignore[method-assign]
+    model.forward = lambda x: model[1](model[0](x))[:, 0]
     from interplay.lenses._components.select import Part
     from interplay.lenses._components.sites import Ablator, Pass, sites_of
 
@@ -267,7 +267,7 @@ def test_of_a_large_reference_only_donors_run_and_only_means_are_kept() -> None:
     handle.remove()
     assert sum(ran) - once <= 3 + 1  # of three inputs there are no more donors; and one input, to know the model by
     game = ip.lenses.heads(model, inputs, score, ablate="mean", reference=others)
-    held = game.value.ablator.replacements.values()  # type: ignore[attr-defined]
+    held = game.value.ablator.replacements.values()
     assert {tuple(tensor.shape) for tensor in held} == {(1, 1, 16)}
     assert plain.n == game.n == 3 * HEADS
 
@@ -284,7 +284,7 @@ def test_a_reference_of_another_shape_says_so(ablate: Any) -> None:
 # Reuse and batches -----------------------------------------------------------------------------------------------
 
 
-class Branches(torch.nn.Module):  # type: ignore[misc, name-defined]
+class Branches(torch.nn.Module):
     """Layers that stand side by side, so that none is an input of the next: reuse would be wrong."""
 
     def __init__(self) -> None:
@@ -301,12 +301,12 @@ def test_wrong_reuse_is_noticed_in_any_precision_and_right_reuse_kept(dtype: str
     model = Branches().to(getattr(torch, dtype))
     inputs = torch.randn(3, 4, dtype=getattr(torch, dtype))
     game = ip.lenses.components(model, "branch.2", inputs, lambda output: output[:, 0])
-    assert game.value.reuse is None  # type: ignore[attr-defined]
+    assert game.value.reuse is None
     assert "reusing what they return changed the output" in game.notes[0]
     model, inputs = network("llama").to(getattr(torch, dtype)), tokens("llama", rows=20)
     late = ip.lenses.heads(model, inputs, score, layers=-1)
     assert late.notes == ()
-    assert len(late.value.reuse.skipped) == 2  # type: ignore[attr-defined]
+    assert len(late.value.reuse.skipped) == 2
 
 
 def test_a_model_that_only_hands_on_what_it_does_not_name_keeps_no_cache() -> None:
@@ -323,7 +323,7 @@ def test_a_model_that_only_hands_on_what_it_does_not_name_keeps_no_cache() -> No
     game(some_masks(game.n))
     handle.remove()
     assert set(seen) == {None}
-    assert len(game.value.reuse.skipped) == 2  # type: ignore[attr-defined]
+    assert len(game.value.reuse.skipped) == 2
 
 
 def test_pytorch_s_own_transformer_has_mlps_and_layers_and_says_that_its_heads_are_fused() -> None:
@@ -346,12 +346,12 @@ def test_pytorch_s_own_transformer_has_mlps_and_layers_and_says_that_its_heads_a
 def test_parts_behind_the_layers_leave_them_to_be_reused_and_parts_before_do_not() -> None:
     model, inputs = network("gpt2"), tokens("gpt2")
     late = ip.lenses.components(model, [Select.mlps(layers=-1), "transformer.ln_f"], inputs, score)
-    assert len(late.value.reuse.skipped) == 2  # type: ignore[attr-defined]
+    assert len(late.value.reuse.skipped) == 2
     masks = np.array([[True, True], [False, True], [True, False], [False, False]])
     whole = ip.lenses.components(model, ["mlps", "transformer.ln_f"], inputs, score)
     np.testing.assert_allclose(late(masks), whole(np.insert(masks, [0, 0], True, axis=1)), atol=1e-6)
     early = ip.lenses.components(model, [Select.mlps(layers=-1), "transformer.drop"], inputs, score)
-    assert early.value.reuse is None  # type: ignore[attr-defined]
+    assert early.value.reuse is None
     assert early(masks)[2] != early(masks)[0]
 
 
@@ -365,7 +365,7 @@ def test_memory_that_holds_a_single_row_is_enough_to_make_and_measure_a_game() -
     expected = ip.lenses.heads(model, inputs, score, layers=-1)(some_masks(HEADS))
     handle = model.transformer.h[2].register_forward_pre_hook(small_device)
     game = ip.lenses.heads(model, inputs, score, layers=-1)
-    assert game.value.reuse is not None  # type: ignore[attr-defined]
+    assert game.value.reuse is not None
     np.testing.assert_allclose(game(some_masks(game.n)), expected, atol=1e-6)
     handle.remove()
 

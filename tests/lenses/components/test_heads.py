@@ -72,7 +72,7 @@ def test_reuse_of_early_layers_changes_nothing(name: str) -> None:
     every = ip.lenses.heads(model, inputs, score)
     late = ip.lenses.heads(model, inputs, score, layers=-1)
     assert late.notes == ()
-    reuse = late.value.reuse  # type: ignore[attr-defined]
+    reuse = late.value.reuse
     # Of an encoder-decoder the encoder's last layer comes first, and the decoder's layers after it.
     assert len(reuse.skipped) == 2
     masks = np.ones((5, every.n), dtype=bool)
@@ -110,8 +110,8 @@ def test_encoder_decoder_heads_are_named_by_stack_and_kind() -> None:
     game = ip.lenses.heads(network("t5"), tokens("t5"), score)
     assert game.labels[0] == "encoder.L0.H0"
     assert game.labels[-1] == "decoder.L2.X3"
-    assert game.layout.rows == tuple(f"{s}.L{i}" for s in ("encoder", "decoder") for i in range(3))  # type: ignore[union-attr]
-    assert game.layout.columns == tuple(f"{kind}{i}" for kind in "HX" for i in range(4))  # type: ignore[union-attr]
+    assert game.layout.rows == tuple(f"{s}.L{i}" for s in ("encoder", "decoder") for i in range(3))
+    assert game.layout.columns == tuple(f"{kind}{i}" for kind in "HX" for i in range(4))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "bert", "t5"])
@@ -180,7 +180,7 @@ def test_ctrl_c_while_hooks_come_off_still_takes_off_all() -> None:
 
     undo = [lambda: off.append("last"), interrupted_once, lambda: off.append("zero")]
     with pytest.raises(KeyboardInterrupt):
-        take_off(undo)  # type: ignore[arg-type]
+        take_off(undo)
     assert off == ["zero", "first", "second", "last"]
 
 

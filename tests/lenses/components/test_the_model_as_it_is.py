@@ -65,7 +65,7 @@ def test_a_model_that_wears_hooks_has_no_identity_of_its_own() -> None:
 # In place ------------------------------------------------------------------------------------------------------------
 
 
-class Layer(torch.nn.Module):  # type: ignore[misc]
+class Layer(torch.nn.Module):
     """It goes on in place with what its linear layer returned and with what it was given, or it does not."""
 
     def __init__(self, in_place: bool) -> None:
@@ -81,7 +81,7 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
         return out.tanh().add_(x)
 
 
-class Net(torch.nn.Module):  # type: ignore[misc]
+class Net(torch.nn.Module):
     def __init__(self, in_place: bool) -> None:
         super().__init__()
         self.layers = torch.nn.ModuleList([Layer(in_place) for _ in range(3)])
@@ -122,7 +122,7 @@ def test_an_update_is_measured_from_what_a_layer_was_given_though_it_writes_over
     torch.manual_seed(0)
     x = torch.randn(5, 8)
 
-    class Stream(torch.nn.Module):  # type: ignore[misc]
+    class Stream(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layers = torch.nn.ModuleList([Shift() for _ in range(2)])
@@ -132,7 +132,7 @@ def test_an_update_is_measured_from_what_a_layer_was_given_though_it_writes_over
                 x = layer(x)
             return x
 
-    class Shift(torch.nn.Module):  # type: ignore[misc]
+    class Shift(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.mlp = torch.nn.Linear(8, 8)
@@ -142,7 +142,7 @@ def test_an_update_is_measured_from_what_a_layer_was_given_though_it_writes_over
             x += added
             return x
 
-    class Fed(torch.nn.Module):  # type: ignore[misc]
+    class Fed(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.stream = Stream()
@@ -157,7 +157,7 @@ def test_an_update_is_measured_from_what_a_layer_was_given_though_it_writes_over
 # Experts, and all that is a layer's MLP --------------------------------------------------------------------------
 
 
-class Routed(torch.nn.Module):  # type: ignore[misc]
+class Routed(torch.nn.Module):
     """A layer of two experts that are modules, each of which sees the tokens that were routed to it."""
 
     def __init__(self) -> None:
@@ -176,7 +176,7 @@ class Routed(torch.nn.Module):  # type: ignore[misc]
 
 
 def test_experts_that_see_only_some_tokens_are_refused_or_right() -> None:
-    class Mixture(torch.nn.Module):  # type: ignore[misc]
+    class Mixture(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.embed, self.layers = torch.nn.Embedding(50, 8), torch.nn.Sequential(Routed(), Routed())

@@ -235,7 +235,7 @@ def test_two_patches_that_matter_only_together_are_the_strongest_interaction(mar
     assert truth > 0.7
     assert found[0, 15] == pytest.approx(truth, abs=0.03)
     assert max(abs(value) for key, value in found.items() if key != (0, 15)) < truth / 2
-    assert result.faithfulness.r2 > 0.95 > 0.8 > result.faithfulness.first_order  # type: ignore[operator]
+    assert result.faithfulness.r2 > 0.95 > 0.8 > result.faithfulness.first_order
 
 
 def test_the_same_two_patches_are_found_among_segments(marked: tuple[Any, np.ndarray]) -> None:
@@ -294,7 +294,7 @@ def explained_blobs() -> ip.Explanation:
 def shown(explanation: ip.Explanation, **options: Any) -> str:
     console = Console(file=StringIO(), highlight=False, **{"width": 80, **options})
     show(explanation, top=3, console=console)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    text: str = console.file.getvalue()
     return text
 
 

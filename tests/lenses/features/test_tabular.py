@@ -160,7 +160,7 @@ def test_an_interaction_that_a_forest_has_learned_is_the_strongest_found() -> No
     signs = np.where(masks[:, 2] == masks[:, 5], 1.0, -1.0)  # of the second difference, by brute force
     assert value == pytest.approx(4 * (signs * game(masks)[:, 1]).mean(), abs=0.01)
     assert value > 0.15
-    assert result.faithfulness.r2 > 0.95 > 0.8 > result.faithfulness.first_order  # type: ignore[operator]
+    assert result.faithfulness.r2 > 0.95 > 0.8 > result.faithfulness.first_order
 
 
 # --- what predict sees --------------------------------------------------------------------------------------------
@@ -395,10 +395,10 @@ def test_a_saved_explanation_keeps_the_row_and_the_report_shows_it_at_80_columns
     result.save(tmp_path / "saved.json")
     loaded = ip.load(tmp_path / "saved.json")
     assert loaded.layout == result.layout
-    assert layout_from_dict(json.loads(json.dumps(result.layout.to_dict()))) == result.layout  # type: ignore[union-attr]
+    assert layout_from_dict(json.loads(json.dumps(result.layout.to_dict()))) == result.layout
     console = Console(file=StringIO(), width=80, highlight=False)
     show(loaded, top=3, console=console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
     assert "age + colour" in text
@@ -407,7 +407,7 @@ def test_a_saved_explanation_keeps_the_row_and_the_report_shows_it_at_80_columns
     assert row[1].split()[2:] == ["colour", "=", "red", "(red)"]
     assert row[3].split()[1:] == ["4", "more", "together"]
     total = sum(float(line.split()[0]) for line in row[:4])
-    assert total == pytest.approx(result.full[0] - result.empty[0], abs=1e-2)  # type: ignore[index]
+    assert total == pytest.approx(result.full[0] - result.empty[0], abs=1e-2)
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------
@@ -505,7 +505,7 @@ def test_missing_values_that_predict_cannot_take_are_named_at_once() -> None:
     with pytest.raises(ip.AblationError, match="predict failed on rows with missing values in 'income': fill them"):
         ip.explain(linear, budget=4)
     trees = LGBMRegressor(n_estimators=3, verbose=-1, n_jobs=1).fit(holed, X["age"])  # these take NaN as it is
-    assert np.isfinite(ip.explain(ip.lenses.tabular(trees.predict, X.iloc[0], holed), budget=4).full).all()  # type: ignore[arg-type]
+    assert np.isfinite(ip.explain(ip.lenses.tabular(trees.predict, X.iloc[0], holed), budget=4).full).all()
 
 
 def test_another_error_of_predict_is_passed_on_as_it_is() -> None:

@@ -30,7 +30,7 @@ def pieces(text: str, spans: list[tuple[int, int]]) -> list[str]:
 
 def ablated(text: str, mask: list[bool], **options: object) -> str:
     recorder = Recorder()
-    ip.lenses.text(recorder, text, **options)(np.array([mask]))  # type: ignore[arg-type]
+    ip.lenses.text(recorder, text, **options)(np.array([mask]))
     return recorder.texts[0]
 
 
@@ -112,7 +112,7 @@ def test_without_a_dictionary_the_result_says_which_words_were_not_told_apart(mo
     both = ip.lenses.documents(Recorder(), ["我爱你", "မ မ"], unit="word").notes
     assert "(Chinese and Japanese and Burmese)" in both[0]
     for spaced in ({"text": "never fails"}, {"text": "ไม่ชอบ หนัง", "unit": "sentence"}):
-        game = ip.lenses.text(Recorder(), **spaced)  # type: ignore[arg-type]
+        game = ip.lenses.text(Recorder(), **spaced)
         assert not any("without spaces" in note for note in game.notes)
 
 
@@ -215,7 +215,7 @@ def test_a_scorer_that_is_no_function_is_refused() -> None:
     with pytest.raises(
         ip.InputError, match="a scorer must be a function from texts to floats, but int is not callable"
     ):
-        ip.lenses.text(5, "a b")  # type: ignore[arg-type]
+        ip.lenses.text(5, "a b")
 
 
 class Teller:
@@ -277,7 +277,7 @@ def test_every_unit_may_become_something_of_its_own() -> None:
 
 def test_a_text_that_is_no_string_is_refused() -> None:
     with pytest.raises(ip.InputError, match="the text must be a string, not bytes"):
-        ip.lenses.text(Recorder(), b"bytes")  # type: ignore[arg-type]
+        ip.lenses.text(Recorder(), b"bytes")
 
 
 # Prompts of named regions
@@ -288,7 +288,7 @@ TEMPLATE = "Use {context}\n{examples}\n\nQ: {question} {}"
 
 def ablated_regions(mask: list[bool], **options: object) -> str:
     recorder = Recorder()
-    game = ip.lenses.text(recorder, PROMPT, template=TEMPLATE, unit="sentence", ablate="_", **options)  # type: ignore[arg-type]
+    game = ip.lenses.text(recorder, PROMPT, template=TEMPLATE, unit="sentence", ablate="_", **options)
     game(np.array([mask]))
     return recorder.texts[0]
 
@@ -369,4 +369,4 @@ def test_a_scorer_that_needs_the_full_prompt_is_given_it_before_anything_is_scor
 )
 def test_regions_that_do_not_fit_are_one_sentence(text: object, options: dict, message: str) -> None:
     with pytest.raises(ip.InputError, match=message):
-        ip.lenses.text(Recorder(), text, **{"template": TEMPLATE, **options})  # type: ignore[arg-type]
+        ip.lenses.text(Recorder(), text, **{"template": TEMPLATE, **options})

@@ -247,7 +247,7 @@ def test_features_are_kept_at_the_rate_asked_for_and_the_spectrum_is_the_same_ga
 )
 def test_a_mistake_is_one_sentence(call: object, message: str) -> None:
     with pytest.raises(ip.InputError, match=message):
-        call(lambda indices: 0.0)  # type: ignore[operator]
+        call(lambda indices: 0.0)
 
 
 def test_scores_of_changing_length_or_kind_are_refused() -> None:

@@ -169,7 +169,7 @@ def test_data_frames_and_sparse_matrices_are_taken_by_rows() -> None:
 )
 def test_a_mistake_is_one_sentence(call: object, message: str) -> None:
     with pytest.raises(ip.InputError, match=message):
-        call()  # type: ignore[operator]
+        call()
 
 
 class Own(LogisticRegression):

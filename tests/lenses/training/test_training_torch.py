@@ -61,7 +61,7 @@ def test_a_subset_is_all_that_a_model_sees() -> None:
     np.testing.assert_array_equal(score(fit(np.arange(20), 1)), score(other(np.arange(20), 1)))
     untrained = fit(np.empty(0, int), 5)
     torch.manual_seed(5)
-    assert torch.equal(untrained[0].weight, mlp()[0].weight)  # type: ignore[index]
+    assert torch.equal(untrained[0].weight, mlp()[0].weight)
 
 
 def test_outputs_are_those_of_the_model() -> None:
@@ -106,7 +106,7 @@ class Counted(torch.nn.Module):
 
     def forward(self, rows: object) -> object:
         Counted.runs += 1
-        return self.outer(self.act(self.inner(rows)))  # type: ignore[operator]
+        return self.outer(self.act(self.inner(rows)))
 
 
 def test_models_trained_together_run_once_per_step_however_many_they_are() -> None:
