@@ -41,8 +41,8 @@ def citations(explanation: Explanation, *, cited: Callable[[str], list[int]] | N
     Parameters
     ----------
     explanation
-        Of a game of `interplay.lenses.documents` whose outputs are the parts of an answer, as
-        ``lm.logprob(answer, per="sentence")`` scores them.
+        What `interplay.explain` says of a game of `interplay.lenses.documents` whose outputs are the parts of an
+        answer, as ``lm.logprob(answer, per="sentence")`` scores them.
     cited
         Reads the documents' numbers, from 1, out of a part of the answer; by default those in brackets: [2], [1, 3].
 

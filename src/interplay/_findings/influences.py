@@ -57,7 +57,7 @@ def influences(explanation: Explanation, output: str | int = 0) -> Influences:
     Parameters
     ----------
     explanation
-        Of a game of `interplay.lenses.training`, or of recorded retrainings.
+        What `interplay.explain` says of a game of `interplay.lenses.training`, or of recorded retrainings.
     output
         Name or position of a test point or metric.
     """

@@ -61,7 +61,7 @@ def effects_of(found: Interactions) -> tuple[Effect, ...]:
 
 
 def alone_effects(effects: Iterable[Effect], n: int) -> tuple[Effect, ...]:
-    """Of several sets, the effect of each of ``n`` features by itself; zero where there is none."""
+    """The effect of each of ``n`` features by itself, out of those of several sets; zero where there is none."""
     known = {effect.features: effect for effect in effects if len(effect.features) == 1}
     return tuple(known.get((i,), Effect((i,), 0.0, None, True)) for i in range(n))
 

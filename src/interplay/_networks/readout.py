@@ -21,7 +21,7 @@ class Readout:
     signs: tuple[float, ...]
 
     def combined(self, totals: Any) -> Any:
-        """Of totals (..., K), an array or a tensor, one number (...) each."""
+        """The readout of totals (..., K), an array or a tensor, one number (...) each."""
         return sum(sign * totals[..., target] for target, sign in enumerate(self.signs))
 
 

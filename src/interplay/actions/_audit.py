@@ -49,8 +49,8 @@ class Finding:
     consistency
         The share of those prompts with any effect in which it has the mean's sign.
     p, q
-        Of the hypothesis that the mean effect is no further from zero than ``least``; q is p adjusted over all that
-        was looked at (Benjamini and Hochberg).
+        The p-value of the hypothesis that the mean effect is no further from zero than ``least``; q is p adjusted over
+        all that was looked at (Benjamini and Hochberg).
     """
 
     parts: tuple[str, ...]

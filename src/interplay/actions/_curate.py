@@ -157,8 +157,8 @@ def curate(
     Parameters
     ----------
     game, explanation
-        Of `interplay.lenses.training`, and what `interplay.explain` says of it. Higher outputs are better, unless
-        the game's score says that they are losses.
+        A game of `interplay.lenses.training`, and what `interplay.explain` says of it. Higher outputs are better,
+        unless the game's score says that they are losses.
     remove, keep
         How many rows to remove, or how many to keep; one of the two.
     held_out
@@ -171,7 +171,7 @@ def curate(
     random
         How many random choices to compare with, by their mean.
     seed
-        Of the random choices.
+        Seed of the random choices.
 
     Raises
     ------

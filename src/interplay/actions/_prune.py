@@ -203,7 +203,7 @@ def prune(
         How many random choices to measure on the game, of which the best is compared; as many as ``checks`` when left
         out, ``explanation.used + checks`` for the same cost as everything here.
     seed
-        Of the random choices.
+        Seed of the random choices.
 
     Raises
     ------

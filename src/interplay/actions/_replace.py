@@ -203,7 +203,7 @@ def replace(
     variants
         How many ways of replacing; fewer where there are no more.
     seed
-        Of the choice of variants and of the parts at random.
+        Seed of the choice of variants and of the parts at random.
 
     Raises
     ------

@@ -48,6 +48,7 @@ def strongest(
         step = max(1, _BLOCK // count)
         for first in range(0, len(ids), step):
             block = slice(first, first + step)
+            # sum_i alpha_i chi_{S + j}(m_i) for all S of the block and all j: chi_{S + j} = chi_S z_j.
             for draw, prior in enumerate(priors):
                 sums = (characters[block] * light[draw]) @ single
                 factors = prior.factors_extended(ids[block], prior.factors(ids[block]))
@@ -62,6 +63,7 @@ def strongest(
             front = slice(0, width)
             parent, added, ids = parent[front], added[front], grown[front]
             characters = characters[parent] * single.T[added]
+            # Prior variances are products, so a set's is its parent's times one w_j, but for what neighbours add.
             product = product[:, parent] * decay[:, added]
     return _merge(found_ids, found, most)
 
@@ -71,7 +73,7 @@ def extensions(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Every set that extends one of ``ids`` (B, d) by one feature, once: parents, added features, means."""
     size, n = means.shape
-    fresh = np.ones((size, n), dtype=np.bool_)
+    fresh = np.ones((size, n), dtype=np.bool_)  # a set is reached from several parents, and counts once
     fresh[np.arange(size)[:, None], ids] = False
     parent, added = np.nonzero(fresh)
     grown = np.sort(np.column_stack([ids[parent], added]), axis=1)

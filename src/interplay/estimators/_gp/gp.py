@@ -24,11 +24,11 @@ from interplay.estimators._gp.posterior import Posterior
 from interplay.estimators._gp.prior import mean_prior, prior_variances
 from interplay.estimators._validation import folds, is_constant
 
-_SMALL = 600  # ablations up to which the evidence is cheap
+_SMALL = 600  # ablations on which most steps are taken, each N^3; the last quarter of them sees all
 _FEWEST = 30  # proposals; a shorter chain has not left the neighbourhood of its start and gains nothing
-_DOUBT = 2e10  # multiplications spent on standard deviations
+_DOUBT = 2e10  # multiplications spent on standard deviations, N^2 for each: seconds; weaker sets go without
 _TWICE = 500  # ablations up to which two fifths are refitted without, to see how far leave-one-out flatters; else one
-_FRESH = 2000  # fresh masks on which the kept coefficients are compared with the whole posterior mean
+_FRESH = 2000  # fresh masks that compare what is kept with the posterior mean: they know what is lost to sqrt(2/N), 3%
 
 
 class _Prepared(NamedTuple):
@@ -55,7 +55,7 @@ class GP(Estimator):
     coefficients
         At most so many are kept.
     width
-        Of the beam search.
+        Width of the beam search: how many sets of one order are extended by a feature.
     dense
         Up to so many ablations are solved exactly, in memory that grows with their square (5,000: 1 GiB); beyond,
         the strongest coefficients of that many are fitted to all.
@@ -101,6 +101,7 @@ class GP(Estimator):
             return self._fit_large(prepared, values, hypers[0], order=order)
         posterior = Posterior.of(signs, target, hypers, self.device)
         found = strongest(signs, hypers, posterior.alphas, order=order, width=self.width, most=self.coefficients)
+        # F({}) is read out like any other coefficient: its prior variance times chi' alpha, where chi is 1 everywhere.
         constant = sum(
             prior_variances(h, [()])[0] * a.sum() for h, a in zip(posterior.hypers, posterior.alphas, strict=True)
         )
@@ -188,6 +189,7 @@ class GP(Estimator):
             best = maximise(Evidence(signs[few], target[few], self.device), steps=self.steps)
             best = maximise(evidence, start=best, steps=self.steps // 4)
         flops = len(chosen) ** 3 + 4.0 * len(chosen) ** 2 * n + 2e6
+        # Eight evidences each (the leapfrog steps); chains five times as long gained .001 of R² (docs/gp.md).
         proposals = min(150, int(self.effort / flops / 8))
         if proposals < _FEWEST:
             return [Hyper.unpacked(best, n)], "hyper-parameters fixed"

@@ -13,9 +13,11 @@ from interplay.estimators._gp.hyper import Vector
 from interplay.estimators._gp.kernel import _FREEDOM, Evidence, spread_prior
 
 _SPREADS = np.array([0.5, 0.7, 1.0, 1.4, 2.0, 2.8])  # the scales of log h that are considered, equally likely
-_STRIDES = 8  # leapfrog steps per proposal
-_ACCEPT = 0.75  # the share of accepted proposals that the step size is tuned to
-_FIRST_STEP = 0.2
+_STRIDES = 8  # leapfrog steps per proposal: more carry further, and cost one evidence each
+# The share of accepted proposals that the step size is tuned to. Long chains do best near .65 (Neal 2011); chains of
+# a hundred proposals cannot afford to be stuck, and take shorter steps.
+_ACCEPT = 0.75
+_FIRST_STEP = 0.2  # where tuning starts
 
 
 def sample(evidence: Evidence, start: Vector, *, proposals: int, rng: np.random.Generator) -> list[Vector]:
@@ -28,6 +30,7 @@ def sample(evidence: Evidence, start: Vector, *, proposals: int, rng: np.random.
     step = np.log(_FIRST_STEP)
     drawn: list[Vector] = []
     for turn in range(proposals):
+        # A Gibbs step for the spread, then a Hamiltonian step for everything else given the spread.
         changed = _draw_spread(theta[:n], rng)
         if changed != spread:
             # Only the prior of log h depends on the spread, so no new evidence is needed.
@@ -37,9 +40,9 @@ def sample(evidence: Evidence, start: Vector, *, proposals: int, rng: np.random.
             value, spread = value + new - old, changed
         momentum = rng.standard_normal(len(start))
         energy = value + 0.5 * momentum @ momentum
-        stride = np.exp(step) * rng.uniform(0.8, 1.2)
+        stride = np.exp(step) * rng.uniform(0.8, 1.2)  # varied, for a fixed one can go round in circles
         place, slope, height = theta, gradient, value
-        for leap in range(_STRIDES):
+        for leap in range(_STRIDES):  # leapfrog: half a kick first, whole ones between moves, half a kick last
             momentum = momentum - (0.5 if leap == 0 else 1.0) * stride * slope
             place = place + stride * momentum
             height, slope = evidence(place, spread)
@@ -51,6 +54,7 @@ def sample(evidence: Evidence, start: Vector, *, proposals: int, rng: np.random.
         if rng.random() < chance:
             theta, value, gradient = place, height, slope
         if turn < burn:
+            # Stochastic approximation (Robbins & Monro 1951): steps that fade, but whose sum does not converge.
             step += 1.5 * (chance - _ACCEPT) / (turn + 3) ** 0.6
         else:
             drawn.append(theta)

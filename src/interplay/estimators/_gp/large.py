@@ -20,7 +20,7 @@ from interplay.estimators._gp.posterior import Posterior
 from interplay.estimators._gp.prior import prior_variances
 
 _ROWS = 4096  # ablations whose characters are in memory at once: 48 MiB for 3,000 sets
-_ROUNDS = 2
+_ROUNDS = 2  # searches: on as many ablations as fit, then once more with the errors on all
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def fit_support(
 
 def _ridge(masks: Masks, values: Vector, hyper: Hyper, sets: list[Features]) -> tuple[Support, Vector]:
     variances = prior_variances(hyper, sets)
+    # What the sets do not hold varies like noise over random masks: characters of other sets are uncorrelated.
     noise = hyper.noise + max(0.0, hyper.total - float(variances.sum()))
     root = np.sqrt(variances)
     gram = np.zeros((len(sets), len(sets)))
@@ -68,6 +69,7 @@ def _ridge(masks: Masks, values: Vector, hyper: Hyper, sets: list[Features]) -> 
     gram *= np.multiply.outer(root, root)  # in units of the prior, so that the ridge is the identity
     gram.flat[:: len(sets) + 1] += noise
     factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+    # In weights u = F / root with prior N(0, 1): (A'A + noise I) u = A'y for A = characters * root.
     means = root * cho_solve(factor, root * moment, check_finite=False)
     inverse = cho_solve(factor, np.eye(len(sets)), check_finite=False)
     deviations = root * np.sqrt(noise * np.diagonal(inverse))
@@ -77,6 +79,8 @@ def _ridge(masks: Masks, values: Vector, hyper: Hyper, sets: list[Features]) -> 
         block = characters_of(signs_of(masks[start : start + _ROWS]), sets).astype(np.float32)
         fitted[start : start + _ROWS] = means @ block
         leverage[start : start + _ROWS] = np.einsum("ij,ij->j", block, light @ block)
+    # The left-out error of a ridge regression is the residual over 1 - leverage; and K^-1 y is residual / noise, for
+    # the kernel of these sets: so the beam search can go on from here without any N x N matrix.
     residual = values - fitted
     left_out = values - residual / np.maximum(1.0 - leverage, 1e-6)
     return Support(sets, means, deviations, left_out), residual / noise

@@ -57,21 +57,26 @@ class Posterior:
         The draws saw value i. Draws that are plausible without it are those weighted by 1 / p(y_i | the others),
         importance weights that are truncated as in Ionides (2008).
         """
+        # p(y_i | the others) is Gaussian with the leave-one-out mean and variance, so its inverse is known by draw.
         variance = self.leave_one_out_variance
         residual = self.alphas * variance
         log_weight = 0.5 * np.log(variance) + 0.5 * residual**2 / variance
         weight = np.exp(log_weight - log_weight.max(axis=0))
+        # Truncated at sqrt(D) times the mean: a little bias, against a few draws that would decide alone.
         weight = np.minimum(weight, np.sqrt(len(weight)) * weight.mean(axis=0))
         return np.asarray(weight / weight.sum(axis=0))
 
     def left_out(self) -> Vector:
         """The prediction of every value from all others, (N,), hyper-parameters included."""
+        # y_i less the mean given all others is alpha_i / K^-1[i, i] (Rasmussen & Williams 2006, eq. 5.12).
         predictions = self.values - self.alphas * self.leave_one_out_variance
         return np.asarray((self.weights() * predictions).sum(axis=0))
 
     def surprise(self) -> float:
         """The root mean square of the standardised leave-one-out errors: above 1 where the posterior is too sure."""
-        variance = self.leave_one_out_variance
+        variance = (
+            self.leave_one_out_variance
+        )  # the error is alpha * variance: its square over variance, alpha^2 variance
         return float(np.sqrt((self.weights() * self.alphas**2 * variance).sum(axis=0).mean()))
 
     def left_out_of(self, rows: npt.NDArray[np.int8], sets: list[Features]) -> Vector:
@@ -85,7 +90,7 @@ class Posterior:
             fitted = (variances * (rows @ alpha)) @ rows
             exact = _precision(hyper)
             own_rows = rows.astype(exact)
-            part = (own_rows.T * variances.astype(exact)) @ own_rows
+            part = (own_rows.T * variances.astype(exact)) @ own_rows  # the kernel of these sets alone, (N, N)
             own = np.einsum("ij,ij->i", part, inverse.astype(exact, copy=False))
             total += weight * (fitted - own * alpha / np.diagonal(inverse))
         return total

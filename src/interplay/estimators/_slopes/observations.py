@@ -42,7 +42,7 @@ class Observations:
 
     @classmethod
     def of(cls, masks: Masks, values: Values, slopes: Values) -> Observations:
-        """Of ``masks`` (N, n), ``values`` (N,) that vary and ``slopes`` (N, n), NaN in rows that have none."""
+        """Those of ``masks`` (N, n), ``values`` (N,) that vary and ``slopes`` (N, n), NaN in rows that have none."""
         centre, scale = float(values.mean()), float(values.std())
         signs = np.where(masks, np.float32(-1), np.float32(1))
         return cls(

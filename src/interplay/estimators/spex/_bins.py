@@ -59,6 +59,8 @@ class Bins:
         """The value of every cell, of the function with these coefficients."""
         from scipy.sparse import csr_array
 
+        # Along l a character is (-1)^<l, M_c^T k>: it depends on the bin alone. So coefficients that share a bin are
+        # added up, each with its sign at every delay, and one transform over bins gives all values.
         index, signs = self.place(sets)
         size, count = 1 << self.bits, len(sets)
         folded = np.zeros((size, self.design.groups, signs.shape[1]))
@@ -80,12 +82,13 @@ class Bins:
     ) -> npt.NDArray[np.float64]:
         """Coefficients (K,) that fit the weighted cells best, by conjugate gradients on the normal equations."""
         solution = np.zeros(len(sets)) if start is None else start.copy()
+        # The Gram matrix is never made: a product with it is a prediction and a correlation, two fast transforms.
         scale = weights.sum()
         missing = values - self.predict(sets, solution) if solution.any() else values
         residual = self.correlate(sets, walsh_hadamard(weights * missing)) / scale
         direction, norm = residual.copy(), float(residual @ residual)
         target = 1e-26 * max(float((weights * values**2).sum() / scale), 1e-300)
-        for _ in range(60):
+        for _ in range(60):  # characters are almost orthogonal over the cells, so the condition number is small
             if norm <= target:
                 break
             image = self.correlate(sets, walsh_hadamard(weights * self.predict(sets, direction))) / scale
@@ -193,6 +196,6 @@ class Residual:
 
     def _evidence(self, shares: npt.NDArray[np.float64], index: npt.NDArray[np.intp]) -> Evidence:
         energy = np.stack([self.energy[index[c], c] for c in range(len(index))])
-        left = np.maximum(energy - shares**2, 0.0)
+        left = np.maximum(energy - shares**2, 0.0)  # Pythagoras: the share is a projection of the bin's signals
         fractions = left / np.maximum(energy, 1e-300)
         return Evidence(shares, left + max(self.floor, 1e-300), fractions, self.bins.signs.shape[1])

@@ -19,12 +19,14 @@ Batch: TypeAlias = tuple[Sets, npt.NDArray[np.float64], str]
 NEAR = "near what was found"
 """How a set was found that has one feature more or less than another one."""
 
-_PATTERNS = 1 << 16  # sign patterns decoded at once, over all bins
+_PATTERNS = 1 << 16  # sign patterns decoded at once, over all bins: with 2^9 for each, those of the 128 strongest bins
 _SINGLE = 0.1  # a bin whose residual is a smaller share of its energy holds one set (the authors' limit)
-_CLEAR = 4.0  # standard errors in the other groups that confirm a decoded set
-_ROUNDS = 200
+# Standard errors in the other groups that confirm a decoded set. Chance passes 4 of 65,536 patterns; but only one in
+# 2^b of those names a set that belongs into the bin it was decoded from.
+_CLEAR = 4.0
+_ROUNDS = 200  # a guard: rounds end where nothing new is found
 _CELLS = 1 << 20  # scores of neighbours held at once
-_ALL_PAIRS = 1500  # features up to which every pair is looked at; above, only pairs with a feature already found
+_ALL_PAIRS = 1500  # features up to which all n^2 pairs are scored; above, only pairs with a feature already found
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +66,13 @@ class Decoder:
 
         ``depth`` least reliable signs are flipped in every combination, 2^depth of them.
         """
+        # A bin with one set S shows sign(F(S)) (-1)^<d_p, S>; that of no delay takes the coefficient's own sign away.
         negative = (signals < 0).astype(np.uint8)
         bits = negative[:, 1:] ^ negative[:, :1]
         weakest = np.argsort(np.abs(signals), axis=1, kind="stable")[:, : min(depth, signals.shape[1])]
         if self.direct:
             return self._read(bits, weakest)
+        # The syndrome is linear: it is the sum of the columns of the set bits, and a flip adds one column.
         columns = self._columns
         patterns = np.zeros((len(bits), 1, columns.shape[1]), dtype=np.int32)
         for p in range(bits.shape[1]):
@@ -133,7 +137,7 @@ def peel(
     Parameters
     ----------
     decoder
-        Of the design that was sampled.
+        The decoder of the design that was sampled.
     values, weights
         The samples (2^b, C, P + 1), and 1 where they may be used, else 0: unmeasured or held out.
     start
@@ -146,6 +150,7 @@ def peel(
     coefficients = np.zeros(len(support.found))
     scale = float((weights * values**2).sum() / weights.sum())
     level = 0
+    # Flipped signs: 1, then 32, then 512 patterns for each bin, the last for the strongest bins alone.
     depths = (0, 5, 9) if decoder.soft else (0, 0)
     tried: set[Features] = set()
     near: list[Batch] | None = None  # neighbours in this residual, once they were looked for
@@ -155,7 +160,7 @@ def peel(
         left = weights * (values - bins.predict(support.sets, coefficients))
         counts = np.maximum(weights.sum(axis=0), 1.0)
         residual = Residual(bins, walsh_hadamard(left) / counts)
-        if float((left**2).sum() / weights.sum()) <= 1e-22 * scale:
+        if float((left**2).sum() / weights.sum()) <= 1e-22 * scale:  # exact but for rounding
             break
         if level and near is None:
             near = neighbours(residual, support, decoder.order)
@@ -190,6 +195,7 @@ def _round(
     index, _ = residual.bins.place(sets)
     used = np.zeros((residual.bins.design.groups, 1 << residual.bins.bits), dtype=np.bool_)
     groups = np.arange(len(used))
+    # Sets that share a bin may be one set, and its imitations: the others wait until it has been subtracted.
     accepted: dict[Features, str] = {}
     keys = unpad(sets, n)
     for row in np.argsort(-scores, kind="stable"):
@@ -214,6 +220,7 @@ def _decoded(decoder: Decoder, residual: Residual, depth: int, width: int) -> Ba
     rows = np.flatnonzero(index[group_of, np.arange(len(sets))] == bin_of)
     sets, group_of = sets[rows], group_of[rows]
     evidence = residual.about(sets)
+    # A set that does not hash to the bin it was read from is a wrong reading: a check that costs nothing.
     alone = evidence.fractions[group_of, np.arange(len(sets))] < _SINGLE
     others = evidence.scores(without=group_of)
     passed = alone | (others > _CLEAR)
@@ -250,6 +257,7 @@ def neighbours(
 
 def _needed(candidates: int) -> float:
     """Standard errors that chance is unlikely to reach among so many candidates."""
+    # The largest of K standard normals is near sqrt(2 log K); one more keeps its scatter out.
     return float(np.sqrt(2 * np.log(max(candidates, 2)))) + 1.0
 
 

@@ -117,7 +117,7 @@ def components(
     each
         False for the mean of the metric over the inputs, True for one output per input from the same ablations.
     seed
-        Of the choice of what is resampled.
+        Seed of the choice of what is resampled.
     batch_size
         Rows per forward pass; found automatically when left out, and halved when memory runs out.
     keep

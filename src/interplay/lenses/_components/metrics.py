@@ -98,7 +98,7 @@ class logit(_Answers):
     """The logit of a token after the input, or of a label; of its first token where the target has several."""
 
     def read(self, logits: Any, ids: Any, valid: Any) -> Any:  # noqa: ARG002
-        """Of the first token."""
+        """The logit of the first token."""
         return widened(logits)[:, 0].gather(-1, ids[:, :1])[:, 0]
 
 

@@ -29,7 +29,7 @@ class Total:
 
     @classmethod
     def of(cls, value: Any, valid: Any) -> Total:
-        """Of ``value`` (R, ...) over its rows and, of a sequence (R, L, d), its tokens ``valid`` (R, L)."""
+        """The total of ``value`` (R, ...) over its rows and, of a sequence (R, L, d), its tokens ``valid`` (R, L)."""
         import torch
 
         wide = value.to(torch.float32 if value.device.type == "mps" else torch.float64)  # there is no float64 on mps

@@ -59,7 +59,7 @@ def html(
     path
         The file to write.
     title
-        Of the page.
+        Title of the page.
     index
         The interaction index of explanations; their own when left out.
 
