@@ -38,7 +38,9 @@ def text(
             help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that matter."
         ),
     ] = "word",
-    ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
+    ablate: Annotated[
+        str, Parameter(help="What an ablated unit becomes: a string, 'delete', 'mend' or 'mask'.")
+    ] = "[UNK]",
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     truncate: Annotated[bool, Parameter(negative=(), help="Cut texts longer than the model's window.")] = False,
     device: Device = None,

@@ -16,7 +16,8 @@ from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
 from interplay._units import Span
 from interplay.lenses._features.regions import Unit
-from interplay.lenses._features.text import Ablate, notes_on_words, replacements_for, spans_of
+from interplay.lenses._features.standins import MEND, Ablate, averaged, replacements_for
+from interplay.lenses._features.text import notes_on_words, spans_of
 from interplay.models import Scorer, TextScorer
 
 _SLOT = "{documents}"
@@ -92,8 +93,10 @@ def documents(
     pile = _Pile(texts, names, cuts, form, between, numbering == "renumbered", before, after)
     whole = pile.whole
     bound = asked if asked.bind is None else Scorer.of(asked.bind(before + whole + after))
-    replacements, notes = replacements_for(bound, ablate, pile.units)
-    value = _DocumentAblation(bound, pile, replacements)
+    if ablate == MEND:
+        raise InputError("ablate='mend' is for texts: documents that are deleted leave no blanks; use 'delete'.")
+    worlds, notes = replacements_for(bound, ablate, pile.units)
+    value = _DocumentAblation(bound, pile, worlds)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
     notes += notes_on_words(texts) if unit == "word" else ()
@@ -202,7 +205,7 @@ class _DocumentAblation:
 
     scorer: Scorer = field(repr=False)
     pile: _Pile
-    replacements: tuple[str, ...]
+    worlds: tuple[tuple[str, ...], ...]  # what each unit becomes, in each world that is averaged over
 
     def identity(self) -> dict[str, Any] | None:
         """What identifies the game in a store; None where the scorer does not know what identifies it."""
@@ -210,18 +213,23 @@ class _DocumentAblation:
         if known is None:
             return None
         pile = {one: getattr(self.pile, one) for one in self.pile.__dataclass_fields__}
-        return {"lens": "documents", "scorer": known, "replacements": self.replacements, **pile}
+        return {"lens": "documents", "scorer": known, "replacements": self.worlds, **pile}
 
     def price(self, ablations: int) -> Cost:
         """What so many prompts take."""
-        return self.scorer.price(self.pile.before + self.pile.whole + self.pile.after, ablations)
+        return self.scorer.price(self.pile.before + self.pile.whole + self.pile.after, ablations * len(self.worlds))
 
     def texts(self, masks: Masks) -> list[str]:
-        """The prompt of each mask (N, n)."""
-        both = list(zip(self.replacements, self.pile.units, strict=True))
+        """The prompt of each mask (N, n), in the first world."""
+        return self._texts(masks, self.worlds[0])
+
+    def _texts(self, masks: Masks, replacements: tuple[str, ...]) -> list[str]:
+        both = list(zip(replacements, self.pile.units, strict=True))
         return [
             self.pile.prompt([pair[kept] for pair, kept in zip(both, mask, strict=True)]) for mask in masks.tolist()
         ]
 
     def __call__(self, masks: Masks) -> Any:
-        return self.scorer(self.texts(masks))
+        if len(self.worlds) == 1:
+            return self.scorer(self.texts(masks))
+        return averaged([self.scorer(self._texts(masks, one)) for one in self.worlds])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +27,11 @@ from interplay._units import (
 )
 from interplay.lenses._features.levels import check_levels, parts_of
 from interplay.lenses._features.regions import Prompt, Unit, compose, units_of
+from interplay.lenses._features.standins import MEND, Ablate, averaged, mended, replacements_for, suiting
 from interplay.models import Scorer, TextScorer
 
 UNITS = ("word", "sentence", "paragraph", "section", "token")
 _LEVELS = ("section", "paragraph", "sentence", "word", "token")  # from coarse to fine
-
-Ablate: TypeAlias = str | Mapping[str, str] | Callable[[str], str]
-"""What an ablated unit becomes: one string for all, one for each by its text, or a function of its text."""
 
 
 def text(
@@ -41,7 +39,7 @@ def text(
     text: str | Mapping[str, str],
     *,
     unit: Unit | Sequence[str] | Mapping[str, Unit] = "word",
-    ablate: Ablate = "[UNK]",
+    ablate: Ablate | None = None,
     template: str | None = None,
     region: str | Sequence[str] | None = None,
     keep: float = 0.5,
@@ -76,8 +74,11 @@ def text(
         ``("paragraph", "sentence", "word")``, makes a game that `interplay.explain` zooms: it opens the parts that
         matter into finer ones, within one budget.
     ablate
-        What an ablated unit becomes: any string, "delete" for nothing, "mask" for the scorer's own mask token; or a
-        string for each unit, as a mapping from every unit's text, or a function of it.
+        What an ablated unit becomes: any string, "delete" for nothing, "mend" for nothing and no blank left doubled,
+        "mask" for the scorer's own mask token; or a string for each unit, as a mapping from every unit's text, or a
+        function of it. In the place of a string, a list of alternatives: the score is averaged over the first of
+        each, the second of each, and so on, and an ablation costs as many calls. Left out, "[UNK]" where the model's
+        tokenizer knows it, or nobody knows the tokenizer, else "mend".
     template
         What surrounds the text, with ``{text}`` where it goes, or with the name of each region in braces; the
         surroundings are never ablated.
@@ -102,7 +103,8 @@ def text(
     spans = [span for name in prompt.ablated for span in _cut(asked, prompt, name, chosen[name])]
     units = tuple(prompt.text[a:b] for a, b in spans)
     bound = asked if asked.bind is None else Scorer.of(asked.bind(prompt.whole))
-    replacements, notes = replacements_for(bound, ablate, units)
+    stands_in = suiting(bound) if ablate is None else ablate
+    worlds, notes = replacements_for(bound, stands_in, units)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
     notes += bound.check(prompt.whole)
@@ -114,7 +116,7 @@ def text(
     edges = [0, *chain.from_iterable(spans), len(prompt.text)]
     pieces = tuple(prompt.text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
     between = (prompt.before + pieces[0], *pieces[1:-1], pieces[-1] + prompt.after)
-    value = _TextAblation(bound, prompt, tuple(spans), between, replacements)
+    value = _TextAblation(bound, prompt, tuple(spans), between, worlds, stands_in == MEND)
     game = Game(
         value,
         units,
@@ -167,7 +169,8 @@ class _TextAblation:
     prompt: Prompt
     spans: tuple[Span, ...]
     between: tuple[str, ...]  # one more than spans: what precedes each unit, and what follows the last
-    replacements: tuple[str, ...]
+    worlds: tuple[tuple[str, ...], ...]  # what each unit becomes, in each world that is averaged over
+    mends: bool = False
 
     def identity(self) -> dict[str, Any] | None:
         """What identifies the game in a store; None where the scorer does not know what identifies it."""
@@ -176,30 +179,40 @@ class _TextAblation:
             return None
         where = {"lens": "text", "text": self.prompt.text, "spans": [list(span) for span in self.spans]}
         around = {"before": self.prompt.before, "after": self.prompt.after}
-        return where | around | {"scorer": known, "replacements": list(self.replacements)}
+        return (
+            where
+            | around
+            | {"scorer": known, "replacements": [list(one) for one in self.worlds]}
+            | ({"mended": True} if self.mends else {})
+        )
 
     def price(self, ablations: int) -> Cost:
         """What so many texts take."""
-        return self.scorer.price(self.prompt.whole, ablations)
+        return self.scorer.price(self.prompt.whole, ablations * len(self.worlds))
 
     def texts(self, masks: Masks) -> list[str]:
-        """The text of each mask (N, n)."""
+        """The text of each mask (N, n), in the first world."""
+        return self._texts(masks, self.worlds[0])
+
+    def _texts(self, masks: Masks, replacements: tuple[str, ...]) -> list[str]:
         units = [self.prompt.text[start:end] for start, end in self.spans]
-        kept, ablated = np.array(units, dtype=object), np.array(self.replacements, dtype=object)
+        kept, ablated = np.array(units, dtype=object), np.array(replacements, dtype=object)
         composed = []
         for mask in masks:
             shown = np.where(mask, kept, ablated).tolist()
-            composed.append("".join(chain.from_iterable(zip(self.between, [*shown, ""], strict=True))))
+            between = mended(self.between, [not one for one in shown]) if self.mends else self.between
+            composed.append("".join(chain.from_iterable(zip(between, [*shown, ""], strict=True))))
         return composed
 
     def replaced(self, words: Mapping[int, str]) -> str:
         """The text in which some units, by number, stand replaced by other words."""
-        given = tuple(words.get(i, word) for i, word in enumerate(self.replacements))
-        mask = np.array([[i not in words for i in range(len(given))]])
-        return replace(self, replacements=given).texts(mask)[0]
+        given = tuple(words.get(i, word) for i, word in enumerate(self.worlds[0]))
+        return self._texts(np.array([[i not in words for i in range(len(given))]]), given)[0]
 
     def __call__(self, masks: Masks) -> Any:
-        return self.scorer(self.texts(masks))
+        if len(self.worlds) == 1:
+            return self.scorer(self.texts(masks))
+        return averaged([self.scorer(self._texts(masks, one)) for one in self.worlds])
 
 
 def _cut(scorer: Scorer, prompt: Prompt, name: str, unit: Unit) -> list[Span]:
@@ -261,45 +274,3 @@ def notes_on_words(texts: Iterable[str]) -> tuple[str, ...]:
         f"text written without spaces ({' and '.join(scripts)}): its words were not told apart, characters of Chinese "
         "and Japanese and whole runs of others stand for them; the dictionaries: pip install 'interplay[words]'",
     )
-
-
-def replacements_for(scorer: Scorer, ablate: Ablate, units: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What each unit becomes when it is ablated, and what a reader should know of it."""
-    if ablate == "delete":
-        return ("",) * len(units), ()
-    if ablate == "mask":
-        if scorer.mask_token is None:
-            raise InputError("this scorer has no mask token: choose ablate='delete' or a string such as '[UNK]'.")
-        return (scorer.mask_token,) * len(units), ()
-    given = _given(ablate, units)
-    for unit, replacement in zip(units, given, strict=True):
-        if not isinstance(replacement, str):
-            raise InputError(f"ablate must say in a string what {unit[:40]!r} becomes, not {replacement!r}.")
-    if scorer.special_tokens is None:
-        return given, ()
-    known = ", ".join(sorted(scorer.special_tokens))
-    return given, tuple(
-        f"{text!r} is not a special token of this tokenizer ({known}): it is read as plain text"
-        for text in dict.fromkeys(given)
-        if text.startswith(("[", "<")) and text.endswith(("]", ">")) and text not in scorer.special_tokens
-    )
-
-
-def _given(ablate: Ablate, units: tuple[str, ...]) -> tuple[str, ...]:
-    """What the user says that each unit becomes, whatever it is."""
-    if isinstance(ablate, str):
-        return (ablate,) * len(units)
-    if isinstance(ablate, Mapping):
-        for unit in ablate:
-            if unit not in units:
-                raise unknown("unit in ablate", unit, dict.fromkeys(units))
-        for unit in units:
-            if unit not in ablate:
-                raise InputError(f"ablate says nothing of the unit {unit[:40]!r}: give a string for every unit.")
-        return tuple(ablate[unit] for unit in units)
-    if not callable(ablate):
-        raise InputError(
-            "ablate must be 'delete', 'mask' or the string that an ablated unit becomes, a mapping from units to "
-            f"strings, or a function of a unit, not {ablate!r}."
-        )
-    return tuple(ablate(unit) for unit in units)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -16,6 +16,7 @@ from interplay._networks.continuation import Reader, Target
 from interplay._networks.hub import Source, known_as
 from interplay._networks.identity import model_identity
 from interplay._networks.readout import LOGPROB, LOSS, MARGIN, Readout
+from interplay.models._causal.choice import ChoiceScore, Scale
 from interplay.models._causal.doubts import notes_on_target
 from interplay.models._causal.likelihood import Copies, Likelihood
 from interplay.models._causal.response import respond
@@ -183,6 +184,27 @@ class CausalLM:
         name = f"log-probability of {self._shown(targets[0])} minus that of {self._shown(targets[1])}"
         return self._scorer(TargetScore(self.reader, self._likelihood, targets, MARGIN), name)
 
+    def choice(self, answers: Mapping[str, Sequence[str] | str], *, scale: Scale = "log-odds") -> Scorer:
+        """A scorer of prompts by which of some answers the model chooses, as a classifier would.
+
+        >>> lm.choice({"yes": ["yes", "Yes", " yes"], "no": ["no", "No", " no"]})     # doctest: +SKIP
+
+        Parameters
+        ----------
+        answers
+            The texts by which each answer may be written, by its name; their probabilities are added up.
+        scale
+            "log-odds" (nats) of each answer against the others, or its "probability" among them. Of two answers there
+            is one value, the first one's; of more, one output each.
+
+        Raises
+        ------
+        InputError
+            For fewer than two answers, an empty one, or a text that begins with another and would be counted twice.
+        """
+        score = ChoiceScore.of(self.reader, self._likelihood, answers, scale)
+        return self._scorer(score, score.name, outputs=score.outputs)
+
     def respond(self, prompt: str, *, max_tokens: int = 64) -> str:
         """The model's most likely answer to a prompt, word for word (greedy), up to ``max_tokens`` tokens."""
         return self.reader.decoded(self._response(prompt, max_tokens))
@@ -231,16 +253,18 @@ class CausalLM:
         )
 
     def _identity(self, score: Any) -> dict[str, Any] | None:
-        if not isinstance(score, TargetScore):
+        if not isinstance(score, (TargetScore, ChoiceScore)):
             return None
-        parts = {"score": "continuation", "targets": score.targets, "signs": score.readout.signs, "per": score.per}
         known = model_identity(self.model, self.tokenizer)
         # The rendering, and not the template: some templates print the date.
-        return None if known is None else parts | {"chat": self.reader.rendering, "model": known}
+        return None if known is None else score.identity() | {"chat": self.reader.rendering, "model": known}
 
     def _check(self, score: Any, text: str) -> tuple[str, ...]:
         (asks,) = self.reader.asks([text], getattr(score, "targets", ()))
-        notes = tuple(notes_on_target(self.model, self.reader, asks))
+        if isinstance(score, ChoiceScore):  # of whose ways to be written most may well be unlikely
+            notes = score.notes(text)
+        else:
+            notes = tuple(notes_on_target(self.model, self.reader, asks))
         if getattr(self.tokenizer, "chat_template", None) and not self.chat:
             return (
                 *notes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -48,6 +48,10 @@ class TargetScore:
                 "or its total."
             )
         return np.stack(rows)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this score from others of the same model."""
+        return {"score": "continuation", "targets": self.targets, "signs": self.readout.signs, "per": self.per}
 
     def outputs(self, ids: Sequence[int]) -> list[str]:
         """The target's tokens or sentences."""
