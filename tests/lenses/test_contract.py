@@ -50,7 +50,13 @@ def text_example() -> Example:
     ) -> ip.Game:
         return ip.lenses.text(ip.models.Scorer(length_and_shouts, "length", of, batch_size=size), text, **options)
 
-    others = ({"text": "Never? It fails, never."}, {"ablate": "_"}, {"unit": "sentence"}, {"of": lambda: {"of": "x"}})
+    others = (
+        {"text": "Never? It fails, never."},
+        {"ablate": "_"},
+        {"ablate": "mend"},
+        {"unit": "sentence"},
+        {"of": lambda: {"of": "x"}},
+    )
     around: tuple[dict[str, Any], ...] = ({"template": "<{text}"}, {"template": "{text}>"})
     return Example(make, [23.0, 1.0], "Never! It fails, never.", others + around, lambda size: {"size": size})
 
@@ -61,9 +67,36 @@ def documents_example() -> Example:
         scorer = ip.models.Scorer(length_and_shouts, "length", known, batch_size=size)
         return ip.lenses.documents(scorer, documents, **options)
 
-    others = ({"documents": ("One?", "Two.")}, {"unit": "word"}, {"ablate": "_"}, {"form": "[{number}] {text}"})
+    others = (
+        {"documents": ("One?", "Two.")},
+        {"unit": "word"},
+        {"ablate": "_"},
+        {"ablate": ["_", "-"]},
+        {"form": "[{number}] {text}"},
+    )
     around = ({"template": "<{documents}>"}, {"between": " "}, {"numbering": "renumbered"}, {"of": lambda: {"of": "x"}})
     return Example(make, [10.0, 1.0], "One!\n\nTwo.", others + around, lambda size: {"size": size})
+
+
+TURNS = [
+    {"role": "system", "content": "Be brief!"},
+    {"role": "user", "content": "It rains."},
+    {"role": "assistant", "content": "So it does."},
+    {"role": "user", "content": "And now?"},
+]
+
+
+def chat_example() -> Example:
+    def make(messages: Any = TURNS, size: int = 64, of: Any = None, **options: Any) -> ip.Game:
+        known = of or identity_of_lengths
+        scorer = ip.models.Scorer(length_and_shouts, "length", known, batch_size=size)
+        return ip.lenses.chat(scorer, messages, **options)
+
+    original = ip.models.Conversation(TURNS)
+    others: tuple[dict[str, Any], ...] = ({"messages": TURNS[1:]}, {"unit": "message"}, {"region": "system"})
+    others += ({"unit": "word"}, {"unit": "word", "ablate": "_"}, {"tools": [{"name": "sum"}]})
+    others += ({"options": {"enable_thinking": False}}, {"of": lambda: {"of": "x"}})
+    return Example(make, [float(len(original)), 1.0], original, others, lambda size: {"size": size})
 
 
 BACKGROUND = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0], [8.0, 2.0, 1.0]])
