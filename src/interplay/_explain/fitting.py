@@ -31,7 +31,7 @@ from interplay.estimators import (
 
 _FEW = 1000  # ablations up to which one thread is as fast as several
 _OUTPUTS = 20  # of a fit that knows no intervals: up to so many get theirs from another one, a second or so each
-_LARGEST = 1e140
+_LARGEST = 1e140  # squares of values, and sums of them, must stay below the largest float
 
 
 def fits_of(

@@ -14,7 +14,7 @@ from interplay._game.tree import Part, Tree
 from interplay._spectrum.spectrum import Spectrum
 
 _LEVEL = 0.9  # confidence of the bound
-_CERTAIN = 0.99  # confidence from which closed parts are opened for what they hide
+_CERTAIN = 0.99  # confidence from which closed parts are opened for what they hide: each opening costs ablations
 _FLOOR = 1e-6  # of the variance: what a fit without noise still misses
 
 

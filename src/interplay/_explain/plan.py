@@ -12,7 +12,7 @@ from interplay._game.masks import Masks
 from interplay.estimators import Estimator, biased_design
 
 FEWEST = 4  # ablations from which anything at all can be estimated
-_ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
+ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def plan(estimator: Estimator, n: int, budget: int, seed: int, keep: float) -> P
     masks = draw(estimator, n, budget, seed, keep)
     if estimator.fits_ends:
         return Plan(masks, ends[:0], between_ends(masks))
-    if complete or budget < _ENDS:
+    if complete or budget < ENDS:
         return Plan(masks, ends[:0])
     if budget - len(masks) >= len(ends):
         return Plan(masks, ends)

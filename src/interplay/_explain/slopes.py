@@ -15,14 +15,17 @@ from interplay.estimators import is_constant, r_squared
 
 Rows = npt.NDArray[np.intp]
 
-_PROBE = (8, 32)  # masks with slopes before the first look, at least and at most
+_PROBE = (
+    8,
+    32,
+)  # masks with slopes before the first look, at least and at most: 8 have halves of four, the fewest
 _SHARE = 6  # of the budget at most one part goes to that look
-_AGAIN = 3  # times as many masks for the next look
+_AGAIN = 3  # times as many masks for the next look: each look fits twice, and nearby ones would say the same
 _CHECKS = 6  # true jumps of kept and of ablated features measured beside slopes at most,
 _PART = 40  # one of each in so many of the budget
 _FEW = 3  # checks of kept or ablated features from which a correlation says something
-_OUTPUTS = 4  # of several, so many decide
-_NOTHING = 0.02  # R² below which neither way has said anything
+_OUTPUTS = 4  # of several, so many decide: a look fits each of them twice
+_NOTHING = 0.02  # R² below which neither way has said anything, and slopes would be paid for nothing
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from interplay._errors import AblationError, InputError
 from interplay._explain.explanation import Explanation, Fit, Point
 from interplay._explain.fitting import explained
 from interplay._explain.hidden import Hidden
-from interplay._explain.plan import FEWEST
+from interplay._explain.plan import ENDS, FEWEST
 from interplay._explain.rounds import Task
 from interplay._explain.sample import Measure
 from interplay._explain.zoom_known import Known
@@ -22,11 +22,10 @@ from interplay._game.masks import Values
 from interplay._game.tree import Part, Tree
 from interplay.estimators import get_estimator
 
-_GUARD = 0.1  # share of a round's ablations in which quiet parts are opened at random
+_GUARD = 0.1  # share of a round's ablations in which quiet parts are opened at random: all that is known of these
 _WEAK = 0.02  # share of the energy below which a part's is not worth an opening
 _ROWS = 1.0  # ablations of the next round for each feature that an opening adds: few of them will matter
 _CAP = 4  # ablations for each feature beyond which a round that is not the last gains little
-_ENDS = 16  # from so many ablations on, two go to the ends: everything kept, everything ablated
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +106,7 @@ def _measured(task: Task, game: Game, measure: Measure, allowed: int, known: Kno
     """What is known after a round of ``allowed`` ablations in all."""
     tree, rows = _tree(game), allowed - known.used
     if not known.used:
-        ends = np.array([[True], [False]]).repeat(tree.leaves, axis=1)[: 2 * (task.budget >= _ENDS)]
+        ends = np.array([[True], [False]]).repeat(tree.leaves, axis=1)[: 2 * (task.budget >= ENDS)]
         guards, plain = ends[:0], first_masks(tree, rows - len(ends), task.seed, task.keep)
         drawn = keys_of(plain)  # of few parts, a design holds the ends itself
         ends = ends[[not keys_of(end[None]) & drawn for end in ends]]

@@ -33,6 +33,7 @@ _MOST_SUBSETS = 20_000_000  # about 3 GiB of working memory and 10 s; past it an
 
 
 def _mobius(s: int, _t: int, _order: int) -> Fraction:
+    # chi_T = prod_{j in T} (1 - 2 x_j) where x_j = 1 is kept: each S within T has the coefficient (-2)^s.
     return Fraction((-2) ** s)
 
 
@@ -41,10 +42,12 @@ def _fourier(s: int, t: int, _order: int) -> Fraction:
 
 
 def _banzhaf(s: int, t: int, _order: int) -> Fraction:
+    # The mean of the derivative by S over uniform masks: of its (-2)^s chi_{T - S}, only T = S has a mean.
     return Fraction((-2) ** s * (s == t))
 
 
 def _faith_banzhaf(s: int, t: int, order: int) -> Fraction:
+    # Characters are orthonormal, so the best fit of an order is the spectrum cut off there; this is its Möbius form.
     return Fraction((-2) ** s * (t <= order))
 
 
@@ -63,6 +66,8 @@ def _shapley_taylor(s: int, t: int, order: int) -> Fraction:
 def _faith_shapley(s: int, t: int, order: int) -> Fraction:
     if s == 0:
         return Fraction(1)  # the value with everything ablated, which Faith-Shapley fits exactly
+    # M(S) and what it takes over from larger sets R, where M(R) = (-2)^r sum_{T >= R} F(T) and comb(t - s, r - s) sets
+    # R of size r lie between S and T.
     scale = Fraction((-1) ** (order - s) * s * comb(order, s), order + s)
     beyond = sum(
         (

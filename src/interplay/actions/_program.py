@@ -83,12 +83,14 @@ def least(
             objective[key[0]] = value
     for column, (key, value) in enumerate(products, start=count):
         objective[column] = value
+        # The objective pulls y down where its value is positive and up where it is negative: one bound each is enough.
         if value > 0:
             rows.add([(column, 1.0), *((part, -1.0) for part in key)], 1.0 - len(key), np.inf)
             continue
         for part in key:
             rows.add([(column, 1.0), (part, -1.0)], -np.inf, 0.0)
             touching[part, len(key)].append(column)
+    # The sum of all y that hold a part is at most C(k-1, |U|-1) times x: implied by whole x, not by fractional ones.
     for (part, size), columns in touching.items():
         limit = comb(most - 1, size - 1)
         if len(columns) > limit:
@@ -97,7 +99,7 @@ def least(
     rows.add(everything, 1.0, float(most))
     for chosen in beyond:
         rows.add([(part, 1.0) for part in chosen], -np.inf, len(chosen) - 1.0)
-    for chosen in other:
+    for chosen in other:  # parts inside count up and parts outside down, so only the set itself reaches its own size
         rows.add([(part, 1.0 if part in chosen else -1.0) for part in range(count)], -np.inf, len(chosen) - 1.0)
     if weights is not None and capacity is not None:
         rows.add(list(enumerate(weights.tolist())), -np.inf, capacity)
@@ -109,6 +111,7 @@ def least(
         constraints=LinearConstraint(matrix, rows.low, rows.high),
         options={"time_limit": seconds},
     )
+    # At the time limit the dual bound still holds: no set can lie below it, whether or not one was found.
     constant = toggles.terms.get((), 0.0)
     bound = solved.mip_dual_bound
     low = -np.inf if bound is None else constant + bound

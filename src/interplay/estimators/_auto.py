@@ -21,9 +21,12 @@ from interplay.estimators._validation import gain_of_all, is_constant, r_squared
 from interplay.estimators.spex import SPEX
 
 _WIDE = 8  # features per ablation, beyond which there is no hope of interactions, and trees take minutes
-_SIMPLE = 0.95  # of the blend's error: where single features get so far, nothing else is worth its coefficients
+# The share of the blend's error by which single features must beat it: a twentieth less is not chance.
+_SIMPLE = 0.95
 _NOTHING = 1e-4  # of the variance: what single features may leave unexplained for nobody to ask for more
-_CLEAR = 0.8  # the same for other fits: few ablations decide between them badly, and the blend hedges
+# The same for other fits: few ablations decide between them badly, and the blend hedges. Always to take the one fit of
+# least error costs .008 of R² at n log2(n) / 4 ablations (docs/gp.md).
+_CLEAR = 0.8
 
 
 class _Candidates(NamedTuple):
@@ -61,6 +64,7 @@ class Auto(Estimator):
         """SPEX, after a quarter of the budget at most, where the rest pays for its design."""
         if n <= MOST_FEATURES and budget >= 1 << n:
             return None
+        # 2 n log2(n): where that many ablations explain little, more of the same kind are no use.
         first = min(budget // 4, int(2 * n * np.log2(n + 1)))
         spex = SPEX()
         try:

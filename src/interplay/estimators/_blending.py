@@ -13,7 +13,9 @@ from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Recovery
 from interplay.estimators._validation import folds, splits
 
-# Chosen on fifteen recorded games and ten of benchmarks/games.py (docs/gp.md, "What was tried and lost").
+# Chosen on fifteen recorded games and ten of benchmarks/games.py (docs/gp.md, "What was tried and lost"): against
+# shares halfway to equal ones, the ridge and half of the measured flattery gained .005 of R² in the mean at
+# n log2(n) / 4 (41 cases) and nothing at / 2; the worst loss to the lasso fell from .091 to about .05.
 _EQUAL = 0.3  # times features per ablation: how strongly shares are drawn to equal ones
 _SMALL = 0.1  # the smallest share: less is not worth its coefficients
 
@@ -65,6 +67,7 @@ def least_error_shares(products: npt.NDArray[np.float64], ridge: float) -> npt.N
 
     They minimise ``shares' (products / mean of their diagonal + ridge) shares``: by trying every subset of the few.
     """
+    # With shares that sum to 1 and a fixed set of nonzero ones, the minimum of s' A s is at A^-1 1 / (1' A^-1 1).
     size = len(products)
     scaled = products / max(float(np.trace(products)) / size, 1e-300) + (ridge + 1e-9) * np.eye(size)
     best, least = np.full(size, 1.0 / size), np.inf

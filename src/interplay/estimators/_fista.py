@@ -47,6 +47,7 @@ def descend(
     ahead, momentum = weights, 1.0
     for _ in range(steps):
         moved = ahead - rate * (times(ahead) - moment)
+        # Soft thresholding minimises the distance to ``moved`` plus the penalty: the proximal step, in closed form.
         shrunk = np.sign(moved) * np.maximum(np.abs(moved) - threshold, 0.0)
         if support is not None:
             shrunk *= support

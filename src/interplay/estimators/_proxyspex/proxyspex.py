@@ -15,7 +15,7 @@ from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._proxyspex.trees import Ids, grow, grow_on, leaves_of, read_out
 from interplay.estimators._validation import choose, folds, is_constant, splits
 
-_REFINED = 2  # ensembles, of all depths and sizes, whose refinement is tried in detail
+_REFINED = 2  # ensembles, of all depths and sizes, refined in detail: each costs kept x floors x noises solves a fold
 _NEGLIGIBLE = 1e-10  # of standardised values: rounding of the read-out and of the refinement
 
 
@@ -70,9 +70,9 @@ class ProxySPEX(Estimator):
     trees
         Numbers of trees to try, ascending; the next only while the last one helped.
     rate
-        Learning rate.
+        Learning rate; half of it with twice the trees gained less than .003 of R² in the mean.
     leaf
-        Fewest ablations in a leaf.
+        Fewest ablations in a leaf; LightGBM's own 20 would leave hardly a split at 100 ablations.
     kept
         Numbers of sets of two and more features to try.
     floors
@@ -253,6 +253,7 @@ def _refined(
     total = float(prior.sum()) or 1.0
     prior[1 : n + 1] += floor * total / n
     prior[0] = total
+    # Weights u = F / root have prior N(0, 1): the ridge is the noise alone, and one Gram matrix serves all noises.
     root = np.sqrt(prior / total)
     primal = len(columns) <= columns.shape[1]
     scaled = root[:, None] * columns
@@ -260,7 +261,7 @@ def _refined(
         kernel = (columns @ columns.T if gram is None else gram) * root * root[:, None]
         right = scaled @ target
     else:
-        kernel = scaled.T @ scaled
+        kernel = scaled.T @ scaled  # dual: (A'A + c I)^-1 A' = A' (A A' + c I)^-1
         right = target
     diagonal = kernel.diagonal().copy()
     jitter = 1e-10 * max(1.0, float(diagonal.max()))  # for noiseless refinements of nearly equal columns

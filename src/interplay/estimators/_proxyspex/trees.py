@@ -66,6 +66,7 @@ def leaves_of(booster: Any) -> Leaves:
     owner = np.repeat(np.arange(len(leaves)), nodes)
     children = np.where(children >= 0, children + first_node[owner], children - first_leaf[owner])
 
+    # All trees at once, level by level: paths at a leaf are done, the others take both sides of their split.
     at = np.where(nodes > 0, first_node, ~first_leaf)  # one path a tree, at its root
     features = np.empty((len(at), 0), dtype=np.intp)
     signs = np.empty((len(at), 0), dtype=np.int8)
@@ -113,6 +114,7 @@ def read_out(leaves: Leaves, n: int, stages: npt.ArrayLike) -> tuple[Ids, npt.ND
     where: list[npt.NDArray[np.intp]] = []
     for length in np.unique(lengths):
         rows = np.flatnonzero((lengths == length) & (stage < len(stages)))
+        # A leaf's indicator is prod_{j in P} (1 + s_j z_j) / 2; multiplied out, each subset of P is one character.
         share = leaves.values[rows] * 0.5**length
         for subset in range(1 << length):
             columns = np.flatnonzero(subset >> np.arange(length) & 1)
@@ -122,6 +124,8 @@ def read_out(leaves: Leaves, n: int, stages: npt.ArrayLike) -> tuple[Ids, npt.ND
             parts.append(share * signs[np.ix_(rows, columns)].prod(axis=1))
             where.append(stage[rows])
     sets = np.concatenate(ids)
+    # Equal sets of different leaves are added up: sets as numbers in base n + 1, several words of them where needed,
+    # are sorted, and a new group begins wherever any word changes.
     words = [
         sets[:, start : start + per_word] @ (n + 1) ** np.arange(min(per_word, depth - start))[::-1]
         for start in range(0, depth, per_word)
@@ -134,6 +138,7 @@ def read_out(leaves: Leaves, n: int, stages: npt.ArrayLike) -> tuple[Ids, npt.ND
     group[ranked] = np.cumsum(new)
     count = int(group.max()) + 1
     cell = group * len(stages) + np.concatenate(where)
+    # Each leaf counts from its own stage on: sums by stage, then their running total.
     sums = np.bincount(cell, weights=np.concatenate(parts), minlength=count * len(stages))
     new[0] = True
     return sets[ranked[new]], sums.reshape(count, len(stages)).cumsum(axis=1)
@@ -146,6 +151,8 @@ def grow(masks: Masks, target: Values, *, trees: int, depth: int, rate: float, l
     """
     import lightgbm as lgb
 
+    # No minimal hessian, as every row's is 1 and ``leaf`` says the same; no average to start from, as the target is
+    # centred; no filter, which would drop features by how often they are ablated.
     options = {
         "objective": "l2",
         "learning_rate": rate,

@@ -55,6 +55,7 @@ class Code:
     @cached_property
     def rows(self) -> Bits:
         """Every bit of every odd power, (t m, n)."""
+        # Odd powers are enough: in characteristic 2, S_2q = S_q^2.
         powers = self.field.power((2 * np.arange(self.t)[:, None] + 1) * self.logs)
         bits = powers[:, None, :] >> np.arange(self.field.m)[None, :, None] & 1
         return np.ascontiguousarray(bits.reshape(-1, self.n).astype(np.uint8))
@@ -122,6 +123,7 @@ class Code:
             discrepancy = sums[2 * step + 1].copy()
             for i in range(1, min(t, 2 * step) + 1):
                 discrepancy ^= multiply(current[i], sums[2 * step + 1 - i])
+            # Massey's rule: no recurrence of this length is left, and the shortest has 2 step + 1 - length.
             grows = (discrepancy != 0) & (length <= step)
             updated = current.copy()
             for i in range(1, t + 1):
@@ -145,14 +147,15 @@ class Code:
             return np.ones(count, dtype=np.bool_)
         multiply = self.field.multiply
         low = np.ascontiguousarray(polynomials[:, :degree].T)
-        powers = [np.zeros((degree, count), dtype=np.int32) for _ in range(degree)]  # x^p mod the polynomial
+        # x^p mod the polynomial, p < 2 d - 1: all that a squared remainder holds.
+        powers = [np.zeros((degree, count), dtype=np.int32) for _ in range(degree)]
         for p in range(degree):
             powers[p][p] = 1
         for p in range(degree, 2 * degree - 1):
             shifted = np.zeros((degree, count), dtype=np.int32)
             shifted[1:] = powers[p - 1][:-1]
             powers.append(shifted ^ multiply(low, powers[p - 1][-1]))
-        image = powers[1]
+        image = powers[1]  # x, to be squared m times: x^(2^m)
         for _ in range(self.field.m):
             squares = self.field.square(image)
             image = np.zeros((degree, count), dtype=np.int32)
@@ -167,6 +170,7 @@ class Code:
         """The features (K, d) whose locators are roots of the polynomials (K, d + 1), ascending; n where they lack."""
         count, degree = len(polynomials), polynomials.shape[1] - 1
         found = np.full((count, degree), self.n, dtype=np.intp)
+        # Horner's rule at every locator (Chien 1964 walks through them by powers): n is small enough for whole arrays.
         locators = self.field.power(self.logs)
         step = max(1, _BLOCK // self.n)
         for start in range(0, count, step):

@@ -49,6 +49,8 @@ class Field:
     @cached_property
     def _tables(self) -> tuple[Elements, Elements]:
         """Powers and logarithms. log 0 points behind all sums of two logarithms, where the powers are 0."""
+        # log 0 is 2 order: added to any logarithm, and to itself, it lands between 2 order and 4 order, in the zeros.
+        # The powers stand twice, so that the sum of two proper logarithms needs no remainder.
         order, modulus = self.order, _PRIMITIVE[self.m - 1]
         powers = np.zeros(6 * order + 1, dtype=np.int32)
         logs = np.full(order + 1, 2 * order, dtype=np.int32)
@@ -56,7 +58,7 @@ class Field:
         for exponent in range(order):
             powers[exponent] = powers[exponent + order] = element
             logs[element] = exponent
-            element <<= 1
+            element <<= 1  # times x; where that has degree m, it is reduced by the primitive polynomial
             if element >> self.m:
                 element ^= modulus
         return powers, logs
@@ -90,6 +92,7 @@ def field_of(m: int) -> Field:
 
 def independent_rows(rows: Bits) -> npt.NDArray[np.intp]:
     """Which ``rows`` (R, n) are not sums of earlier ones, ascending."""
+    # Gaussian elimination with rows as Python integers: an exclusive or takes one step however long they are.
     kept: list[int] = []
     reduced: list[tuple[int, int]] = []  # (leading bit, row) of every kept row, as Python integers
     for index, row in enumerate(rows):
@@ -125,7 +128,7 @@ def combine(basis: Bits, rows: Bits) -> Bits:
         others[at] = False
         work[others] ^= work[at]
         pivots.append(column)
-    if work[len(pivots) :, count:].any():
+    if work[len(pivots) :, count:].any():  # 0 = 1: no solution
         raise ValueError("a row is no sum of rows of the basis")
     solution[pivots] = work[: len(pivots), count:]
     return np.ascontiguousarray(solution.T)

@@ -14,12 +14,12 @@ from interplay.estimators._fista import Floats, descend, safe_rate
 from interplay.estimators._lasso.lasso import solve_normal_equations
 
 _LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 7.0)
-"""Penalties, in standard errors of one coefficient."""
+"""Penalties, in standard errors of one coefficient: from none to far beyond what chance reaches among thousands."""
 _FAMILIES = ("lasso", "relaxed lasso", "adaptive lasso")
 REFITS = len(_FAMILIES) * len(_LEVELS)
 """How many refits `solutions` tries."""
-_ROUNDING = 1e-13  # of the mean square
-_STEPS = 300
+_ROUNDING = 1e-13  # of the mean square: what double precision leaves of a difference that is none
+_STEPS = 300  # a guard: steps end where weights stand still
 _BLOCK = 1 << 24  # characters held at once: 64 MiB as float32
 
 
@@ -64,6 +64,8 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
     """
     gram, moment = moments.gram, moments.moment
     size = len(moment)
+    # Up to half as many unknowns as samples, least squares is sound, and the ridge only keeps the factor positive; with
+    # more, one of the size of a chance correlation of two characters, 1 / sqrt(N), keeps it from fitting the noise.
     ridge = 1e-9 if size <= moments.count // 2 else 1.0 / np.sqrt(moments.count)
     shrunk = gram + ridge * np.diag(np.r_[0.0, np.ones(size - 1)])
     solve = _solver(shrunk)
@@ -73,11 +75,14 @@ def solutions(moments: Moments) -> npt.NDArray[np.float64]:
     left = float(moments.square - 2 * plain @ moment + plain @ gram @ plain)
     if left < _ROUNDING * moments.square:
         left = 0.0  # an exact fit: the rest is cancellation, not noise to shrink against
+    # The noise's deviation with N - K degrees of freedom; characters have mean square 1, so a coefficient's standard
+    # error is that over sqrt(N), whatever its set.
     spread = np.sqrt(max(left, 0.0) * moments.count / max(1.0, moments.count - size))
     unit = spread / np.sqrt(moments.count)
     levels = np.array(_LEVELS) * unit
     ones = np.r_[0.0, np.ones(size - 1)]
     lasso = _lasso(gram, moment, ones[:, None] * levels, plain, light=spread > 0)
+    # Penalties in inverse proportion to least squares (Zou 2006); below a tenth of a standard error all are alike.
     adaptive_weights = ones * unit / np.maximum(np.abs(plain), 0.1 * unit + 1e-300)
     adaptive = _lasso(gram, moment, adaptive_weights[:, None] * levels * 2, plain, light=spread > 0)
     relaxed = np.zeros_like(lasso)
