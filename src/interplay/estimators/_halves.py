@@ -13,7 +13,6 @@ from itertools import chain, combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import qr, solve_triangular
 
 from interplay._game.masks import Masks, Values
 from interplay._spectrum.characters import Features, characters_of, signs_of
@@ -87,6 +86,8 @@ def _least_squares(masks: Masks, half: Values, sizes: tuple[int, ...]) -> _Found
     sets = list(chain.from_iterable(combinations(range(n), size) for size in sizes))
     if len(sets) > _MOST or count <= len(sets):
         return None
+    from scipy.linalg import qr, solve_triangular
+
     basis, upper = qr(characters_of(signs_of(masks), sets).T.astype(float), mode="economic")
     room = 1.0 - (basis**2).sum(axis=1)
     if np.abs(np.diagonal(upper)).min() < _SINGULAR * np.sqrt(count) or room.min() < _SINGULAR:
