@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -213,9 +214,18 @@ def test_executors_give_the_same_values_as_measuring_in_turn(pool: type, tmp_pat
     assert (first.measured, again.measured) == (150, 0)
 
 
-def test_a_game_that_cannot_travel_to_a_process_is_named() -> None:
-    with ProcessPoolExecutor(1) as executor, pytest.raises(ip.InputError, match="cannot be sent to another process"):
-        measure(ip.Game(lambda masks: weigh(masks), 12), masks_of(20), executor=executor)
+def test_a_closure_travels_to_processes_and_a_game_that_cannot_is_named() -> None:
+    weights, lock = np.arange(1.0, 13.0), threading.Lock()
+
+    def locked(masks: np.ndarray) -> np.ndarray:
+        with lock:
+            return masks @ weights
+
+    with ip.executors.processes(1) as executor:
+        found = measure(ip.Game(lambda masks: masks @ weights, 12), masks_of(20), executor=executor)
+        with pytest.raises(ip.InputError, match="cannot be sent to another process"):
+            measure(ip.Game(locked, 12), masks_of(20), executor=executor)
+    np.testing.assert_array_equal(found.values, weigh(masks_of(20)))
 
 
 def test_with_an_executor_a_failure_keeps_what_the_others_measure(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from interplay.ablate._store import Shelf, Store
 _FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3
 _PAUSE = 0.5  # seconds before the first retry; doubles each time
-_PATIENCE = 0.5  # seconds of waiting at a time
+_PATIENCE = 0.1  # seconds of waiting at a time
+_QUEUED = 8  # batches that wait for a worker; the rest of what is in flight is what an executor says that it runs
 _POLL = 0.1  # seconds between looks at what other processes have measured
 _OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, IndexError, KeyError)
 
@@ -364,14 +365,16 @@ class _Run:
             self._spread_game(executor, game)
 
     def _spread_game(self, executor: futures.Executor, game: Sent) -> None:
-        ahead = 2 * int(getattr(executor, "_max_workers", 4))
         batches, more = self._batches(), True
         running: dict[futures.Future[tuple[object, tuple[str, ...]]], npt.NDArray[np.intp]] = {}
         began = time.perf_counter()
         failure: Exception | None = None
+        back, tells = 0, False
         try:
             while more or running:
-                while more and len(running) < ahead and failure is None:
+                # Some executors do not tell what they run: these get one more ahead with each batch that comes back.
+                at_work = sum(future.running() for future in running) if tells else back
+                while more and len(running) < _QUEUED + at_work and failure is None:
                     batch = next(batches, None)
                     if batch is None:
                         more = False
@@ -389,6 +392,8 @@ class _Run:
                     continue
                 # For a while only: a Ctrl-C just before an endless wait would not end it.
                 done, _ = futures.wait(running, timeout=_PATIENCE, return_when=futures.FIRST_COMPLETED)
+                back += len(done)
+                tells = tells or (not done and any(future.running() for future in running))
                 for future in done:
                     batch = running.pop(future)
                     try:
@@ -398,8 +403,11 @@ class _Run:
                     except Exception as error:  # keep what the others are still measuring, then raise the first
                         failure = failure or error
                     began = time.perf_counter()
-                if failure is not None and not running:
-                    raise failure
+                if failure is not None:  # what has begun is paid for, what has not need not be
+                    for future in [one for one in running if one.cancel()]:
+                        del running[future]
+                    if not running:
+                        raise failure
         finally:
             for future in running:
                 future.cancel()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from interplay._errors import InputError
 from interplay._game.game import Game
@@ -41,14 +41,38 @@ class Sent:
             _measuring = False
 
 
+class _Sharing(Protocol):
+    """An executor with a way of its own to bring a function to each worker once."""
+
+    def share(self, content: bytes) -> Callable[[Masks], Any]:
+        """The pickled function, as something small to submit."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """A pickled function, unpacked once by each process that calls it."""
+
+    content: bytes
+
+    def __call__(self, masks: Masks) -> Any:
+        return _unpack(self.content)(masks)
+
+
 @dataclass(frozen=True)
 class _Filed:
-    """A game's function in a file, read once by each process that calls it."""
+    """A pickled function in a file, read once by each process that calls it."""
 
     path: str
 
     def __call__(self, masks: Masks) -> Any:
         return _read(self.path)(masks)
+
+
+@lru_cache(maxsize=1)
+def _unpack(content: bytes) -> Callable[[Masks], Any]:
+    value: Callable[[Masks], Any] = pickle.loads(content)  # our own, from the process that started this one
+    return value
 
 
 @lru_cache(maxsize=1)
@@ -66,20 +90,32 @@ def sent(game: Game, executor: futures.Executor) -> Iterator[Sent]:
     InputError
         For a game that cannot be sent to another process.
     """
+    share = getattr(executor, "share", None)
+    if share is not None:
+        yield Sent(share(_packed(game)))
+        return
     if not isinstance(executor, futures.ProcessPoolExecutor):
         yield Sent(game.value)
         return
-    try:
-        content = pickle.dumps(game.value, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
-        raise InputError(
-            f"this game cannot be sent to another process ({error}): define its function at the top level "
-            "of a module, or use a ThreadPoolExecutor."
-        ) from error
+    content = _packed(game)
     if len(content) < _SMALL:
-        yield Sent(game.value)
+        yield Sent(_Packed(content))
         return
     with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
         path = Path(folder) / "game"
         path.write_bytes(content)
         yield Sent(_Filed(str(path)))
+
+
+def _packed(game: Game) -> bytes:
+    """The game's function, with what it closes over; lambdas and functions of a notebook are sent as they are."""
+    import cloudpickle
+
+    try:
+        content: bytes = cloudpickle.dumps(game.value, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        raise InputError(
+            f"this game cannot be sent to another process ({error}): let its function close over plain data and "
+            "models, not over open files, locks or connections, or use a ThreadPoolExecutor."
+        ) from error
+    return content

@@ -2,7 +2,8 @@
 
 from interplay._public import publish
 from interplay.executors._processes import processes
+from interplay.executors._ray import ray
 
-__all__ = ["processes"]
+__all__ = ["processes", "ray"]
 
 publish(__name__)

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import multiprocessing
-import os
 import signal
 
 from interplay._errors import InputError
 from interplay.ablate import is_measuring
-
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "LOKY_MAX_CPU_COUNT",  # what n_jobs=-1 means to scikit-learn
-)
+from interplay.executors._threads import cores, limit_threads
 
 
 def processes(workers: int | None = None, *, threads: int = 1) -> futures.ProcessPoolExecutor:
     """An executor of worker processes, each held to so many threads: for ``executor=`` of `interplay.explain`.
 
     Without the limit every worker would start a thread per core in its linear algebra, and they would wait for one
-    another. A script that uses it must guard its main code with ``if __name__ == "__main__":``, as the workers
-    import it. Values do not depend on the number of workers.
+    another. Games may be lambdas and closures. A script that uses it must guard its main code with
+    ``if __name__ == "__main__":``, as the workers import it. Values do not depend on the number of workers.
 
     >>> with ip.executors.processes(2) as executor:                       # doctest: +SKIP
     ...     result = ip.explain(game, budget=1000, executor=executor)
@@ -43,8 +33,7 @@ def processes(workers: int | None = None, *, threads: int = 1) -> futures.Proces
     InputError
         For numbers below 1.
     """
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    chosen = count if workers is None else workers
+    chosen = cores() if workers is None else workers
     for what, number in (("workers", chosen), ("threads", threads)):
         if number < 1:
             raise InputError(f"{what} must be at least 1, not {number}.")
@@ -55,7 +44,7 @@ def processes(workers: int | None = None, *, threads: int = 1) -> futures.Proces
 
 def _begin(threads: int) -> None:
     """What a worker does first: hold itself to ``threads``, and leave Ctrl-C to the process that it works for."""
-    _limit_threads(threads)
+    limit_threads(threads)
     signal.signal(signal.SIGINT, _interrupted)
 
 
@@ -63,12 +52,3 @@ def _interrupted(number: int, frame: object) -> None:  # noqa: ARG001
     """Ctrl-C reaches workers, too: it stops what one is measuring; one that waits for work stays, and stays silent."""
     if is_measuring():
         raise KeyboardInterrupt
-
-
-def _limit_threads(threads: int) -> None:
-    """Hold this process to ``threads``: libraries not yet loaded by the environment, those loaded by threadpoolctl."""
-    for name in _THREADS:
-        os.environ[name] = str(threads)
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=threads)

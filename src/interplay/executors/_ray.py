@@ -1,0 +1,190 @@
+"""Workers of Ray, on this machine or in a cluster, behind the interface of the standard library."""
+
+from __future__ import annotations
+
+import concurrent.futures as futures
+import os
+import pickle
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+from interplay._errors import AblationError, InputError, MissingExtraError
+from interplay.executors._threads import cores, limit_threads
+
+_DEATHS = 3  # workers that one call may cost before it is taken for their killer
+
+
+def ray(workers: int | None = None, gpus: float = 0, address: str | None = None, *, threads: int = 1) -> RayExecutor:
+    """An executor over Ray workers, on this machine or in a cluster: for ``executor=`` of `interplay.explain`.
+
+    Every worker is an actor that gets the game once, has its GPUs for itself and is restarted when it dies: the batch
+    that it was measuring is measured again by another, so that nothing is lost and only that batch is paid twice.
+    Games may be lambdas and closures. Values do not depend on the number of workers. A Ray that this process has
+    started before is used and left running; one that is started here ends with the executor.
+
+    >>> with ip.executors.ray(2) as executor:                             # doctest: +SKIP
+    ...     result = ip.explain(game, budget=1000, executor=executor)
+
+    Parameters
+    ----------
+    workers
+        How many; as many as there are cores or, with ``gpus``, GPUs for when left out.
+    gpus
+        The GPUs of each worker, which sees no others; a fraction lets several share one.
+    address
+        A cluster's, such as ``"10.0.0.1:6379"`` or ``"auto"``, whose machines have interplay installed, too; None
+        starts Ray on this machine.
+    threads
+        The cores of each worker: the most threads that it may use in BLAS, OpenMP and PyTorch.
+
+    Raises
+    ------
+    InputError
+        For numbers out of range, more than there are cores or GPUs for, or a cluster that does not answer.
+    MissingExtraError
+        Without Ray.
+    """
+    for what, number in (("workers", 1 if workers is None else workers), ("threads", threads)):
+        if number < 1:
+            raise InputError(f"{what} must be at least 1, not {number}.")
+    if gpus < 0:
+        raise InputError(f"gpus must be at least 0, not {gpus}.")
+    return RayExecutor(workers, threads, gpus, address)
+
+
+class RayExecutor(futures.ThreadPoolExecutor):
+    """Threads of which each waits for one Ray actor at a time; made by `interplay.executors.ray`."""
+
+    def __init__(self, workers: int | None, threads: int, gpus: float, address: str | None) -> None:
+        library = _library()
+        self._owned = not library.is_initialized()
+        if self._owned:
+            _start(address, None if workers is None else workers * threads)
+        try:
+            chosen = _fitting(workers, threads, gpus, library.available_resources())
+            actor = library.remote(_Worker).options(
+                num_cpus=threads, num_gpus=gpus, max_restarts=-1, max_task_retries=_DEATHS - 1
+            )
+            self._actors = [actor.remote(threads) for _ in range(chosen)]
+        except BaseException:
+            if self._owned:
+                library.shutdown()
+            raise
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for one in self._actors:
+            self._free.put(one)
+        super().__init__(chosen, thread_name_prefix="interplay-ray")
+
+    def share(self, content: bytes) -> Callable[[Any], Any]:
+        """A pickled function, put where every worker reads it once, as something small to submit."""
+        return _Shared(_library().put(content))
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        """Run ``function(*args, **kwargs)`` on a worker that is free."""
+        return super().submit(self._call, function, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers: with ``wait`` when they have done what was submitted, without at once."""
+        if wait:
+            super().shutdown(wait=True, cancel_futures=cancel_futures)
+        library = _library()
+        actors, self._actors = self._actors, []
+        if library.is_initialized():
+            for actor in actors:
+                library.kill(actor)
+        if not wait:
+            super().shutdown(wait=True, cancel_futures=True)
+        if self._owned:
+            self._owned = False
+            library.shutdown()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the workers; after Ctrl-C, which does not reach them, without waiting for what they measure."""
+        self.shutdown(wait=not isinstance(error, KeyboardInterrupt))
+
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        library = _library()
+        actor = self._free.get()
+        try:
+            return library.get(actor.run.remote(function, args, kwargs))
+        except library.exceptions.RayTaskError as error:  # what the function raised, as it would be raised here
+            raise error.cause from None
+        except library.exceptions.RayActorError as error:
+            raise AblationError(
+                f"the same batch of ablations ended {_DEATHS} workers in turn, perhaps for lack of memory: use a "
+                "smaller batch_size or fewer workers."
+            ) from error
+        finally:
+            self._free.put(actor)
+
+
+class _Worker:
+    """What runs in a Ray actor."""
+
+    def __init__(self, threads: int) -> None:
+        limit_threads(threads)
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return function(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A function in Ray's object store, read once by each worker that calls it."""
+
+    reference: Any
+
+    def __call__(self, masks: Any) -> Any:
+        return _read(self.reference)(masks.copy())  # what Ray hands over is read-only, and a game may write into masks
+
+
+@lru_cache(maxsize=1)
+def _read(reference: Any) -> Callable[[Any], Any]:
+    function: Callable[[Any], Any] = pickle.loads(_library().get(reference))  # written by our own driver
+    return function
+
+
+def _library() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError.of("Ray", "ray") from error
+    return ray
+
+
+def _start(address: str | None, cpus: int | None) -> None:
+    """Start Ray here, or reach a cluster: without its dashboard, its log lines and its reports of usage."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # without GPUs asked for, leave them as they are
+    os.environ.setdefault("RAY_worker_niceness", "0")  # the measuring is what this machine is for
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address is None:
+            _library().init(
+                address="local", num_cpus=cores() if cpus is None else cpus, include_dashboard=False, **options
+            )
+        else:
+            _library().init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = "on this machine" if address is None else f"at {address}"
+        raise InputError(f"Ray could not be reached {where} ({str(error).splitlines()[0]}).") from error
+
+
+def _fitting(workers: int | None, threads: int, gpus: float, free: dict[str, float]) -> int:
+    """How many workers to start: those asked for if there is room for them, otherwise as many as there is room for."""
+    room = int(free.get("CPU", 0) // threads)
+    if gpus:
+        room = min(room, int(free.get("GPU", 0) / gpus + 1e-9))
+    wanted = max(room, 1) if workers is None else workers
+    if wanted > room:
+        raise InputError(
+            f"Ray has {free.get('CPU', 0):g} cores and {free.get('GPU', 0):g} GPUs free, too few for {wanted} workers "
+            f"of {threads} threads and {gpus:g} GPUs: ask for fewer."
+        )
+    return wanted

@@ -1,0 +1,56 @@
+"""Executors of other packages, and how far ahead each gets batches."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import interplay as ip
+from interplay.ablate import measure
+from interplay.estimators import all_masks
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_executor_of_dask_gives_the_values_of_home() -> None:
+    distributed = pytest.importorskip("distributed")
+    weights = np.arange(8.0)
+    game = ip.Game(lambda masks: masks @ weights, 8, batch_size=5)
+    masks = ip.design(8, 120)
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with distributed.Client(**options) as client:
+        found = measure(game, masks, executor=client.get_executor())
+    np.testing.assert_array_equal(found.values, masks @ weights)
+    assert found.measured == found.distinct
+
+
+class Bare(Executor):
+    """Many threads behind nothing but the standard interface; counts what is in flight."""
+
+    def __init__(self, workers: int) -> None:
+        self.pool = ThreadPoolExecutor(workers)
+        self.futures: list[Future] = []
+        self.most = 0
+
+    def submit(self, function, /, *args, **kwargs) -> Future:
+        self.futures.append(self.pool.submit(function, *args, **kwargs))
+        self.most = max(self.most, sum(not future.done() for future in self.futures))
+        return self.futures[-1]
+
+
+def test_as_many_batches_run_as_there_are_workers_and_few_more_wait() -> None:
+    together = threading.Barrier(20, timeout=60)
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        if len(masks) == 4:  # the last batch may be smaller
+            together.wait()
+        return 1.0 * masks[:, 0]
+
+    executor = Bare(20)
+    masks = all_masks(10)[: 4 * 160]
+    with executor.pool:
+        found = measure(ip.Game(value, 10, batch_size=4), masks, executor=executor)
+    np.testing.assert_array_equal(found.values, masks[:, 0])
+    assert executor.most <= 20 + 8
