@@ -18,7 +18,9 @@ from interplay.executors._threads import cores, limit_threads
 _DEATHS = 3  # workers that one call may cost before it is taken for their killer
 
 
-def ray(workers: int | None = None, gpus: float = 0, address: str | None = None, *, threads: int = 1) -> RayExecutor:
+def ray(
+    workers: int | None = None, gpus: float = 0, address: str | None = None, *, threads: int = 1
+) -> futures.Executor:
     """An executor over Ray workers, on this machine or in a cluster: for ``executor=`` of `interplay.explain`.
 
     Every worker is an actor that gets the game once, has its GPUs for itself and is restarted when it dies: the batch
@@ -53,10 +55,10 @@ def ray(workers: int | None = None, gpus: float = 0, address: str | None = None,
             raise InputError(f"{what} must be at least 1, not {number}.")
     if gpus < 0:
         raise InputError(f"gpus must be at least 0, not {gpus}.")
-    return RayExecutor(workers, threads, gpus, address)
+    return _RayExecutor(workers, threads, gpus, address)
 
 
-class RayExecutor(futures.ThreadPoolExecutor):
+class _RayExecutor(futures.ThreadPoolExecutor):
     """Threads of which each waits for one Ray actor at a time; made by `interplay.executors.ray`."""
 
     def __init__(self, workers: int | None, threads: int, gpus: float, address: str | None) -> None:
