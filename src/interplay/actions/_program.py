@@ -95,6 +95,7 @@ def least(
         limit = comb(most - 1, size - 1)
         if len(columns) > limit:
             rows.add([*((column, 1.0) for column in columns), (part, -float(limit))], -np.inf, 0.0)
+    # Sets are of 1 to k parts; containing one of ``beyond`` would make the sum over its parts its whole size.
     everything = [(part, 1.0) for part in range(count)]
     rows.add(everything, 1.0, float(most))
     for chosen in beyond:

@@ -64,7 +64,10 @@ def safe_rate(times: Times, start: Floats, steps: int = 30) -> float:
 
     The iteration comes from below, and stops a few hundredths short where eigenvalues crowd: hence the margin.
     """
-    vector, value = start, 1.0
+    vector, value = (
+        start,
+        1.0,
+    )  # too large a rate diverges, too small a one crawls
     for _ in range(steps):
         vector = times(vector)
         value = float(np.linalg.norm(vector)) or 1.0

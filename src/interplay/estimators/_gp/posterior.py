@@ -121,6 +121,7 @@ class Posterior:
             light = inverse.astype(exact, copy=False)
             for first in range(0, len(sets), step):
                 block = rows[first : first + step].astype(exact)
+                # lam - lam^2 chi' K^-1 chi is Gaussian conditioning; rounding may take it below zero.
                 known = np.einsum("ij,ij->i", block @ light, block).astype(np.float64)
                 lam = variances[first : first + step]
                 within[first : first + step] += np.maximum(lam - lam**2 * known, 0.0)

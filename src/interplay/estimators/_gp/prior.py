@@ -38,6 +38,7 @@ class Prior:
         w = hyper.w
         square = w**2
         single, boost = np.zeros_like(w), 1.0
+        # The sums over p above, one distance at a time: slices shifted by d pair every feature with its neighbour.
         for d, b in hyper.local:
             boost += b * float(square[:-d] @ square[d:])
             single[:-d] += b * square[d:]
@@ -54,6 +55,7 @@ class Prior:
 
     def factors_extended(self, ids: Ids, factors: Vector) -> Signs:
         """The factors of K sets, each extended by every one of the n features, (K, n); meaningless for its own."""
+        # A new member adds its own single_j to the factor, and a pair for every neighbour that is in the set already.
         n = len(self.w)
         extended = factors[:, None] + self.single
         rows = np.arange(len(ids))
@@ -71,7 +73,7 @@ class Prior:
     def _pair(self, first: Ids, second: Ids) -> Vector:
         strengths = np.array([0.0, *(b for _, b in self.hyper.local), 0.0])  # by distance; 0 beyond the last
         distance = np.minimum(np.abs(first - second), len(strengths) - 1)
-        away = 1.0 - self.w**2
+        away = 1.0 - self.w**2  # what boost and single leave, so that a pair inside S counts b_d in all
         return np.asarray(strengths[distance] * away[first] * away[second])
 
 

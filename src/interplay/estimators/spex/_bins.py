@@ -51,7 +51,7 @@ class Bins:
         index = np.zeros((self.design.groups, len(sets)), dtype=np.intp)
         signs = np.ones((len(sets), self.signs.shape[1]), dtype=np.float32)
         for column in sets.T:
-            index ^= self.index[:, column]
+            index ^= self.index[:, column]  # M_c^T k is linear over GF(2), and characters multiply
             signs *= self.signs[column]
         return index, signs
 
@@ -126,6 +126,7 @@ class Evidence:
 
         A set decoded from a bin fits that bin's noise, so only the other groups can confirm it.
         """
+        # A share is a mean over P + 1 delays; groups are weighed by inverse variance, the best linear estimate.
         precision = self.delays / self.variances
         if without is not None:
             precision = precision.copy()
