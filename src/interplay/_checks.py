@@ -34,6 +34,18 @@ def within(place: str) -> Iterator[None]:
         raise InputError(f"{place}: {error}") from error
 
 
+def check_unicode(texts: Iterable[str]) -> None:
+    """An `InputError` for a text that holds half a character, which no tokenizer reads."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"a text holds half a character ({text[error.start]!a} at place {error.start}), which no tokenizer "
+                "reads: read its file with the right encoding, or leave it out."
+            ) from None
+
+
 def check_whole(what: str, seen: object, least: int) -> None:
     """An `InputError` where ``seen``, called ``what``, is no whole number of at least ``least``."""
     if not is_whole(seen, least):

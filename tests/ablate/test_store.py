@@ -161,6 +161,21 @@ def test_another_game_under_the_same_name_is_refused(tmp_path: Path) -> None:
         ip.explain(rows, budget=40, method="lasso", store=path)
 
 
+def test_another_number_of_outputs_or_repeats_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    def named(columns: int, **options: object) -> ip.Game:
+        return ip.Game(lambda masks: masks[:, :columns] * 1.0, 4, name="g", **options)  # type: ignore[arg-type]
+
+    masks, path = ip.design(4, 8), tmp_path / "runs.db"
+    with Store(path) as store:
+        first = measure(named(2, outputs=["x", "y"]), masks, store=store).values
+        again = measure(named(3), masks, store=store)  # believed by its name, as nothing says that it has three
+        assert again.from_store == 8
+        assert (again.values == first).all()
+        for other in (named(3, outputs=["x", "y", "z"]), named(3, repeats=3), named(4, outputs=["x", "y"], repeats=2)):
+            with pytest.raises(ip.StoreError, match="holds a game of this name, 'g', with 2 numbers"):
+                measure(other, masks, store=store)
+
+
 def test_identity_is_by_content() -> None:
     def game(**parts: object) -> ip.Game:
         return count_game(identity=parts)

@@ -72,8 +72,9 @@ def test_curate_judges_by_other_rows(run: Run, tmp_path: Path) -> None:
     rows = [f"{i % 7},{i % 5},{'yes' if i % 7 > 2 else 'no'}" for i in range(40)]
     (tmp_path / "data.csv").write_text("a,b,answer\n" + "\n".join(rows))
     options = ("curate", "data.csv", "--target", "answer", "--remove", "3", "--tests", "4", "--budget", "60")
-    status, out, err = run(*options, "--json")
+    status, out, err = run(*options, "--json", "--save", "kept.json")
     assert status == 0
+    assert ip.load(tmp_path / "kept.json").used == 60
     assert "rows       32, of which 3 may go" in err
     found = json.loads(out)
     assert len(found["removed"]) == 3
@@ -90,8 +91,15 @@ def test_curate_judges_by_other_rows(run: Run, tmp_path: Path) -> None:
         (("flip", "t", "--model", "m", "--reference", "x", "--against", "y", "--below", "0"), "goes with --target"),
         (("audit", "t", "--model", "m", "--reference", "x"), "is not JSON"),
         (("audit", "n", "--model", "m", "--reference", "x"), "must be a text"),
+        (("audit", "deep", "--model", "m", "--reference", "x"), "is not JSON"),
+        (("audit", "n", "--model", "m", "--reference", "x", "--template", "{a.b}"), "does not fill the template"),
+        (("audit", "s", "--model", "m", "--reference", "x", "--save", "x"), "an audit makes many"),
+        (("audit", "s", "--model", "m", "--reference", "x", "--until", ".9"), "an audit makes many"),
+        (("prune", "--model", "m", "--inputs", "a", "--held-out", "b", "--write", "t"), "cannot write to the folder t"),
+        (("prompt", "deep.json", "--model", "m"), "is not JSON"),
         (("audit", "n", "--model", "m", "--reference", "x", "--template", "{b}"), "does not fill the template"),
         (("audit", "s", "--model", "m", "--reference", "x", "--counterfactual", "who"), "such as who=he,she"),
+        (("audit", "line", "--model", "no/such/m", "--reference", "x"), "there is no model"),
         (("curate", "t", "--target", "a", "--tests", "0"), "--tests must be"),
     ],
 )
@@ -100,6 +108,10 @@ def test_a_mistake_ends_in_one_sentence_before_a_model_is_loaded(
 ) -> None:
     (tmp_path / "t").write_text("some words")
     (tmp_path / "n").write_text('{"a": 1}')
+    for name in ("deep", "deep.json"):
+        (tmp_path / name).write_text("[" * 100_000)
+    # A line separator, a line break to Python's splitlines alone, is a character like any other within JSON.
+    (tmp_path / "line").write_text('"some\u2028words"', encoding="utf-8")
     (tmp_path / "s").write_text('"some words"')
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")

@@ -47,6 +47,7 @@ def test_a_request_is_explained_by_its_turns_or_by_words_of_one_message(run: Run
     ("content", "message"),
     [
         ("{", "chat.json is not JSON"),
+        ("[" * 100_000, "chat.json is not JSON"),
         ('"hello"', 'chat.json must hold a list of messages, or an object with "messages"'),
         ("{}", 'chat.json must hold a list of messages, or an object with "messages"'),
     ],

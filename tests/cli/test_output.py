@@ -62,6 +62,26 @@ def test_a_result_that_cannot_be_saved_is_printed_first(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no such files")
+@pytest.mark.parametrize(
+    ("first", "second"), [("--save", "--html"), ("--store", "--save"), ("the input", "--html"), ("the input", "--save")]
+)
+def test_no_result_is_written_over_another_or_over_what_was_read(tmp_path: Path, first: str, second: str) -> None:
+    file = tmp_path / "x"
+    given = {option.removeprefix("--"): file for option in (first, second) if option.startswith("--")}
+    inputs = [str(file)] if first == "the input" else []
+    with pytest.raises(ip.InputError, match="are the same file"):
+        Options(**given).check(*inputs)  # type: ignore[arg-type]
+    Options(**given | {second.removeprefix("--"): tmp_path / "y"}).check(*inputs)  # type: ignore[arg-type]
+
+
+def test_show_leaves_the_saved_file_alone(tmp_path: Path, run: Run) -> None:
+    ip.explain(weigh, labels=4, budget=16).save(tmp_path / "x.json")
+    before = (tmp_path / "x.json").read_bytes()
+    status, _, err = run("show", "x.json", "--html", "x.json")
+    assert (status, err) == (2, "interplay: the input and --html are the same file, x.json: give each its own.\n")
+    assert (tmp_path / "x.json").read_bytes() == before
+
+
 def test_a_device_is_no_place_to_save_to_and_a_link_stays_one(tmp_path: Path) -> None:
     result = ip.explain(weigh, labels=4, budget=16)
     with pytest.raises(ip.InputError, match="it is no regular file"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ import pytest
 
 import interplay as ip
 from fault_proxy import serving
+from interplay.models._server import size
 
 KEY = "sk-SECRET-1234567890abcdef"
 Reply = Callable[[Any, dict[str, Any]], "tuple[int, dict[str, Any]] | None"]
@@ -148,6 +151,33 @@ def test_a_timeout_bounds_the_whole_request_however_slowly_the_answer_drips(part
         with pytest.raises(ip.AblationError, match=r"no answer within 0\.5 seconds"):
             scorer(["Where is it?"])
         assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_that_never_ends_takes_no_more_memory_than_an_answer_may(
+    packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size, "_MOST", 1 << 20)
+    monkeypatch.setattr(size, "_MOST_PACKED", 1 << 10)
+    sent = 0
+    pieces = [gzip.compress(os.urandom(1 << 10)) for _ in range(8)] if packed else [b" " * (1 << 16)] * 4096
+
+    def reply(handler: Any, _: dict[str, Any]) -> None:
+        nonlocal sent
+        kind = b"Content-Encoding: gzip\r\n" if packed else b""
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n" + kind + b"\r\n")
+        try:
+            for piece in pieces:
+                handler.wfile.write(piece)
+                sent += len(piece)
+        except OSError:
+            pass
+
+    with serving(scripted(reply)) as url:
+        scorer = ip.models.Server(f"{url}/v1", "m", chat=True, retries=0).exact("gold")
+        with pytest.raises(ip.InterplayError, match=r"sent more than . MB in answer to one request"):
+            scorer(["Where is it?"])
+    assert packed or sent < 1 << 27  # what lay in sockets' buffers, and not the 256 MB
 
 
 def worth(before: str, piece: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,8 @@ def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
         raise InputError(f"labels must be a list of names or a number of features, not the text {labels!r}.")
     if isinstance(labels, (int, np.integer)) and not isinstance(labels, bool):
         names = tuple(f"x{i}" for i in range(int(labels)))
+    elif isinstance(labels, Set):
+        raise InputError("labels are a set, which has no order: pass a list, one name for each column of the masks.")
     else:
         try:
             given: list[Any] = list(labels)  # type: ignore[arg-type]
@@ -37,6 +39,15 @@ def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
     if not names:
         raise InputError("a game needs at least one feature, but there are 0 labels.")
     return names
+
+
+def _output_names(outputs: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(outputs, (str, Set)):
+        raise InputError(f"outputs must be a list of names, not {outputs!r}.")
+    given = list(outputs)
+    if any(output is None for output in given):
+        raise InputError("one of the outputs' names is None: give every output a name, or leave outputs out.")
+    return tuple(map(str, given))
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -136,6 +147,8 @@ class Game:
             raise InputError(f"a game must be callable on masks, but {type(value).__name__} is not.")
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}.")
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"a game's name must be a text, not {name!r}.")
         if name is not None and not name.strip():
             raise InputError("a game's name is empty: give it one that no other game has.")
         if not 0 < keep < 1:
@@ -151,7 +164,7 @@ class Game:
         for attribute, given in {
             "value": value,
             "labels": check_labels(labels),
-            "outputs": None if outputs is None else tuple(str(output) for output in outputs),
+            "outputs": None if outputs is None else _output_names(outputs),
             "name": name,
             "identity": identity,
             "layout": layout,

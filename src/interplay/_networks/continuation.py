@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from interplay._checks import check_unicode
 from interplay._errors import InputError
 from interplay._networks.behaviour import opening_of, window_of
 from interplay._networks.conversation import Conversation
@@ -59,6 +60,7 @@ class Reader:
 
     def rendered(self, prompt: str) -> str:
         """The text that the model reads for a prompt."""
+        check_unicode([prompt])
         if not self.chat:
             if isinstance(prompt, Conversation):
                 raise InputError("a conversation is for a chat model: load it with chat=True.")
@@ -118,6 +120,7 @@ class Reader:
         self, rendered: list[str], prompts: list[tuple[list[int], list[int]]], targets: Sequence[Target]
     ) -> list[Ask]:
         """One ask a text, each of its own target."""
+        check_unicode(target for target in targets if isinstance(target, str))
         if self.opening is not None:
             said = [self._target_ids(target) for target in targets]
             column = [

@@ -21,6 +21,7 @@ from interplay._checks import as_path
 from interplay._errors import InputError, StoreError
 from interplay._game.game import Game
 from interplay._game.masks import Masks, Values
+from interplay._game.slopes import Sloped
 
 _APPLICATION = 0x1B7E_4F1A  # marks the file as ours; an unmarked, non-empty database is somebody else's
 _FORMAT = 2
@@ -198,14 +199,22 @@ class Store:
                 "INSERT OR IGNORE INTO game (fingerprint, features, labels) VALUES (?, ?, ?)",
                 (fingerprint, game.n, json.dumps(game.labels)),
             )
-            key, features, labels = self.database.execute(
-                "SELECT id, features, labels FROM game WHERE fingerprint = ?", (fingerprint,)
+            key, features, labels, outputs = self.database.execute(
+                "SELECT id, features, labels, outputs FROM game WHERE fingerprint = ?", (fingerprint,)
             ).fetchone()
         if (features, labels) != (game.n, json.dumps(game.labels)):
             detail = f"with {features} features, not {game.n}" if features != game.n else "with other labels"
             raise StoreError(
                 f"the store {self.path} holds a game of this name, {game.name!r}, {detail}: give this one another name."
             )
+        wanted = None if game.outputs is None else len(game.outputs) * game.repeats
+        if outputs is not None and not isinstance(game.value, Sloped):
+            held = max(1, outputs)  # 0 is one number for each mask
+            if held % game.repeats or wanted not in (None, held):
+                raise StoreError(
+                    f"the store {self.path} holds a game of this name, {game.name!r}, with {held} numbers for each "
+                    f"ablation, not {wanted or f'a multiple of {game.repeats}'}: give this one another name."
+                )
         return Shelf(self, key, game.n, fingerprint)
 
     def flush(self) -> None:

@@ -53,7 +53,10 @@ def audit(
     from interplay.lenses import text as text_lens
 
     options = options or AuditOptions()
-    options.check()
+    options.check(file)
+    refused = {"--save": options.save, "--until": options.until}
+    for option in (option for option, value in refused.items() if value is not None):
+        raise InputError(f"{option} is for one explanation, and an audit makes many: leave it out.")
     scoring.check()
     cases = _cases(file, template)
     fillings = dict(map(_fillings, counterfactual))
@@ -88,12 +91,12 @@ def audit(
 def _cases(file: str, template: str | None) -> list[Any]:
     """The texts, or the slots, of every line that is not empty."""
     cases: list[Any] = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             case: Any = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"line {number} of {file} is not JSON ({error}): {line[:60]!r}.") from error
         is_fit = isinstance(case, str) if template is None else isinstance(case, dict)
         if not is_fit:
@@ -102,7 +105,7 @@ def _cases(file: str, template: str | None) -> list[Any]:
         if template is not None:
             try:
                 template.format(**case)
-            except (LookupError, ValueError) as error:
+            except (LookupError, ValueError, TypeError, AttributeError) as error:
                 raise InputError(f"line {number} of {file} does not fill the template: {error!r}.") from error
         cases.append(case)
     if not cases:

@@ -54,7 +54,7 @@ def chat(
 
     answering.check()
     options = options or ChatOptions()
-    options.check()
+    options.check(file)
     request = _request(read_text(file), file)
     scorer = answering.scorer(chat=True)
     game = chat_lens(
@@ -75,7 +75,7 @@ def _request(text: str, file: str) -> dict[str, Any]:
     shown = "standard input" if file == "-" else file
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{shown} is not JSON ({error}): give a list of messages with role and content.") from error
     request = {"messages": given} if isinstance(given, list) else given
     if not isinstance(request, dict) or not isinstance(request.get("messages"), list):

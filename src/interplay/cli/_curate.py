@@ -17,7 +17,7 @@ from interplay._game.masks import Masks
 from interplay._game.partial import Partial
 from interplay.cli._console import say
 from interplay.cli._options import Budget, Options, Order
-from interplay.cli._shared import explained, opened, print_found
+from interplay.cli._shared import explained, opened, print_found, save
 
 
 @Parameter(name="*")
@@ -51,7 +51,7 @@ def curate(
     from interplay.executors import processes
 
     options = options or CurateOptions()
-    options.check()
+    options.check(file)
     if tests < 1:
         raise InputError(f"--tests must be at least 1 row, not {tests}.")
     both = csv_training(
@@ -70,6 +70,7 @@ def curate(
     say(f"rows       {game.n}, of which {remove} may go\njudged by  {tests} other rows")
     with processes(workers) if workers != 1 else contextlib.nullcontext() as executor, opened(options) as store:
         explanation = explained(game, options, store, executor=executor)
+        save(explanation, options)
         found = actions.curate(
             game, explanation, remove=remove, held_out=judge, seed=options.seed, store=store, executor=executor
         )

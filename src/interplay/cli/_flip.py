@@ -11,7 +11,7 @@ from interplay._errors import InputError
 from interplay.cli._console import say
 from interplay.cli._options import Budget, Options
 from interplay.cli._scoring import Scoring
-from interplay.cli._shared import explained, opened, print_found, read_text
+from interplay.cli._shared import explained, opened, print_found, read_text, save
 
 
 @Parameter(name="*")
@@ -43,7 +43,7 @@ def flip(
     from interplay.lenses import text as text_lens
 
     options = options or FlipOptions()
-    options.check()
+    options.check(file)
     scoring.check()
     if (below is None) == (above is None):
         raise InputError("say which line to cross: either --below VALUE or --above VALUE, one of the two.")
@@ -53,6 +53,7 @@ def flip(
     say(f"scoring    {scorer.name}\nchecks     up to {checks} measurements after the budget")
     with opened(options) as store:
         explanation = explained(game, options, store)
+        save(explanation, options)
         act = actions.suffice if suffice else actions.flip
         found = act(game, explanation, below=below, above=above, most=most, checks=checks, store=store)
     print_found(found, options)

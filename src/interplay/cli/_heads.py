@@ -43,7 +43,7 @@ def heads(
     from interplay.models import Encoder, load_network
 
     options = options or Options()
-    options.check()
+    options.check(inputs)
     lines, select = pairs_in(inputs), select_parts(parts, layers)
     network = load_network(model, device=device)
     if isinstance(network, Encoder):

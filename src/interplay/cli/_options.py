@@ -6,6 +6,7 @@ would drop the other fields as soon as one option is given. Annotations are eval
 """
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -45,14 +46,15 @@ class Reading:
     html: Annotated[Path | None, Parameter(help="Also write a page to this file, which needs no network.")] = None
     json_: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")] = False
 
-    def check(self) -> None:
-        """Refuse what cannot be used: before a model is loaded, or paid for."""
+    def check(self, *inputs: str | Path) -> None:
+        """Refuse what cannot be used, such as a result written over one of ``inputs``: before anything is paid for."""
         if self.index is not None:
             canonical_index(self.index)
         if self.top is not None and self.top < 0:
             raise InputError(f"--top must not be negative, but is {self.top}.")
         if self.html is not None:
             _check_writable(self.html)
+        _check_apart(inputs, {"--html": self.html})
 
 
 @Parameter(name="*")
@@ -73,9 +75,9 @@ class Options(Reading):
     ] = False
     save: Annotated[Path | None, Parameter(help="Write the explanation to this file, for `interplay show`.")] = None
 
-    def check(self) -> None:
-        """Refuse what cannot be used: before a model is loaded, or paid for."""
-        super().check()
+    def check(self, *inputs: str | Path) -> None:
+        """Refuse what cannot be used, such as a result written over one of ``inputs``: before anything is paid for."""
+        super().check(*inputs)
         get_estimator(self.method)
         if self.budget < 1:
             raise InputError(f"--budget must be at least 1 ablation, not {self.budget}.")
@@ -83,6 +85,32 @@ class Options(Reading):
             raise InputError("--store and --no-store exclude each other: give one of them.")
         if self.save is not None:
             _check_writable(self.save)
+        _check_apart(inputs, {"--save": self.save, "--html": self.html, "--store": self.store})
+
+
+def _check_apart(inputs: Sequence[str | Path], written: Mapping[str, Path | None]) -> None:
+    """Complain of one file in two roles: what is written last would be all that is left."""
+    seen = {Path(file).expanduser().absolute(): "the input" for file in inputs if "\0" not in str(file)}
+    for option, file in written.items():
+        if file is None:
+            continue
+        other = seen.setdefault(as_path(file), option)
+        if other != option:
+            raise InputError(f"{other} and {option} are the same file, {file}: give each its own.")
+
+
+def check_folder(folder: Path) -> None:
+    """Complain of a folder that cannot be made or written into before anything is spent."""
+    try:
+        place = as_path(folder)
+    except InputError as error:
+        raise InputError(f"cannot write to {error}") from None
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place) as trial:
+            trial.write(b"{}")
+    except OSError as error:
+        raise InputError(f"cannot write to the folder {folder}: {error.strerror or error}.") from error
 
 
 def _check_writable(save: Path) -> None:

@@ -67,7 +67,7 @@ def prompt(
 
     answering.check()
     options = options or PromptOptions()
-    options.check()
+    options.check(file)
     given = _Given.read(read_text(file), file)
     written = given.template if template is None else template.replace("\\n", "\n")
     if given.documents is None and form is not None:
@@ -127,7 +127,7 @@ class _Given:
             return cls(text)
         try:
             parts = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if not named:  # a plain text that begins with a brace
                 return cls(text)
             raise InputError(f"{file} is not JSON ({error}): name it otherwise if it is a plain text.") from error

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from interplay._errors import InputError
 from interplay.cli._console import say
 from interplay.cli._heads import pairs_in, select_parts
-from interplay.cli._options import Device, Options
-from interplay.cli._shared import explained, opened, print_found
+from interplay.cli._options import Device, Options, check_folder
+from interplay.cli._shared import explained, opened, print_found, save
 
 if TYPE_CHECKING:
     from interplay._game.game import Game
@@ -36,7 +36,9 @@ def prune(
     from interplay.models import load_network
 
     options = options or Options()
-    options.check()
+    options.check(inputs, held_out)
+    if write is not None:
+        check_folder(write)
     lines, others = pairs_in(inputs), pairs_in(held_out)
     if set(lines) & set(others):
         raise InputError(f"a line of {held_out} is in {inputs}, too: held-out lines must be others.")
@@ -46,14 +48,18 @@ def prune(
     say(f"scoring    {len(lines)} lines, and {len(others)} held out\nchecks     up to {2 * checks} after the budget")
     with opened(options) as store:
         explanation = explained(game, options, store)
+        save(explanation, options)
         found = actions.prune(
             game, explanation, keep=keep, held_out=judge, aim=aim, checks=checks, seed=options.seed, store=store
         )
-    if write is not None:
-        found.apply(network).save_pretrained(write)
-        network.tokenizer.save_pretrained(write)
-        say(f"written    {write}")
     print_found(found, options)
+    if write is not None:  # last: what was found was paid for
+        try:
+            found.apply(network).save_pretrained(write)
+            network.tokenizer.save_pretrained(write)
+        except (OSError, RuntimeError, ValueError) as error:  # safetensors has errors of its own
+            raise InputError(f"cannot write the pruned model to {write}: {error}.") from error
+        say(f"written    {write}")
 
 
 def _game(network: Any, select: Any, lines: list[tuple[str, str]], seed: int) -> Game:

@@ -34,8 +34,7 @@ def run(game: Game, options: Options, *, executor: Executor | None = None) -> Ex
         explanation = explained(game, options, store, executor=executor)
     # What one of them cannot take, another may: the result was paid for.
     with contextlib.ExitStack() as all_of:
-        if options.save is not None:
-            all_of.callback(_save, explanation, options.save)
+        all_of.callback(save, explanation, options)
         print_result(explanation, options)
     return explanation
 
@@ -95,9 +94,11 @@ def print_found(found: Found, reading: Reading) -> None:
             show_report(found, top=reading.top, verbose=reading.verbose, console=standard_output())
 
 
-def _save(explanation: Explanation, file: Path) -> None:
-    explanation.save(file)
-    say(f"saved      {file}")
+def save(explanation: Explanation, options: Options) -> None:
+    """Write an explanation to the file that the options ask for, if any."""
+    if options.save is not None:
+        explanation.save(options.save)
+        say(f"saved      {options.save}")
 
 
 def print_result(explanation: Explanation, reading: Reading) -> None:

@@ -51,7 +51,7 @@ def text(
     from interplay.models import Encoder
 
     options = options or TextOptions()
-    options.check()
+    options.check(file)
     if (reference is None) == (label is None):
         raise InputError("say what to score: either --reference TEXT or --label NAME, one of the two.")
     content = read_text(file)
@@ -69,7 +69,7 @@ def show(
 ) -> None:
     """Show a saved explanation."""
     reading = reading or Reading()
-    reading.check()
+    reading.check(file)
     print_result(load(file), reading)
 
 

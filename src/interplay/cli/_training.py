@@ -50,7 +50,7 @@ def training(
     from interplay.executors import processes
 
     options = options or TrainingOptions()
-    options.check()
+    options.check(file)
     if file == "digits":
         if target is not None or group is not None or model is not None or output is not None:
             raise InputError("the digits demo has its own model and target: leave those options out.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay._checks import unknown
+from interplay._checks import check_unicode, unknown
 from interplay._errors import AblationError, InputError, InterplayError
 from interplay._game.masks import Values
 from interplay._networks.behaviour import config_of, embedder_of, kind_of, padding_of, unwrapped
@@ -275,6 +275,7 @@ class Encoder:
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, whole; longer than the window only where truncation was asked for."""
+        check_unicode(texts)
         encoded: list[list[int]] = self.tokenizer(
             [self.prepared(text) for text in texts], truncation=False, verbose=False
         )["input_ids"]

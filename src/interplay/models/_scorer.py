@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -127,11 +127,14 @@ class Scorer:
         Raises
         ------
         InputError
-            For a single text, which would be read as letters, or an entry that is no text.
+            For a single text, which would be read as letters, what has no order, or an entry that is no text.
         """
         if isinstance(texts, (str, bytes)):
             raise InputError(f"a scorer takes a list of texts, not the single text {texts[:40]!r}: pass [text].")
-        for text in texts:
+        if isinstance(texts, (Mapping, Set)) or not isinstance(texts, Iterable):
+            raise InputError(f"a scorer takes a list of texts, not a {type(texts).__name__}: pass [text, ...].")
+        listed = list(texts)
+        for text in listed:
             if not isinstance(text, str):
                 raise InputError(f"a scorer takes a list of texts, but one of them is {text!r}.")
-        return self.score(list(texts))
+        return self.score(listed)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 from interplay._checks import unknown
 from interplay._errors import InputError
+from interplay._networks.batching import is_out_of_memory
+from interplay._networks.behaviour import padding_of
+from interplay._networks.evaluation import evaluating
 from interplay._networks.readout import logits_of
 from interplay.lenses._components.inputs import Bound, Inputs, Rows, Subject, is_texts, tensor_rows
 
 Target: TypeAlias = str | int | Sequence[str | int]
 """A text, a token id or a label; or one of them for each input."""
+
+_ENDLESS = 1 << 31  # no vocabulary is as large, and no tensor of ids could hold more
 
 
 def bind_answers(subject: Subject, inputs: Inputs, targets: Sequence[Target], read: Callable[..., Any]) -> Bound:
@@ -27,6 +32,9 @@ def bind_answers(subject: Subject, inputs: Inputs, targets: Sequence[Target], re
     count = len(inputs) if given is None else len(given)
     answers = [one for group in zip(*(_each(target, count) for target in targets), strict=True) for one in group]
     per_input = len(targets)
+    same = next((one for one, *others in zip(*[iter(answers)] * per_input, strict=True) if one in others), None)
+    if same is not None:
+        raise InputError(f"the two answers of a margin are both {same!r}: give two that differ.")
     if given is not None:
         repeated = torch.arange(count).repeat_interleave(per_input)
         rows = Rows((given if per_input == 1 else given.take(repeated)).tensors, per_input)
@@ -73,6 +81,8 @@ def _behind_tensors(
         raise InputError("a target of several tokens needs texts as inputs: pass texts, or single token ids.")
     if kind == "mask":
         return tokens, _at_mask(subject, rows)
+    if kind == "labels":
+        _check_padding(subject, rows)
     return tokens, None if kind == "labels" or (kind is None and subject.config is not None) else _last(
         rows, subject.seq2seq
     )
@@ -89,6 +99,8 @@ def _behind_texts(
         if kind == "mask" and any(len(ids) > 1 for ids in tokens):
             raise InputError("a mask stands for one token, but a target has several: choose targets of one token.")
         rows = subject.rows(alone, per_input)
+        if kind == "labels":
+            _check_padding(subject, rows)
         return rows, tokens, _at_mask(subject, rows) if kind == "mask" else None
     asks = subject.reader.each(texts, [(answer,) if isinstance(answer, int) else answer for answer in answers])
     tokens = [list(ask.ids[ask.start :]) for ask in asks]
@@ -98,6 +110,23 @@ def _behind_texts(
         return subject.rows(reads, per_input), tokens, start
     rows = subject.rows([list(ask.source or ()) for ask in asks], per_input, decoder_input_ids=reads)
     return rows, tokens, start
+
+
+def _check_padding(subject: Subject, rows: Rows) -> None:
+    """Refuse a classifier that takes one row at a time, as it does not know which token is padding."""
+    if subject.config is None or padding_of(subject.model) is not None:
+        return
+    with evaluating(subject.model):
+        try:
+            rows.take([0, 0]).feed(subject.model)
+        except Exception as error:
+            if is_out_of_memory(error):
+                return
+            words = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"{type(subject.model).__name__} cannot read two texts at once ({words}), and its configuration names "
+                "no padding token: set model.config.pad_token_id, to a token that no text ends in."
+            ) from error
 
 
 def _at_mask(subject: Subject, rows: Rows) -> list[int]:
@@ -140,7 +169,7 @@ def _each(target: Target, count: int) -> list[str | int]:
         try:
             return [_number(target)] * count
         except TypeError:
-            if isinstance(target, (bytes, bytearray)):
+            if isinstance(target, (bytes, bytearray, memoryview, Mapping, Set)):
                 raise
             targets = [one if isinstance(one, str) else _number(one) for one in target]  # type: ignore[union-attr]
     except TypeError:
@@ -155,7 +184,10 @@ def _each(target: Target, count: int) -> list[str | int]:
 def _number(given: Any) -> int:
     if isinstance(given, bool):
         raise TypeError
-    return operator.index(given)
+    number = operator.index(given)
+    if not 0 <= number < _ENDLESS:
+        raise InputError(f"a target's token id or label is a whole number from 0 on that a model has, not {number}.")
+    return number
 
 
 def _ids(subject: Subject, answer: str | int, *, labels: bool) -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from interplay._checks import check_unicode
 from interplay._errors import InputError
 from interplay._networks.behaviour import Kind, config_of, is_encoder_decoder, kind_of, network_in, padding_of
 from interplay._networks.continuation import Reader
@@ -111,6 +112,7 @@ class Subject:
                 f"{text[:40]!r} is a text, but there is no tokenizer: pass a model that has one "
                 "(ip.models.Encoder.load), or tensors and token ids."
             )
+        check_unicode([text])
         ids: list[int] = self.tokenizer(self.prepared(text), add_special_tokens=special, verbose=False)["input_ids"]
         return ids
 

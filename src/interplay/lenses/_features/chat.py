@@ -125,6 +125,10 @@ def _checked(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
             raise InputError(f"message {number} has no role: each is like {{'role': 'user', 'content': '...'}}.")
         if not ("content" in message or "tool_calls" in message):
             raise InputError(f"message {number} ({message['role']}) has neither content nor tool calls.")
+        if not isinstance(message.get("content"), (str, list, tuple, type(None))):
+            raise InputError(
+                f"the content of message {number} must be a text, or a list of parts, not {message['content']!r}."
+            )
     return list(messages)
 
 

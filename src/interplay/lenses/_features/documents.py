@@ -79,6 +79,9 @@ def documents(
         unknown numbering or unit.
     """
     texts, names = _named(documents)
+    for what, text in (("template", template), ("form", form)):
+        if not isinstance(text, str):
+            raise InputError(f"the {what} must be a text, not {text!r}.")
     if template.count(_SLOT) != 1:
         raise InputError(
             f"the template must hold {_SLOT} exactly once, but it holds it {template.count(_SLOT)} times: {template!r}."

@@ -25,6 +25,11 @@ def output_names(predict: Callable[[Any], Any], outputs: Sequence[str] | None) -
         raise InputError(
             f"predict must be a function, but {type(predict).__name__} is not: pass its method, such as predict_proba."
         )
+    if hasattr(predict, "named_modules"):
+        raise InputError(
+            f"predict is a PyTorch module ({type(predict).__name__}), which takes tensors and may be in training mode: "
+            "pass a function from an array to an array, such as lambda rows: model.eval()(torch.tensor(rows)).detach()."
+        )
     if isinstance(outputs, str):
         raise InputError(f"outputs must be a list of names, not the text {outputs!r}.")
     if outputs is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +17,8 @@ from interplay._units import sentence_spans
 from interplay.models._causal.likelihood import Copies, Likelihood
 
 Per: TypeAlias = Literal["token", "sentence"]
+
+_ENDLESS = 1 << 31  # no vocabulary is as large, and no tensor of ids could hold more
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +83,19 @@ def checked(target: Target) -> Target:
             raise InputError("the target is empty: pass what the model could say.")
         return target
     try:
-        if isinstance(target, (bytes, bytearray)) or any(isinstance(token, bool) for token in target):
+        if isinstance(target, (bytes, bytearray, memoryview, Mapping, Set)):
             raise TypeError
-        ids = tuple(operator.index(token) for token in target)
+        given = list(target)
+        if any(isinstance(token, bool) for token in given):
+            raise TypeError
+        ids = tuple(operator.index(token) for token in given)
     except TypeError:
         raise InputError(f"a target must be a text or a list of token ids (whole numbers), not {target!r}.") from None
     if not ids:
         raise InputError("the target is empty: pass at least one token id, or a text.")
-    if min(ids) < 0:
-        raise InputError(f"a target's token ids are whole numbers from 0 on, not {min(ids)}.")
+    wrong = next((token for token in ids if not 0 <= token < _ENDLESS), None)
+    if wrong is not None:
+        raise InputError(f"a target's token ids are whole numbers from 0 on that a vocabulary has, not {wrong}.")
     return ids
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from interplay._errors import AblationError, InputError, MissingExtraError
 from interplay.models._server.answers import used_tokens
+from interplay.models._server.size import EndlessError, bounded
 
 _FIRST_PAUSE = 0.5  # seconds before the first retry; doubles each time, up to the longest
 _LONGEST_PAUSE = 30.0
@@ -89,7 +90,9 @@ class Connection:
         openai = _require_openai()
         # Retries are made here, not by the client: it neither counts them nor tries broken JSON again.
         # A redirect would carry texts to a place that nobody named, so none is followed.
-        http = openai.DefaultHttpxClient(follow_redirects=False)
+        http = openai.DefaultHttpxClient(
+            follow_redirects=False, headers={"Accept-Encoding": "identity"}, event_hooks={"response": [bounded]}
+        )
         weakref.finalize(self, http.close)
         client = openai.OpenAI(
             base_url=self.base_url,
@@ -159,6 +162,8 @@ class Connection:
             # The causes are dropped: they carry the request with its headers, and servers may repeat the key.
             except (openai.APITimeoutError, TimeoutError):
                 raise _PassingError(f"gave no answer within {self.limits.timeout:g} seconds") from None
+            except EndlessError as error:
+                raise RefusalError(f"the server at {self.base_url} {error}.") from None
             except openai.APIConnectionError as error:
                 reason = self._clean(str(error.__cause__ or error)) or "no reason given"
                 raise _PassingError(f"cannot be reached ({reason})", advice=": is it running?") from None
