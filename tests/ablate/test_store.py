@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_processes_share_a_store_without_errors_or_damage(tmp_path: Path) -> Non
         assert process.returncode == 0
         assert out.split()[0] == "200"
     assert len(set((tmp_path / "calls.txt").read_text().splitlines())) == 200
-    with sqlite3.connect(tmp_path / "runs.db") as db:
+    with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert db.execute("SELECT count(*) FROM ablation").fetchone() == (200,)
 
@@ -188,13 +189,13 @@ def test_identity_is_by_content() -> None:
 
 
 def foreign(path: Path) -> None:
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("CREATE TABLE songs (title TEXT)")
 
 
 def later(path: Path) -> None:
     Store(path).close()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA user_version = 9")
 
 

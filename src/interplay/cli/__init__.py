@@ -14,6 +14,7 @@ from interplay.cli._chat import chat
 from interplay.cli._console import prepare, say, silence
 from interplay.cli._curate import curate
 from interplay.cli._demo import demo
+from interplay.cli._doctor import doctor
 from interplay.cli._flip import flip
 from interplay.cli._heads import heads
 from interplay.cli._prompt import prompt
@@ -28,7 +29,7 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,  # `main` says what was kept
 )
-for command in (demo, text, prompt, chat, heads, training, flip, audit, prune, curate, show):
+for command in (demo, text, prompt, chat, heads, training, flip, audit, prune, curate, show, doctor):
     app.command(command)
 app.command(store_app)
 
