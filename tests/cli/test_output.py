@@ -62,6 +62,24 @@ def test_a_result_that_cannot_be_saved_is_printed_first(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no such files")
+def test_closed_standard_output_is_one_sentence_and_the_page_is_written_all_the_same(tmp_path: Path) -> None:
+    ip.explain(weigh, labels=4, budget=16).save(tmp_path / "x.json")
+    words = [*COMMAND, "show", str(tmp_path / "x.json"), "--html", str(tmp_path / "x.html")]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *words], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "interplay: cannot write the result to standard output: it is closed.\n",
+    )
+    assert (tmp_path / "x.html").exists()
+
+
+def test_utf_16_without_a_mark_is_no_text(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "t.txt").write_bytes("the film".encode("utf-16-le"))
+    status, out, err = run("text", "t.txt", "--model", "m", "--reference", "x")
+    assert (status, out) == (2, "")
+    assert err == "interplay: t.txt holds the character NUL, as UTF-16 read as UTF-8 does: save it as UTF-8.\n"
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [("--save", "--html"), ("--store", "--save"), ("the input", "--html"), ("the input", "--save")]
 )

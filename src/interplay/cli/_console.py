@@ -45,6 +45,8 @@ def written_out() -> Iterator[None]:
     """
     try:
         yield
+        if sys.stdout is None:  # closed before the start
+            raise InputError("cannot write the result to standard output: it is closed.")
         sys.stdout.flush()
     except OSError as error:
         silence()

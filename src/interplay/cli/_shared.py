@@ -159,12 +159,16 @@ def read_text(file: str) -> str:
         raise InputError(f"cannot read {error}") from None
     try:
         content = sys.stdin.buffer.read() if path is None else path.read_bytes()
-        return content.decode("utf-8-sig")  # without a byte order mark
+        text = content.decode("utf-8-sig")  # without a byte order mark
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         name = "standard input" if file == "-" else file
         raise InputError(f"{name} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
+    if "\0" in text:
+        name = "standard input" if file == "-" else file
+        raise InputError(f"{name} holds the character NUL, as UTF-16 read as UTF-8 does: save it as UTF-8.")
+    return text
 
 
 def _default_store() -> Path:
