@@ -69,9 +69,9 @@ def merge(store: Store, other: Store) -> int:
                 )
         before = store.database.total_changes
         for block in _blocks(other):
-            sound = [(game, mask, value) for game, mask, value in block if opened(game, mask, value) is not None]
+            sound = [(mask, value, game) for game, mask, value in block if opened(game, mask, value) is not None]
             store.database.executemany(
-                "INSERT OR IGNORE INTO ablation SELECT id, ?2, ?3 FROM game WHERE fingerprint = ?1", sound
+                "INSERT OR IGNORE INTO ablation SELECT id, ?, ? FROM game WHERE fingerprint = ?", sound
             )
         return store.database.total_changes - before
 
