@@ -133,7 +133,7 @@ def test_mistakes_of_opening_are_one_sentence() -> None:
         game.finest.zoomed(flat(39))
     with pytest.raises(ip.InputError, match="needs its own ablations"):
         ip.explain(game, budget=100, method="spex")
-    with pytest.raises(ip.InputError, match="draws masks of its own"):
+    with pytest.raises(ip.InputError, match="in a zoom"):
         ip.explain(game, budget=100, index="sv")
 
 

@@ -118,10 +118,6 @@ def explain(
         check_whole("removals", removals, 0)
     rate = game.keep if keep is None else _check_keep(keep)
     estimator, asked = _estimator(method, index, keep, slopes)
-    if asked is not None and game.tree is not None:
-        raise InputError(
-            f"index={asked!r} draws masks of its own, and a zoom makes others: leave it out, or choose one unit."
-        )
     wanted = _wanted_slopes(slopes, game, estimator, budget)
     kept, goal = 0.5 if asked else rate, Goal(until, tolerance)
     task = Task(game, estimator, budget, order, seed, kept, goal, wanted, asked, removals)
