@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import interplay as ip
-from interplay.cli._heads import _pairs
+from interplay.cli._heads import pairs_in
 
 PAIRS = [("Question: who?\nAnswer:", " Ann\tor Bo\n"), ('He said "no".\u2028', "\n")]
 
@@ -18,13 +18,13 @@ PAIRS = [("Question: who?\nAnswer:", " Ann\tor Bo\n"), ('He said "no".\u2028', "
 def test_json_lines_hold_prompts_of_several_lines(tmp_path: Path, name: str, kind: object) -> None:
     lines = [json.dumps(kind(pair)) for pair in PAIRS]
     (tmp_path / name).write_text("\n".join([lines[0], "", lines[1], ""]))
-    assert _pairs(str(tmp_path / name)) == PAIRS
+    assert pairs_in(str(tmp_path / name)) == PAIRS
 
 
 def test_lines_with_a_tab_may_look_like_json_and_hold_other_separators(tmp_path: Path) -> None:
     path = tmp_path / "inputs.tsv"
     path.write_bytes('["a", "b"]\t{}\r\none\u2028two\x0b\t x\r\n'.encode())
-    assert _pairs(str(path)) == [('["a", "b"]', "{}"), ("one\u2028two\x0b", " x")]
+    assert pairs_in(str(path)) == [('["a", "b"]', "{}"), ("one\u2028two\x0b", " x")]
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_lines_with_a_tab_may_look_like_json_and_hold_other_separators(tmp_path:
 def test_a_line_that_is_not_two_texts_is_named(tmp_path: Path, name: str, content: str, words: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(ip.InputError, match=words):
-        _pairs(str(tmp_path / name))
+        pairs_in(str(tmp_path / name))

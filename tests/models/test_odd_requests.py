@@ -44,7 +44,7 @@ def test_texts_that_can_be_read_once_only_are_all_scored(lm: ip.models.CausalLM)
 ODD = [memoryview(b"ab"), {5: 1}, {5, 6}, b"ab", [2**70], [-1], [2**31]]
 
 
-@pytest.mark.parametrize("target", ODD, ids=str)
+@pytest.mark.parametrize("target", ODD, ids=lambda odd: type(odd).__name__)
 def test_odd_targets_are_refused_by_scorers_and_metrics_alike(lm: ip.models.CausalLM, target: Any) -> None:
     for ask in (lm.logprob, lm.loss, lambda one: lm.margin(one, " Paris")):
         with pytest.raises(ip.InputError, match="target"):
@@ -99,7 +99,7 @@ def test_a_pytorch_module_is_no_predict_function() -> None:
         ip.lenses.image(net, np.zeros((4, 4, 3)), grid=(2, 2))
 
 
-@pytest.mark.parametrize("names", ["xy", {"x", "y"}, [None, "y"]], ids=str)
+@pytest.mark.parametrize("names", ["xy", {"x", "y"}, [None, "y"]], ids=lambda odd: type(odd).__name__)
 def test_outputs_have_names_in_an_order(names: Any) -> None:
     with pytest.raises(ip.InputError, match="outputs"):
         ip.Game(lambda masks: masks[:, :2] * 1.0, 3, outputs=names)
