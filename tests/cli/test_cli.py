@@ -148,7 +148,7 @@ def test_a_mistake_is_one_sentence_and_status_2(run: object, arguments: list[str
         (["--unit", "phrase"], "unknown unit 'phrase'"),
         (["--budget", "0"], "budget must be at least 1"),
         (["--budget", "1"], "a budget of 1 is too small"),
-        (["--store", "review.txt"], "review.txt is not an interplay store"),
+        (["--store", "review.txt"], "the input and --store are the same file"),
         (["--store", "a.db", "--no-store"], "exclude each other"),
         (["--save", "no/where.json"], "its folder does not exist"),
         (["--top=-1"], "--top must not be negative"),

@@ -78,7 +78,7 @@ def test_memory_grows_with_the_outputs_by_little_more_than_they_take_themselves(
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "lasso"])
 def test_recorded_retrainings_are_explained_in_bounded_memory(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("_lasso.lasso", "_auto"):
+    for module in ("_lasso.lasso", "_auto", "_doubt"):
         monkeypatch.setattr(f"interplay.estimators.{module}.LARGE", 1_000_000)
     masks, values, weights = linear_game(1500, 3000, 6, noise=0.2)
     tracemalloc.start()

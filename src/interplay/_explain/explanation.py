@@ -87,7 +87,7 @@ class Fit:
             "method": self.method,
             "notes": list(self.notes),
             "evidence": [[list(key), dict(facts)] for key, facts in self.evidence.items()],
-            "uncertainty": None if self.uncertainty is None else self.uncertainty.to_dict(self.spectrum),
+            "uncertainty": None if self.uncertainty is None else self.uncertainty.to_dict(),
             "removals": [removal.to_list() for removal in self.removals],
         }
 
@@ -109,7 +109,7 @@ class Fit:
             saved("method", text),
             saved("notes", each, text),
             dict(saved("evidence", each, found)),
-            None if doubt is None else Uncertainty.from_dict(doubt.parts, spectrum),
+            None if doubt is None else Uncertainty.from_dict(doubt.parts, spectrum.n),
             saved("removals", each, lambda removal, _: Removal.from_list(removal, spectrum.n)),
         )
 

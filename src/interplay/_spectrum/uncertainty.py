@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
-from interplay._saved import Saved, each, number
+from interplay._saved import Saved, each, feature_ids, listed, number
 from interplay._spectrum.characters import Features, by_size
 from interplay._spectrum.indices import BESIDE_EMPTY, canonical_index, compute_index_variances, index_weight
 from interplay._spectrum.spectrum import Spectrum
 
-_DIGITS = 4  # significant digits of what is saved
 _DEEPEST = 24  # features by which an unlisted superset may exceed a set: beyond, the prior holds next to nothing
 _AT_BOTH = ("sv", "sii", "k-sii")  # these weigh inputs near both ends as much as all in between
 
@@ -187,31 +186,25 @@ class Uncertainty:
     def _variances(deviations: Mapping[Features, float]) -> npt.NDArray[np.float64]:
         return np.fromiter(deviations.values(), float, len(deviations)) ** 2
 
-    def to_dict(self, spectrum: Spectrum) -> dict[str, Any]:
-        """JSON-able and short: the deviations in the order of the spectrum's coefficients, null where unknown."""
-        known = (self.deviations.get(key) for key in spectrum.coefficients)
-        prior = (
-            None
-            if self.prior is None
-            else {"scale": _short(self.prior.scale), "weights": [_short(weight) for weight in self.prior.weights]}
-        )
-        return {
-            "deviations": [None if value is None else _short(value) for value in known],
-            "prior": prior,
-            "ends": [_short(end) for end in self.ends],
-        }
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts, to the last digit: differences of variances are taken, which rounding would distort."""
+        prior = None if self.prior is None else {"scale": self.prior.scale, "weights": list(self.prior.weights)}
+        deviations = [[list(key), value] for key, value in self.deviations.items()]
+        return {"deviations": deviations, "prior": prior, "ends": list(self.ends)}
 
     @classmethod
-    def from_dict(cls, parts: dict[str, Any], spectrum: Spectrum) -> Uncertainty:
-        """The uncertainty that `to_dict` wrote, beside the same spectrum."""
+    def from_dict(cls, parts: dict[str, Any], n: int) -> Uncertainty:
+        """The uncertainty over n features that `to_dict` wrote."""
+
+        def found(value: object, where: str) -> tuple[Features, float]:
+            key, deviation = listed(value, where, 2)
+            return feature_ids(key, where, n), number(deviation, where)
+
         saved = Saved.of(parts, "the uncertainty")
-        read = saved("deviations", each, lambda value, at: None if value is None else number(value, at), len(spectrum))
         inner = saved.maybe("prior", Saved.of)
-        prior = None if inner is None else SetPrior(inner("scale", number), inner("weights", each, number, spectrum.n))
+        prior = None if inner is None else SetPrior(inner("scale", number), inner("weights", each, number, n))
         empty, full = saved("ends", each, number, 2)
-        paired = zip(spectrum.coefficients, read, strict=True)
-        known = {key: value for key, value in paired if value is not None}
-        return cls(spectrum.n, known, prior, (empty, full))
+        return cls(n, dict(saved("deviations", each, found)), prior, (empty, full))
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +230,3 @@ class Deviations(Mapping[Features, float]):
 
     def __len__(self) -> int:
         return len(self.listed)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
