@@ -226,11 +226,16 @@ def test_contract_it_can_be_sent_to_another_process_or_says_why_not(example: Exa
     try:
         sent = pickle.loads(pickle.dumps(game.value))
     except Exception:
-        with (
-            ProcessPoolExecutor(1) as executor,
-            pytest.raises(ip.InputError, match="cannot be sent to another process"),
-        ):
-            measure(game, masks, executor=executor)
+        refused = ""
+        with ProcessPoolExecutor(1) as executor:
+            try:
+                found = measure(game, masks, executor=executor).values
+            except ip.InputError as error:
+                refused = str(error)
+        if refused:
+            assert "cannot be sent to another process" in refused
+        else:  # closures travel, too
+            np.testing.assert_allclose(found, game.value(masks), rtol=1e-6)
     else:
         np.testing.assert_allclose(sent(masks), game.value(masks), rtol=1e-6)
 

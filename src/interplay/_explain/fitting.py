@@ -209,8 +209,8 @@ def _faithfulness(sample: Sample, values: Values, recovery: Recovery, seed: int)
         first = r_squared(values[rows], recovery.unseen)
     else:
         first = first_order_r2(sample.masks, values, rows, seed)
-    gain = gain_of_all(len(values), recovery.spectrum.n)
-    truth = values[rows]
+    truth, n = values[rows], recovery.spectrum.n
+    gain = gain_of_all(len(values), n, r_squared(truth, recovery.unseen))
     unseen = truth - np.sqrt(recovery.flatters * gain) * (truth - recovery.unseen)
-    first = 1.0 - gain * (1.0 - first)
+    first = 1.0 - gain_of_all(len(values), n, first) * (1.0 - first)
     return measure_faithfulness(truth, unseen, how=recovery.how, first_order=first, fitted=len(values))

@@ -89,6 +89,8 @@ def run(task: Task, measure: Measure, gradient: Gradient | None = None) -> Expla
     """
     spare = removals_allowed(task.budget, task.removals, task.estimator, complete=is_complete(task.n, task.budget))
     allowed = replace(task, budget=task.budget - spare)
+    if task.rescue is not None and allowed.rescue is None:  # coded masks, where they are wanted, need all of it
+        allowed = task
     known, turned, notes = _in_rounds(allowed, measure, gradient)
     asked = removals_most(task.budget, task.removals)
     with _nothing_lost(known.sample):

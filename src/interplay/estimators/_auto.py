@@ -137,8 +137,8 @@ def _simplest(found: dict[str, Recovery], blended: Recovery, values: Values) -> 
 def _reported(recovery: Recovery, values: Values) -> float:
     """R² on unseen ablations as the explanation will say it."""
     assert recovery.unseen is not None
-    gain = gain_of_all(len(values), recovery.spectrum.n)
-    return 1.0 - (1.0 - r_squared(values, recovery.unseen)) * recovery.flatters * gain
+    r2 = r_squared(values, recovery.unseen)
+    return 1.0 - (1.0 - r2) * recovery.flatters * gain_of_all(len(values), recovery.spectrum.n, r2)
 
 
 def _error(recovery: Recovery, values: Values) -> float:

@@ -23,13 +23,15 @@ def is_constant(values: Values) -> bool:
     return bool(np.ptp(values) <= 1e-12 * max(1e-300, float(np.abs(values).max())))
 
 
-def gain_of_all(count: int, n: int) -> float:
+def gain_of_all(count: int, n: int, r2: float) -> float:
     """What is left of the squared error of fits to 4 in 5 of ``count`` ablations of n features when all are fitted.
 
     Read off games whose every ablation is known (docs/trust.md): half a feature's share of the ablations, at most a
-    quarter, and less where there are so few that a fifth more teach nothing.
+    quarter, and less where there are so few that a fifth more teach nothing. Where the fits to 4 in 5 explain less
+    than half (``r2``) the gain fades with it: of noise, more ablations teach nothing either.
     """
-    return float(np.exp(-min(0.25, 0.5 * n / count) * count / (count + 30)))
+    learned = min(1.0, 2.0 * max(0.0, r2))
+    return float(np.exp(-min(0.25, 0.5 * n / count) * count / (count + 30) * learned))
 
 
 def folds(count: int, seed: int, parts: int = 5) -> npt.NDArray[np.intp]:

@@ -45,6 +45,14 @@ class Ablations:
     alone: Values | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In another process the copy of the model is the one that the game is for."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        model = self.ablator.model
+        object.__setattr__(self, "weights", weights_of(model))
+        object.__setattr__(self, "seen", (worn(model), adapters(model)) if self.seen else ())
+
     @property
     def inputs(self) -> int:
         """How many inputs each ablation is measured on."""
@@ -61,13 +69,15 @@ class Ablations:
         model = self.ablator.model
         if weights_of(model) != self.weights:
             raise InputError("the model's weights have changed since this game was made: make the game anew.")
-        if self.alone is None:
+        if not self.seen:
             return
         if (worn(model), adapters(model)) != self.seen:
             raise InputError(
                 "hooks or adapters of the model have changed since this game was made, which remembers what early "
                 "layers return or what replaces parts: make the game anew."
             )
+        if self.alone is None:
+            return
         now = self._untouched()
         if not np.array_equal(now, self.alone):
             # Some models differ by rounding from run to run: what this one differs by now is allowed.

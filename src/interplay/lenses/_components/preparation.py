@@ -76,7 +76,11 @@ def prepare(
 def _remembering(ablations: Ablations) -> Ablations:
     """The same, able to notice that the model is no longer the one of which it remembers something."""
     model = ablations.ablator.model
-    return replace(ablations, seen=(worn(model), adapters(model)), alone=untouched(ablations.bound))
+    try:
+        alone: Values | None = untouched(ablations.bound)
+    except InputError:  # a metric that needs all inputs at once cannot be checked by the first alone
+        alone = None
+    return replace(ablations, seen=(worn(model), adapters(model)), alone=alone)
 
 
 def _observe(

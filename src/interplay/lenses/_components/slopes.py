@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from interplay._errors import InputError
 from interplay._game.masks import Masks, Values
 from interplay._networks.batching import BatchSize
 from interplay.lenses._components.ablations import Ablations, as_values
@@ -77,6 +78,8 @@ def gradients_of(ablations: Ablations, rows: int | None) -> tuple[Gradients, int
         try:
             side = found.scores(keep, sources)
         except (RuntimeError, MemoryError):  # no graph, an operation that has no derivative, or no room
+            return None
+        except InputError:  # a metric that needs all inputs at once; what is wrong with one is said when it is measured
             return None
     if not np.isfinite(side).all() or not side[..., 1:].any():
         return None
