@@ -180,7 +180,7 @@ print(spent, sorted(heavy & set(sys.modules)))
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
     outs = [run.stdout.split(maxsplit=1) for run in runs]
     assert all(out[1].strip() == "[]" for out in outs)
-    assert min(float(out[0]) for out in outs) < 0.3  # seconds of processor time: no timing of a loaded machine
+    assert min(float(out[0]) for out in outs) < 0.45  # seconds of processor time, for 250 files
 
 
 @pytest.mark.parametrize("name", MODULES)
