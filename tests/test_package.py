@@ -99,7 +99,7 @@ class Examples(doctest.DocTestFinder):
 
 
 def test_all_is_what_is_exported() -> None:
-    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "annotations"}
+    public = {name for name in vars(ip) if not name.startswith("_")} - {"ablate", "cli", "annotations", "TYPE_CHECKING"}
     assert set(ip.__all__) == public
     for package in PUBLIC:
         for name in package.__all__:
@@ -180,7 +180,7 @@ print(spent, sorted(heavy & set(sys.modules)))
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
     outs = [run.stdout.split(maxsplit=1) for run in runs]
     assert all(out[1].strip() == "[]" for out in outs)
-    assert min(float(out[0]) for out in outs) < 0.45  # seconds of processor time, for 250 files
+    assert min(float(out[0]) for out in outs) < 0.2  # seconds of processor time
 
 
 @pytest.mark.parametrize("name", MODULES)

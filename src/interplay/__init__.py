@@ -1,6 +1,8 @@
 """Find which combinations of inputs, training examples or components drive a model's output, from few ablations."""
 
-from interplay import actions, estimators, executors, lenses, models, plots, report
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+
 from interplay._demo import demo_model
 from interplay._errors import (
     AblationError,
@@ -24,6 +26,9 @@ from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Uncertainty
 from interplay.ablate import Progress, Store
+
+if TYPE_CHECKING:
+    from interplay import actions, estimators, executors, lenses, models, plots, report
 
 __version__ = "0.1.0.dev0"
 
@@ -71,3 +76,16 @@ __all__ = [
 ]
 
 _publish(__name__)
+
+_ROOMS = ("actions", "estimators", "executors", "lenses", "models", "plots", "report")
+
+if not TYPE_CHECKING:  # a type checker reads the imports above instead: it would take any name from a __getattr__
+
+    def __getattr__(name):  # rooms load when they are first asked for; importing costs little beyond NumPy
+        if name in _ROOMS:
+            return _import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})
