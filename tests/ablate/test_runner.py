@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -212,6 +215,34 @@ def test_executors_give_the_same_values_as_measuring_in_turn(pool: type, tmp_pat
         again = measure(game, masks, executor=executor, store=store)
     np.testing.assert_array_equal(first.values, weigh(masks))
     assert (first.measured, again.measured) == (150, 0)
+
+
+FORKING = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import numpy as np
+import torch
+import interplay as ip
+from interplay.ablate import measure
+
+def game(masks):
+    weights = torch.ones(600, 600) @ torch.ones(600, 600)  # large enough for several threads
+    rows = torch.nn.functional.layer_norm(torch.ones(len(masks), 600, 600), (600,))
+    return np.asarray(masks) @ np.arange(5.0) + weights.numpy()[0, 0] + rows.sum().item()
+
+torch.set_num_threads(2)
+masks = np.eye(5, dtype=bool)
+expected = game(masks)
+with ProcessPoolExecutor(1, get_context("fork")) as executor:
+    np.testing.assert_array_equal(measure(ip.Game(game, 5), masks, executor=executor).values, expected)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+def test_a_pool_that_forks_does_not_wait_for_threads_that_its_parent_kept() -> None:
+    pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_closure_travels_to_processes_and_a_game_that_cannot_is_named() -> None:

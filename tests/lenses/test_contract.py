@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import pickle
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -227,7 +226,7 @@ def test_contract_it_can_be_sent_to_another_process_or_says_why_not(example: Exa
         sent = pickle.loads(pickle.dumps(game.value))
     except Exception:
         refused = ""
-        with ProcessPoolExecutor(1) as executor:
+        with ip.executors.processes(1) as executor:
             try:
                 found = measure(game, masks, executor=executor).values
             except ip.InputError as error:

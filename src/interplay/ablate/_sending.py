@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import contextlib
+import multiprocessing
+import multiprocessing.context
 import pickle
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from interplay._game.masks import Masks
 
 _SMALL = 1 << 14  # bytes; a smaller game is cheaper to send along than to read from a file
 _measuring = False  # whether this worker has something to interrupt
+_Forked: Any = getattr(multiprocessing.context, "ForkProcess", ())  # systems without forks have no such class
 
 
 def is_measuring() -> bool:
@@ -34,11 +38,27 @@ class Sent:
     def value(self, masks: Masks) -> Any:
         """The game's raw values."""
         global _measuring
+        _hold_a_fork_to_one_thread()
         _measuring = True
         try:
             return self.function(masks)
         finally:
             _measuring = False
+
+
+@lru_cache(maxsize=1)
+def _hold_a_fork_to_one_thread() -> None:
+    """Keep a forked worker off thread pools whose threads stayed behind in its parent: it would wait for them forever.
+
+    A plain ``ProcessPoolExecutor`` forks on Linux below Python 3.14, and a fork has none of the threads that OpenMP
+    started for PyTorch or scikit-learn, yet believes that it has. With one thread nothing is handed to them.
+    """
+    if isinstance(multiprocessing.current_process(), _Forked):
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(limits=1)
+        if "torch" in sys.modules:  # its MKL is linked in, where threadpoolctl cannot see it
+            sys.modules["torch"].set_num_threads(1)
 
 
 class _Sharing(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -130,7 +129,7 @@ def test_few_retrainings_with_slopes_explain_what_many_without_do_in_other_proce
     fresh = np.random.default_rng(2).random((200, TRAIN)) < 0.5
     truth = game(fresh)[:, 0]
     one = game.slopes(fresh[:8])
-    with ProcessPoolExecutor(2) as executor:
+    with ip.executors.processes(2) as executor:
         sloped = game.sloped
         from interplay.ablate import measure
 
