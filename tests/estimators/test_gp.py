@@ -16,6 +16,7 @@ from interplay._spectrum.uncertainty import Uncertainty
 from interplay.estimators import GP, Lasso, all_masks, uniform_design
 from interplay.estimators._gp.beam import strongest
 from interplay.estimators._gp.hyper import Hyper
+from interplay.estimators._gp.inverse import solved
 from interplay.estimators._gp.kernel import Evidence, kernel, maximise
 from interplay.estimators._gp.posterior import Posterior
 from interplay.estimators._gp.prior import Prior, prior_variances
@@ -306,6 +307,27 @@ def test_pytorch_gives_the_answer_of_numpy():
     assert np.allclose(with_numpy.unseen, with_torch.unseen, atol=1e-3 * values.std())
     with pytest.raises(ip.InputError, match="cuda:9"):
         GP(device="cuda:9").fit(masks, values, order=3, seed=0)
+
+
+@pytest.mark.parametrize("noise", [0.05, 1e-6])
+def test_single_precision_is_refined_or_given_up(noise):
+    torch = pytest.importorskip("torch")
+    from interplay.estimators._gp.inverse_torch import torch_solved
+
+    count, n = 300, 8 if noise < 1e-3 else 40  # 256 masks of 8 features: some come twice, apart by the noise alone
+    signs = np.where(np.random.default_rng(0).random((count, n)) < 0.5, -1.0, 1.0)
+    values = np.random.default_rng(1).standard_normal(count)
+    hyper = random_hyper(n, 3, noise)
+    exact, inverse = solved(signs, values, hyper)
+    alpha, found = torch_solved(signs, values, hyper, "cpu", single=True)
+    assert found.matrix.dtype == (torch.float32 if noise > 1e-3 else torch.float64)
+    assert np.allclose(alpha, exact, rtol=1e-6, atol=1e-9 * np.abs(exact).max())
+    assert np.allclose(found.diagonal, inverse.diagonal, rtol=1e-3)
+    sets = subsets(n, 2)[:60]
+    rows = characters_of(signs_of(signs < 0), sets)
+    variances = prior_variances(hyper, sets)
+    assert np.allclose(found.overlaps(rows, variances), inverse.overlaps(rows, variances), rtol=1e-2, atol=1e-2)
+    assert np.allclose(found.quadratics(rows), inverse.quadratics(rows), rtol=1e-2)
 
 
 @pytest.mark.parametrize("option", ["subset", "draws", "coefficients", "width", "dense"])

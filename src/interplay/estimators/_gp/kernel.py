@@ -15,7 +15,6 @@ gains prior variance, by factors b_d that the evidence finds and that fall to no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,6 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from interplay._errors import InterplayError
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector, gradient_of
 
 # The prior of the hyper-parameters, for standardised values. Each line: the centre and the standard deviation.
@@ -66,34 +64,6 @@ def nearness(left: Signs, right: Signs, hyper: Hyper) -> Signs:
 def neighbours(signs: Signs, d: int) -> Signs:
     """The products z_i z_{i+d} of signs (N, n), shape (N, n - d)."""
     return np.asarray(signs[:, :-d] * signs[:, d:])
-
-
-def inverse_covariances(signs: Signs, hypers: Sequence[Hyper], device: str | None = None) -> tuple[Signs, ...]:
-    """The inverses (N, N) of the covariance of noisy values at ``signs`` (N, n); by PyTorch on a ``device``."""
-    if device is None:
-        return tuple(inverse_covariance(signs, hyper) for hyper in hypers)
-    from interplay.estimators._gp.kernel_torch import moved, torch_inverse_covariance
-
-    z = moved(signs, device)
-    return tuple(torch_inverse_covariance(z, hyper) for hyper in hypers)
-
-
-def inverse_covariance(signs: Signs, hyper: Hyper) -> Signs:
-    """The inverse (N, N) for one draw of the hyper-parameters."""
-    covariance = kernel(signs, signs, hyper)
-    covariance.flat[:: len(signs) + 1] += hyper.noise
-    # The transposed view of a symmetric C-ordered matrix is the matrix in Fortran order: LAPACK works in place.
-    lower, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
-    if failed:
-        raise InterplayError(
-            f"the covariance of {len(signs)} ablations is numerically singular at noise {hyper.noise:.1e}: "
-            "this is a fault of interplay; fit with method='lasso' and report it."
-        )
-    inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
-    # dpotrf has cleared the other triangle, so the sum with the transpose counts only the diagonal twice.
-    symmetric: Signs = inverse + inverse.T
-    symmetric.flat[:: len(symmetric) + 1] *= 0.5
-    return symmetric
 
 
 @dataclass(frozen=True)

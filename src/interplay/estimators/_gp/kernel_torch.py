@@ -1,4 +1,4 @@
-"""The heavy linear algebra of the Walsh kernel by PyTorch, on any of its devices, in double precision."""
+"""The evidence of hyper-parameters by PyTorch, on any of its devices, in double precision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay._errors import InputError, InterplayError
+from interplay._errors import InputError
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector, gradient_of
 
 
@@ -40,18 +40,6 @@ def torch_likelihood(z: Any, values: Vector, hyper: Hyper) -> tuple[float, Vecto
 def _summed(weight: Any, columns: Any) -> Vector:
     sums: Vector = ((weight @ columns) * columns).sum(dim=0).cpu().numpy()
     return sums
-
-
-def torch_inverse_covariance(z: Any, hyper: Hyper) -> Signs:
-    """As `inverse_covariance` with NumPy, of signs that were `moved`."""
-    import torch
-
-    *_, covariance = _covariance(z, hyper)
-    lower, failed = torch.linalg.cholesky_ex(covariance)
-    if int(failed):
-        raise InterplayError(f"the covariance of {len(z)} ablations is numerically singular on {z.device}.")
-    inverse: Signs = torch.cholesky_inverse(lower).cpu().numpy()
-    return inverse
 
 
 def _covariance(z: Any, hyper: Hyper) -> tuple[Any, Any, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from interplay._spectrum.characters import Features
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector
-from interplay.estimators._gp.kernel import inverse_covariances, kernel
+from interplay.estimators._gp.inverse import Inverse, solved
+from interplay.estimators._gp.kernel import kernel
 from interplay.estimators._gp.prior import prior_variances
 
 _BLOCK = 1 << 22  # entries of a block of predictions: 32 MiB
@@ -31,25 +31,25 @@ class Posterior:
     alphas
         K^-1 y for every draw, (D, N).
     inverses
-        K^-1 for every draw, D arrays (N, N).
+        K^-1 for every draw.
     """
 
     signs: Signs
     values: Vector
     hypers: tuple[Hyper, ...]
     alphas: Signs
-    inverses: tuple[Signs, ...]
+    inverses: tuple[Inverse, ...]
 
     @classmethod
     def of(cls, signs: Signs, values: Vector, hypers: list[Hyper], device: str | None = None) -> Posterior:
         """The posterior given values (N,) at ``signs`` (N, n)."""
-        inverses = inverse_covariances(signs, hypers, device)
-        return cls(signs, values, tuple(hypers), np.stack([inverse @ values for inverse in inverses]), inverses)
+        alphas, inverses = zip(*(solved(signs, values, hyper, device) for hyper in hypers), strict=True)
+        return cls(signs, values, tuple(hypers), np.stack(alphas), inverses)
 
     @property
     def leave_one_out_variance(self) -> Signs:
         """The variance of every value given all others, by draw, (D, N)."""
-        return 1.0 / np.stack([np.diagonal(inverse) for inverse in self.inverses])
+        return 1.0 / np.stack([inverse.diagonal for inverse in self.inverses])
 
     def weights(self) -> Signs:
         """What each draw counts where value i is left out, (D, N), columns summing to 1.
@@ -88,11 +88,8 @@ class Posterior:
         for hyper, alpha, inverse, weight in zip(self.hypers, self.alphas, self.inverses, self.weights(), strict=True):
             variances = prior_variances(hyper, sets)
             fitted = (variances * (rows @ alpha)) @ rows
-            exact = _precision(hyper)
-            own_rows = rows.astype(exact)
-            part = (own_rows.T * variances.astype(exact)) @ own_rows  # the kernel of these sets alone, (N, N)
-            own = np.einsum("ij,ij->i", part, inverse.astype(exact, copy=False))
-            total += weight * (fitted - own * alpha / np.diagonal(inverse))
+            own = inverse.overlaps(rows, variances)
+            total += weight * (fitted - own * alpha / inverse.diagonal)
         return total
 
     def predict(self, signs: Signs) -> Vector:
@@ -116,19 +113,7 @@ class Posterior:
         means = np.empty((len(self.hypers), len(sets)))
         for draw, (hyper, alpha, inverse) in enumerate(zip(self.hypers, self.alphas, self.inverses, strict=True)):
             variances = prior_variances(hyper, sets)
-            step = max(1, _BLOCK // len(alpha))
-            exact = _precision(hyper)
-            light = inverse.astype(exact, copy=False)
-            for first in range(0, len(sets), step):
-                block = rows[first : first + step].astype(exact)
-                # lam - lam^2 chi' K^-1 chi is Gaussian conditioning; rounding may take it below zero.
-                known = np.einsum("ij,ij->i", block @ light, block).astype(np.float64)
-                lam = variances[first : first + step]
-                within[first : first + step] += np.maximum(lam - lam**2 * known, 0.0)
+            # lam - lam^2 chi' K^-1 chi is Gaussian conditioning; rounding may take it below zero.
+            within += np.maximum(variances - variances**2 * inverse.quadratics(rows), 0.0)
             means[draw] = variances * (rows @ alpha)
         return np.asarray(np.sqrt(within / len(self.hypers) + means.var(axis=0)))
-
-
-def _precision(hyper: Hyper) -> type[np.floating[Any]]:
-    """Single precision is twice as fast; its rounding, times 1 / noise, must stay far below 1."""
-    return np.float32 if hyper.noise > 1e-3 else np.float64
