@@ -183,6 +183,12 @@ print(spent, sorted(heavy & set(sys.modules)))
     assert min(float(out[0]) for out in outs) < 0.2  # seconds of processor time
 
 
+@pytest.mark.parametrize("shown", ["show()", "_repr_html_()", "to_html('page.html')", "interactions().show()"])
+def test_the_first_thing_asked_of_a_result_may_be_to_show_itself(shown: str, tmp_path: Path) -> None:
+    code = f"import interplay as ip; ip.fit(ip.design(3, 8), range(8)).{shown}"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_run_one_way(name: str) -> None:
     here = ROOMS.index(room(name))

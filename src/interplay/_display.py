@@ -1,9 +1,10 @@
 """What a result can do to be seen. How it is drawn is the business of `interplay.report`, which lies above every result
-and hands its functions down here when it is loaded (`import interplay` does).
+and hands its functions down here when it is loaded, with the first result that is shown.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -44,6 +45,12 @@ def draw_with(ink: Ink) -> None:
     _inks[:] = [ink]
 
 
+def _ink() -> Ink:
+    if not _inks:
+        importlib.import_module("interplay.report")
+    return _inks[0]
+
+
 class Displayed:
     """A result that shows itself in the terminal, in a notebook and as a page."""
 
@@ -61,11 +68,11 @@ class Displayed:
         verbose
             Also how the fit was made, and every output in full.
         """
-        _inks[0].show(self, index=index, top=top, verbose=verbose)
+        _ink().show(self, index=index, top=top, verbose=verbose)
 
     def to_html(self, path: str | os.PathLike[str], *, title: str = "interplay", index: str | None = None) -> None:
         """Write it to ``path`` as a self-contained page: see `interplay.report.html`."""
-        _inks[0].page(self, path, title=title, index=index)
+        _ink().page(self, path, title=title, index=index)
 
     def _repr_html_(self) -> str:
-        return _inks[0].fragment(self)
+        return _ink().fragment(self)
