@@ -62,12 +62,10 @@ def descend(
 def safe_rate(times: Times, start: Floats, steps: int = 30) -> float:
     """One over an upper estimate of G's largest eigenvalue, by power iteration from ``start`` (K, 1).
 
-    The iteration comes from below, and stops a few hundredths short where eigenvalues crowd: hence the margin.
+    The iteration comes from below, and stops a few hundredths short where eigenvalues crowd: hence the margin. Too large
+    a rate would diverge, too small a one crawls.
     """
-    vector, value = (
-        start,
-        1.0,
-    )  # too large a rate diverges, too small a one crawls
+    vector, value = start, 1.0
     for _ in range(steps):
         vector = times(vector)
         value = float(np.linalg.norm(vector)) or 1.0
