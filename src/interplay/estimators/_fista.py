@@ -62,8 +62,8 @@ def descend(
 def safe_rate(times: Times, start: Floats, steps: int = 30) -> float:
     """One over an upper estimate of G's largest eigenvalue, by power iteration from ``start`` (K, 1).
 
-    The iteration comes from below, and stops a few hundredths short where eigenvalues crowd: hence the margin. Too large
-    a rate would diverge, too small a one crawls.
+    The iteration comes from below, and stops a few hundredths short where eigenvalues crowd: hence the margin. Too
+    large a rate would diverge, too small a one crawls.
     """
     vector, value = start, 1.0
     for _ in range(steps):
