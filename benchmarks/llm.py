@@ -1,0 +1,280 @@
+"""A real chat model (SmolLM2-135M) on sixty prompts: how well each method explains it, by the length of the prompt.
+
+    python benchmarks/llm.py designs --shapiq PYTHON --out designs.npz
+    python benchmarks/llm_record.py --model PATH.gguf --device cuda --designs designs.npz --out values
+    python benchmarks/llm.py fit --values values --designs designs.npz --peers PYTHON --shapiq PYTHON --work work
+    python benchmarks/llm.py removals --model PATH.gguf --work work
+    python benchmarks/llm.py table --values values --work work --out docs/llm.md
+
+The prompts are those of `llm_prompts.py`; words are left out, and every method has 1,280 ablations of each prompt, no
+more. Ours but SPEX, ContextCite and LIME fit the same uniform masks; SPEX, KernelSHAP and ProxySHAP have masks of their
+own. R² is judged on uniform masks that none has seen. Steps go on where they stopped, a fit at a time, first with one
+prompt of each kind and length; ``--peers`` has context-cite and lime, ``--shapiq`` shapiq 1.8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import compare
+import interplay as ip
+import llm_prompts
+import llm_record
+
+OURS = ("auto", "proxyspex", "spex", "lasso")
+PEERS = ("contextcite", "lime", "kernelshap", "proxyshap")
+OWN_MASKS = ("spex", "kernelshap", "proxyshap")
+REMOVED = (1, 3, 5)
+HERE = Path(__file__).parent
+CASES = ("words", "passages")
+
+
+def in_turn() -> list[int]:
+    """Numbers of prompts: one of each kind and length first, then the second ones."""
+    found = list(enumerate(llm_prompts.prompts()))
+    first = {prompt.bin: number for number, prompt in reversed(found)}
+    return sorted(range(len(found)), key=lambda i: ((i - first[found[i][1].bin]) // len(llm_prompts.KINDS), i))
+
+
+def make_designs(options: argparse.Namespace) -> None:
+    sizes = {f"{i:02}": prompt.words for i, prompt in enumerate(llm_prompts.prompts())}
+    source, target = options.out.with_suffix(".json"), options.out.with_suffix(".peers.npz")
+    source.write_text(json.dumps({"budget": llm_record.MASKS, "sizes": sizes}))
+    command = [options.shapiq, str(HERE / "peers" / "shapiq_prompts.py"), "designs", str(source), str(target)]
+    if not target.exists():
+        subprocess.run(command, check=True)
+    made = dict(np.load(target))
+    for name, n in sizes.items():
+        made[f"{name}-spex"] = np.packbits(ip.design(n, llm_record.MASKS, method="spex"), axis=1)
+    np.savez_compressed(options.out, **made)
+
+
+class Recorded:
+    """The recorded values of one prompt, its words or its passages."""
+
+    def __init__(self, number: int, case: str, values: Path, designs: Path) -> None:
+        prompt = llm_prompts.prompts()[number]
+        self.number, self.case, self.prompt, self.folder = number, case, prompt, values
+        self.n = prompt.words if case == "words" else len(prompt.passages)
+        self.made = np.load(designs)
+
+    def design(self, design: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Masks and values; None where they were not recorded."""
+        path = self.folder / f"{self.number:02}-{design}.npz"
+        if not path.exists():
+            return None
+        values = np.load(path)["values"]
+        if design in llm_record.OWN:
+            masks = llm_record.drawn(design, self.number, self.n)
+        else:
+            masks = np.unpackbits(self.made[f"{self.number:02}-{design}"], axis=1, count=self.n).astype(bool)
+        return masks[: len(values)], values
+
+    def sample(self, method: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """What a method fits; None where it was not recorded."""
+        if self.case == "words":
+            return self.design(method if method in OWN_MASKS else "uniform")
+        return None if method in OWN_MASKS else self.design("passages")
+
+    def unseen(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Masks that no method has seen, and their values."""
+        words = self.case == "words"
+        found = self.design("unseen" if words else "passages_unseen")
+        designs = ("uniform", *OWN_MASKS) if words else ("passages",)
+        seen = {row.tobytes() for one in map(self.design, designs) if one is not None for row in one[0]}
+        if found is None:
+            return None
+        new = [row.tobytes() not in seen for row in found[0]]
+        return (found[0][new], found[1][new]) if sum(new) > 20 else None
+
+
+def fit(options: argparse.Namespace) -> None:
+    options.work.mkdir(parents=True, exist_ok=True)
+    path = options.work / "results.jsonl"
+    done = {(r["number"], r["case"], r["by"]) for r in read(path)}
+    for number in in_turn():
+        for case in CASES:
+            game = Recorded(number, case, options.values, options.designs)
+            unseen = game.unseen() if case == "words" or game.n >= 4 else None
+            for method in options.methods or (*OURS, *PEERS):
+                given = None if unseen is None or (number, case, method) in done else game.sample(method)
+                if unseen is None or given is None:
+                    continue
+                result = {"number": number, "case": case, "by": method, "kind": game.prompt.kind, "n": game.n}
+                result["bin"] = game.prompt.bin
+                try:
+                    spectrum, seconds = fitted(method, *given, options)
+                except (ip.InputError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                    result["failed"] = str(getattr(error, "stderr", None) or error)[-200:]
+                else:
+                    result |= {"r2": compare.r_squared(unseen[1], spectrum.predict(unseen[0])), "seconds": seconds}
+                    result["first"] = lowering(spectrum, game.n, max(REMOVED))
+                with path.open("a") as out:
+                    out.write(json.dumps(result) + "\n")
+                print(number, case, game.n, method, result.get("r2", result.get("failed")), flush=True)
+
+
+def fitted(
+    method: str, masks: np.ndarray, values: np.ndarray, options: argparse.Namespace
+) -> tuple[ip.Spectrum, float]:
+    """The spectrum that a method finds, and its seconds."""
+    if method in OURS:
+        began = time.perf_counter()
+        found = ip.fit(masks, values, method=method)
+        return found.spectrum, time.perf_counter() - began
+    source, target = options.work / "in.npz", options.work / "out.npz"
+    np.savez(source, masks=masks, values=values, n=masks.shape[1], budget=llm_record.MASKS)
+    if method in ("kernelshap", "proxyshap"):
+        command = [options.shapiq, str(HERE / "peers" / "shapiq_prompts.py"), "fit", method]
+    else:
+        command = [options.peers, str(HERE / "peers" / "run.py"), method]
+    subprocess.run(
+        [*command, str(source), str(target)], check=True, capture_output=True, text=True, timeout=options.limit
+    )
+    out = np.load(target)
+    spectrum = compare.to_spectrum(masks.shape[1], str(out["basis"]), out["keys"], out["coefficients"])
+    return spectrum, float(out["seconds"])
+
+
+def lowering(spectrum: ip.Spectrum, n: int, most: int) -> list[int]:
+    """The words whose removal lowers the prediction most, one after another."""
+    kept, gone = np.ones(n, dtype=bool), []
+    for _ in range(min(most, n)):
+        rows = np.repeat(kept[None], n, axis=0)
+        np.fill_diagonal(rows, False)
+        predicted = np.where(kept, spectrum.predict(rows), np.inf)
+        gone.append(int(predicted.argmin()))
+        kept[gone[-1]] = False
+    return gone
+
+
+def removals(options: argparse.Namespace) -> None:
+    """Measure the prompts without the words that each method called strongest."""
+    path = options.work / "removals.jsonl"
+    done = {r["number"] for r in read(path)}
+    lm = ip.models.CausalLM.load(options.model, device=options.device, chat=True)
+    wanted: dict[int, dict[str, list[int]]] = {}
+    for result in read(options.work / "results.jsonl"):
+        if result["case"] == "words" and "first" in result:
+            wanted.setdefault(result["number"], {})[result["by"]] = result["first"]
+    prompts = llm_prompts.prompts()
+    for number, by in wanted.items():
+        if number in done:
+            continue
+        rng = np.random.default_rng(number)
+        game = llm_record.words_game(lm, prompts[number])
+        by = by | {"random": rng.permutation(game.n)[: max(REMOVED)].tolist()}
+        rows = np.ones((1 + len(by) * len(REMOVED), game.n), dtype=bool)
+        for i, first in enumerate(by.values()):
+            for j, k in enumerate(REMOVED):
+                rows[1 + i * len(REMOVED) + j, first[:k]] = False
+        values = np.asarray(game(rows)).ravel()
+        drops = (values[0] - values[1:]).reshape(len(by), len(REMOVED)).tolist()
+        with path.open("a") as out:
+            out.write(json.dumps({"number": number, "drops": dict(zip(by, drops))}) + "\n")
+        print(number, game.n, flush=True)
+
+
+def table(options: argparse.Namespace) -> None:
+    results = [r for r in read(options.work / "results.jsonl") if "r2" in r]
+    dropped = {r["number"]: r["drops"] for r in read(options.work / "removals.jsonl")}
+    methods = [m for m in (*OURS, *PEERS) if any(r["by"] == m for r in results)]
+    words = [r for r in results if r["case"] == "words"]
+    # Only prompts that every method was run on: means over different prompts would not be comparable.
+    sets = [{r["number"] for r in words if r["by"] == m} for m in methods]
+    shared = set.intersection(*sets) if sets else set()
+    lines = [f"## R² on unseen masks, {len(shared)} prompts\n", _head(("words", "prompts", *methods))]
+    for number, (low, high) in enumerate(llm_prompts.BINS):
+        here = [r for r in words if r["number"] in shared and r["bin"] == number]
+        if here:
+            cells = [_mean(r["r2"] for r in here if r["by"] == m) for m in methods]
+            lines.append(_row(f"{low}-{high}", len({r["number"] for r in here}), *cells))
+    for kind in llm_prompts.KINDS:
+        here = [r for r in words if r["number"] in shared and r["kind"] == kind]
+        if here:
+            cells = [_mean(r["r2"] for r in here if r["by"] == m) for m in methods]
+            lines.append(_row(kind, len({r["number"] for r in here}), *cells))
+    seconds = [_mean((r["seconds"] for r in words if r["by"] == m and r["number"] in shared), 1) for m in methods]
+    lines.append(_row("seconds a fit", "", *seconds))
+    lines += ["\n## Fall of the value (nats) without the k words called strongest\n"]
+    both = sorted(shared & set(dropped))
+    lines.append(_head(("k", "prompts", *methods, "random")))
+    for j, k in enumerate(REMOVED):
+        cells = [_mean((dropped[i][m][j] for i in both), 2) for m in (*methods, "random")]
+        lines.append(_row(k, len(both), *cells))
+    lines += ["\n## Passages: R², and the share of those that hold the answer among the two strongest\n"]
+    passages = [r for r in results if r["case"] == "passages"]
+    found = [m for m in methods if any(r["by"] == m for r in passages)]
+    prompts = llm_prompts.prompts()
+    lines.append(_head(("", "prompts", *found)))
+    count = len({r["number"] for r in passages})
+    lines.append(_row("R²", count, *[_mean(r["r2"] for r in passages if r["by"] == m) for m in found]))
+    shares = [
+        _mean((_share(r["first"], prompts[r["number"]].holding) for r in passages if r["by"] == m), 2) for m in found
+    ]
+    lines.append(_row("recall", count, *shares))
+    lines += ["\n## Seconds an ablation against the bare model\n", *speed(options.values)]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+
+
+def speed(values: Path) -> Sequence[str]:
+    """What 128 ablations took beside the model's forward pass on the same tokens."""
+    lines = [_head(("words", "tokens", "ours, ms", "bare model, ms", "ratio"))]
+    for path in sorted(values.glob("*-unseen.npz")):
+        told = json.loads(str(np.load(path)["told"]))
+        if "bare_128" in told:
+            ours, bare = (1000 * told[key] / 128 for key in ("ours_128", "bare_128"))
+            lines.append(_row(told["n"], f"{told['tokens']:.0f}", f"{ours:.2f}", f"{bare:.2f}", f"{ours / bare:.2f}"))
+    return lines
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _share(first: Sequence[int], holding: Sequence[int]) -> float:
+    return len(set(first[:2]) & set(holding)) / len(holding)
+
+
+def _mean(values: object, digits: int = 3) -> str:
+    listed = list(values)  # type: ignore[call-overload]
+    return f"{np.mean(listed):.{digits}f}" if listed else ""
+
+
+def _head(names: Sequence[object]) -> str:
+    return _row(*names) + "\n" + "|---" * len(names) + "|"
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("designs", "fit", "removals", "table"))
+    parser.add_argument("--values", type=Path, help="what llm_record.py wrote")
+    parser.add_argument("--designs", type=Path, help="masks of methods that choose their own")
+    parser.add_argument("--work", type=Path, help="folder of results")
+    parser.add_argument("--model", help="the GGUF file")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--peers", help="a Python with context-cite and lime")
+    parser.add_argument("--shapiq", help="a Python with shapiq 1.8")
+    parser.add_argument("--methods", nargs="*", choices=(*OURS, *PEERS))
+    parser.add_argument("--limit", type=float, default=600, help="seconds after which a peer is stopped")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    {"designs": make_designs, "fit": fit, "removals": removals, "table": table}[options.step](options)
+
+
+if __name__ == "__main__":
+    main()
