@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +158,9 @@ class Source:
                 f"the weights in {self.path!r} lack {len(missing)} of the model's, such as {min(missing)}: it was "
                 "saved without its head, or in part."
             )
-        model = _plain(model) if self.gguf is not None else model
+        if self.gguf is not None:
+            model = _plain(model)
+            model.config.name_or_path = str(Path(self.path, Path(self.gguf).stem))  # what a reader knows it by
         if device_map is not None:
             return model.eval()
         try:
@@ -173,13 +178,30 @@ class Source:
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()
         try:
-            # Left out, transformers would ask on the terminal whether to run a model's own Python files.
-            return loader.from_pretrained(self.path, trust_remote_code=self.trusted, **options)
+            with _unseen_bar() if self.gguf is not None else contextlib.nullcontext():
+                # Left out, transformers would ask on the terminal whether to run a model's own Python files.
+                return loader.from_pretrained(self.path, trust_remote_code=self.trusted, **options)
         except Exception as error:  # readers of damaged files raise whatever they meet
             raise InputError(f"cannot load a model from {self.path!r}: {_one_line(error)}") from error
         finally:
             if shown:
                 logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _unseen_bar() -> Iterator[None]:
+    """No progress bar over a GGUF file's tensors, which transformers' own switch does not turn off."""
+    from transformers import modeling_gguf_pytorch_utils as reading
+
+    names: dict[str, Any] = vars(reading)
+    bar = names.get("tqdm")
+    if bar is not None:
+        names["tqdm"] = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        if bar is not None:
+            names["tqdm"] = bar
 
 
 def _place(given: str) -> Path | None:

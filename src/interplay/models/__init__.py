@@ -5,6 +5,8 @@ from typing import Any
 from interplay._networks.conversation import Conversation
 from interplay._plugins import plugin_attribute
 from interplay._public import publish
+from interplay.models._answer_book import Answer
+from interplay.models._answers import Answers
 from interplay.models._causal.causal import CausalLM
 from interplay.models._encoder import Encoder
 from interplay.models._network import Network, load_network
@@ -16,6 +18,8 @@ from interplay.models._server.scoring import ServerScorer
 from interplay.models._server.server import Server
 
 __all__ = [
+    "Answer",
+    "Answers",
     "Capabilities",
     "CausalLM",
     "Conversation",

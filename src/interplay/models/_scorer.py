@@ -25,6 +25,7 @@ _TELLS: Attributes = {
     "special_tokens": (lambda seen: isinstance(seen, (set, frozenset, list, tuple)), "a set of texts"),
     "check": (callable, "a function from a text to notes"),
     "batch_size": (is_whole, "a whole number of at least 1"),
+    "repeats": (is_whole, "a whole number of at least 1"),
     "bind": (callable, "a function from a text to a scorer"),
 }
 
@@ -75,6 +76,9 @@ class Scorer:
     bind
         Where the score depends on the full prompt (as the model's own response to it does): makes this scorer
         the one for that prompt. A lens calls it before anything else.
+    repeats
+        How often each text is measured, where that is noisy: scores are then (N, T * repeats), the repeats of an
+        output side by side (see `interplay.Game`).
 
     Raises
     ------
@@ -93,6 +97,7 @@ class Scorer:
     batch_size: int = 64
     model: str | None = None
     bind: Callable[[str], Scorer] | None = field(default=None, repr=False)
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if not callable(self.score):

@@ -102,6 +102,7 @@ def chat(
         batch_size=bound.batch_size,
         notes=notes,
         keep=keep,
+        repeats=bound.repeats,
         question=f"Which {'parts of the chat' if unit in _WHOLE else f'{unit}s'} drive {bound.name}"
         f"{f' of {bound.model}' if bound.model else ''}?",
     )

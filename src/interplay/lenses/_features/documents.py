@@ -114,6 +114,7 @@ def documents(
         batch_size=bound.batch_size,
         notes=notes + bound.check(before + whole + after),
         keep=keep,
+        repeats=bound.repeats,
         inputs=value.texts,
         price=value.price,
         question=f"Which {parts} drive {bound.name}{f' of {bound.model}' if bound.model else ''}?",

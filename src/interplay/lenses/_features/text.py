@@ -129,6 +129,7 @@ def text(
         batch_size=bound.batch_size,
         notes=notes,
         keep=keep,
+        repeats=bound.repeats,
         question=_question(bound, [chosen[name] for name in prompt.ablated]),
     )
     if not levels:

@@ -16,11 +16,14 @@ from interplay._networks.continuation import Reader, Target
 from interplay._networks.hub import Source, known_as
 from interplay._networks.identity import model_identity
 from interplay._networks.readout import LOGPROB, LOSS, MARGIN, Readout
+from interplay._networks.state import state_of
+from interplay.models._answer_book import Answer
 from interplay.models._causal.choice import ChoiceScore, Scale
 from interplay.models._causal.doubts import notes_on_target
 from interplay.models._causal.likelihood import Copies, Likelihood
 from interplay.models._causal.response import respond
 from interplay.models._causal.target import Per, TargetScore, checked, distinct
+from interplay.models._causal.writing import check_writing, write
 from interplay.models._network import SPEAKS
 from interplay.models._scorer import Scorer
 
@@ -66,6 +69,7 @@ class CausalLM:
     system: str | None = None
     batch_tokens: int | None = None
     copies: tuple[Any, ...] = field(default=(), repr=False)
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", unwrapped(self.model))
@@ -208,6 +212,41 @@ class CausalLM:
     def respond(self, prompt: str, *, max_tokens: int = 64) -> str:
         """The model's most likely answer to a prompt, word for word (greedy), up to ``max_tokens`` tokens."""
         return self.reader.decoded(self._response(prompt, max_tokens))
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int = 64,
+        temperature: float = 0.0,
+        samples: int = 1,
+        seeds: Sequence[int] = (),
+    ) -> list[tuple[Answer, ...]]:
+        """The model's answers to each prompt: the likeliest one, or ``samples`` drawn at a ``temperature``.
+
+        Parameters
+        ----------
+        seeds
+            Of the draws, one for each prompt; its number when left out.
+        """
+        check_writing(max_tokens, temperature, samples)
+        how: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "samples": samples}
+        how["seeds"] = list(seeds) or list(range(len(prompts)))
+        found = write(self.model, self.tokenizer, self.reader, list(prompts), **how)
+        return [tuple(Answer(self.reader.decoded(ids), tuple(ids)) for ids in one) for one in found]
+
+    def known(self) -> dict[str, Any] | None:
+        """What identifies the model by content, with its chat template's rendering; None where nothing can."""
+        state = state_of(self.model)
+        held = self._known.get("known")
+        if held is None or held[0] != state:  # hashing the weights takes a second for each gigabyte
+            held = self._known["known"] = (state, model_identity(self.model, self.tokenizer))
+        return None if held[1] is None else {"chat": self.reader.rendering, "model": held[1]}
+
+    @property
+    def name(self) -> str:
+        """What a reader calls the model."""
+        return known_as(self.model)
 
     def _targeted(self, what: str, readout: Readout, target: Target | None, per: Per | None, longest: int) -> Scorer:
         if per not in (None, "token", "sentence"):

@@ -23,16 +23,11 @@ def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens:
 
     ids = reader.prompt(prompt)
     opening = reader.opening
-    room = max_tokens if reader.window is None or opening else min(max_tokens, reader.window - len(ids))
-    if room < 1:
-        raise InputError(
-            f"the prompt has {len(ids)} tokens, but the model's window is {reader.window}: there is no room for a "
-            "response; shorten it."
-        )
-    ends = _numbers(model.generation_config.eos_token_id) | _numbers(getattr(tokenizer, "eos_token_id", None))
+    room = room_for(reader, ids, max_tokens)
+    ends = ends_of(model, tokenizer)
     read = torch.tensor([ids], device=model.device)
     begin = {} if opening is None else {"decoder_input_ids": torch.tensor([opening], device=model.device)}
-    with evaluating(model), torch.inference_mode(), _plainly(model, ends):
+    with evaluating(model), torch.inference_mode(), plainly(model, ends):
         try:
             said = model.generate(
                 input_ids=read, attention_mask=torch.ones_like(read), max_new_tokens=room, do_sample=False, **begin
@@ -50,8 +45,24 @@ def respond(model: Any, tokenizer: Any, reader: Reader, prompt: str, max_tokens:
     return response
 
 
+def room_for(reader: Reader, ids: list[int], most: int) -> int:
+    """How many tokens, ``most`` at most, the window leaves for an answer to a prompt of these."""
+    room = most if reader.window is None or reader.opening else min(most, reader.window - len(ids))
+    if room < 1:
+        raise InputError(
+            f"the prompt has {len(ids)} tokens, but the model's window is {reader.window}: there is no room for a "
+            "response; shorten it."
+        )
+    return room
+
+
+def ends_of(model: Any, tokenizer: Any) -> set[int]:
+    """The tokens that end an answer."""
+    return _numbers(model.generation_config.eos_token_id) | _numbers(getattr(tokenizer, "eos_token_id", None))
+
+
 @contextlib.contextmanager
-def _plainly(model: Any, ends: set[int]) -> Iterator[None]:
+def plainly(model: Any, ends: set[int]) -> Iterator[None]:
     """The model without settings of its own for generation, but for which tokens end it.
 
     What they do to its probabilities (suppress tokens, punish repetition, force an end) is no part of the value: the

@@ -29,14 +29,18 @@ class Endpoint:
     system: str | None = field(default=None)
     dialect: Dialect = field(default_factory=lambda: Dialect(), repr=False)
 
-    def answer(self, text: str, max_tokens: int, top: int = 0) -> tuple[dict[str, Any], Spent]:
-        """The model's likeliest answer to ``text``, of at most so many tokens, and the ``top`` tokens at each place."""
+    def answer(self, text: str, max_tokens: int, top: int = 0, temperature: float = 0) -> tuple[dict[str, Any], Spent]:
+        """The model's answer to ``text``, of at most so many tokens, and the ``top`` tokens at each place.
+
+        It is the likeliest at temperature 0, else drawn.
+        """
         if not self.chat:
-            return self.proceed(text, max_tokens, **({"logprobs": top} if top else {}))
+            options: dict[str, Any] = {"logprobs": top} if top else {}
+            return self.proceed(text, max_tokens, **options, temperature=temperature)
         body: dict[str, Any] = {"model": self.model, **self._spoken(text), "max_tokens": max_tokens}
         if top:
             body |= {"logprobs": True, "top_logprobs": top}
-        return self._call("/chat/completions", body | {"temperature": 0})
+        return self._call("/chat/completions", body | {"temperature": temperature})
 
     def proceed(self, prompt: str | list[int], max_tokens: int, **options: Any) -> tuple[dict[str, Any], Spent]:
         """The likeliest continuation of a text or of token ids."""

@@ -11,6 +11,9 @@ import numpy as np
 
 from interplay._errors import AblationError, InputError
 from interplay._game.masks import Values
+from interplay._game.partial import Partial
+from interplay.models._answer_book import Answer
+from interplay.models._causal.writing import check_writing
 from interplay.models._encoder import Encoder
 from interplay.models._scorer import Scorer, TextScorer
 from interplay.models._server.answers import is_cut_before_a_word, said
@@ -194,6 +197,37 @@ class Server:
         outputs = None if judging.outputs is None else tuple(judging.outputs)
         return self._judged(judging, f"{name or judging.name}, of the answer", known, max_tokens, outputs)
 
+    def write(
+        self, prompts: Sequence[str], *, max_tokens: int = 64, temperature: float = 0.0, samples: int = 1
+    ) -> list[tuple[Answer, ...]] | Partial:
+        """The model's answers to each prompt: the likeliest one, or ``samples`` drawn at a ``temperature``.
+
+        A `Partial` where the server failed for some.
+        """
+        check_writing(max_tokens, temperature, samples)
+        _ = self.endpoint.reported
+
+        def one(text: str) -> tuple[tuple[Answer, ...], Spent]:
+            found = [self._answered(text, max_tokens, temperature) for _ in range(samples)]
+            return tuple(Answer(words) for words, _ in found), sum((cost for _, cost in found), Spent())
+
+        found = SideBySide(self.endpoint.connection, one, finish=list)(prompts)
+        return found if isinstance(found, Partial) else list(found)
+
+    def known(self) -> dict[str, Any]:
+        """What identifies the model, as far as the server tells."""
+        spoken = {"chat": self.chat, "system": self.system}
+        return {"base_url": self.base_url, "model": self.model, "reported": self.endpoint.reported} | spoken
+
+    def _answered(self, text: str, max_tokens: int, temperature: float = 0) -> tuple[str, Spent]:
+        answer, spent = self.endpoint.answer(text, max_tokens, temperature=temperature)
+        if is_cut_before_a_word(answer):
+            raise AblationError(
+                f"the server spent all of max_tokens={max_tokens} before it said anything, on reasoning perhaps: "
+                "allow more of them."
+            )
+        return said(answer), spent
+
     def _way(self, target: str) -> str:
         """How the log-probability of ``target`` will be found."""
         _check_target(target)
@@ -232,13 +266,7 @@ class Server:
         _ = self.endpoint.reported  # an unknown model is an error now, not another model's answers later
 
         def one(text: str) -> tuple[str, Spent]:
-            answer, spent = self.endpoint.answer(text, max_tokens)
-            if is_cut_before_a_word(answer):
-                raise AblationError(
-                    f"the server spent all of max_tokens={max_tokens} before it said anything, on reasoning perhaps: "
-                    "allow more of them."
-                )
-            return said(answer), spent
+            return self._answered(text, max_tokens)
 
         def known() -> dict[str, Any] | None:
             parts = identity()
@@ -262,9 +290,7 @@ class Server:
             parts = target() if callable(target) else target
             if parts is None:
                 return None
-            spoken = {"chat": self.chat, "system": self.system}
-            server = {"base_url": self.base_url, "model": self.model, "reported": self.endpoint.reported}
-            return parts | {"server": server | spoken}
+            return parts | {"server": self.known()}
 
         def notes(text: str) -> tuple[str, ...]:
             each = measured.price(text)
