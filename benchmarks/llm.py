@@ -7,9 +7,10 @@
     python benchmarks/llm.py table --values values --work work --out docs/llm.md
 
 The prompts are those of `llm_prompts.py`; words are left out, and every method has 1,280 ablations of each prompt, no
-more. Ours but SPEX, ContextCite and LIME fit the same uniform masks; SPEX, KernelSHAP and ProxySHAP have masks of their
-own. R² is judged on uniform masks that none has seen. Steps go on where they stopped, a fit at a time, first with one
-prompt of each kind and length; ``--peers`` has context-cite and lime, ``--shapiq`` shapiq 1.8.
+more (256 where whole passages are). Ours but SPEX, ContextCite and LIME fit the same uniform masks; SPEX, KernelSHAP
+and ProxySHAP have masks of their own. R² is judged on uniform masks that none has seen. Steps go on where they stopped,
+a fit at a time, first with one prompt of each kind and length; ``--peers`` has context-cite and lime, ``--shapiq`` has
+shapiq 1.8.
 """
 
 from __future__ import annotations
@@ -96,16 +97,28 @@ class Recorded:
 
 
 def fit(options: argparse.Namespace) -> None:
+    """Fit what is recorded and not fitted yet; until ``--wait`` seconds have passed, again and again."""
     options.work.mkdir(parents=True, exist_ok=True)
-    path = options.work / "results.jsonl"
-    done = {(r["number"], r["case"], r["by"]) for r in read(path)}
-    for number in in_turn():
+    part, parts = options.part
+    path = options.work / (f"results-{part}.jsonl" if parts > 1 else "results.jsonl")
+    began = time.perf_counter()
+    while fit_once(options, path, in_turn()[part::parts]) or time.perf_counter() - began < options.wait:
+        time.sleep(1)
+
+
+def fit_once(options: argparse.Namespace, path: Path, numbers: Sequence[int]) -> int:
+    """How many fits were made."""
+    done = {(r["number"], r["case"], r["by"]) for r in results(options.work)}
+    made = 0
+    for number in numbers:
         for case in CASES:
             game = Recorded(number, case, options.values, options.designs)
             unseen = game.unseen() if case == "words" or game.n >= 4 else None
+            if unseen is None and (case == "words" or game.n < 4):
+                continue
             for method in options.methods or (*OURS, *PEERS):
-                given = None if unseen is None or (number, case, method) in done else game.sample(method)
-                if unseen is None or given is None:
+                given = None if (number, case, method) in done else game.sample(method)
+                if given is None:
                     continue
                 result = {"number": number, "case": case, "by": method, "kind": game.prompt.kind, "n": game.n}
                 result["bin"] = game.prompt.bin
@@ -114,11 +127,14 @@ def fit(options: argparse.Namespace) -> None:
                 except (ip.InputError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
                     result["failed"] = str(getattr(error, "stderr", None) or error)[-200:]
                 else:
-                    result |= {"r2": compare.r_squared(unseen[1], spectrum.predict(unseen[0])), "seconds": seconds}
-                    result["first"] = lowering(spectrum, game.n, max(REMOVED))
+                    result |= {"seconds": seconds, "first": lowering(spectrum, game.n, max(REMOVED))}
+                    if unseen is not None:  # of few passages every mask was drawn
+                        result["r2"] = compare.r_squared(unseen[1], spectrum.predict(unseen[0]))
                 with path.open("a") as out:
                     out.write(json.dumps(result) + "\n")
+                made += 1
                 print(number, case, game.n, method, result.get("r2", result.get("failed")), flush=True)
+    return made
 
 
 def fitted(
@@ -158,35 +174,39 @@ def lowering(spectrum: ip.Spectrum, n: int, most: int) -> list[int]:
 def removals(options: argparse.Namespace) -> None:
     """Measure the prompts without the words that each method called strongest."""
     path = options.work / "removals.jsonl"
-    done = {r["number"] for r in read(path)}
+    done = {(r["number"], r["by"]) for r in read(path)}
     lm = ip.models.CausalLM.load(options.model, device=options.device, chat=True)
     wanted: dict[int, dict[str, list[int]]] = {}
-    for result in read(options.work / "results.jsonl"):
+    for result in results(options.work):
         if result["case"] == "words" and "first" in result:
             wanted.setdefault(result["number"], {})[result["by"]] = result["first"]
     prompts = llm_prompts.prompts()
     for number, by in wanted.items():
-        if number in done:
+        n = prompts[number].words
+        by["random"] = np.random.default_rng(number).permutation(n)[: max(REMOVED)].tolist()
+        fresh = {method: first for method, first in by.items() if (number, method) not in done}
+        if not fresh:
             continue
-        rng = np.random.default_rng(number)
         game = llm_record.words_game(lm, prompts[number])
-        by = by | {"random": rng.permutation(game.n)[: max(REMOVED)].tolist()}
-        rows = np.ones((1 + len(by) * len(REMOVED), game.n), dtype=bool)
-        for i, first in enumerate(by.values()):
+        rows = np.ones((1 + len(fresh) * len(REMOVED), n), dtype=bool)
+        for i, first in enumerate(fresh.values()):
             for j, k in enumerate(REMOVED):
                 rows[1 + i * len(REMOVED) + j, first[:k]] = False
         values = np.asarray(game(rows)).ravel()
-        drops = (values[0] - values[1:]).reshape(len(by), len(REMOVED)).tolist()
+        drops = (values[0] - values[1:]).reshape(len(fresh), len(REMOVED)).tolist()
         with path.open("a") as out:
-            out.write(json.dumps({"number": number, "drops": dict(zip(by, drops))}) + "\n")
-        print(number, game.n, flush=True)
+            for method, fell in zip(fresh, drops):
+                out.write(json.dumps({"number": number, "by": method, "drops": fell}) + "\n")
+        print(number, n, flush=True)
 
 
 def table(options: argparse.Namespace) -> None:
-    results = [r for r in read(options.work / "results.jsonl") if "r2" in r]
-    dropped = {r["number"]: r["drops"] for r in read(options.work / "removals.jsonl")}
-    methods = [m for m in (*OURS, *PEERS) if any(r["by"] == m for r in results)]
-    words = [r for r in results if r["case"] == "words"]
+    fits = [r for r in results(options.work) if "first" in r]
+    dropped: dict[int, dict[str, list[float]]] = {}
+    for r in read(options.work / "removals.jsonl"):
+        dropped.setdefault(r["number"], {})[r["by"]] = r["drops"]
+    methods = [m for m in (*OURS, *PEERS) if any(r["by"] == m for r in fits)]
+    words = [r for r in fits if r["case"] == "words"]
     # Only prompts that every method was run on: means over different prompts would not be comparable.
     sets = [{r["number"] for r in words if r["by"] == m} for m in methods]
     shared = set.intersection(*sets) if sets else set()
@@ -204,18 +224,20 @@ def table(options: argparse.Namespace) -> None:
     seconds = [_mean((r["seconds"] for r in words if r["by"] == m and r["number"] in shared), 1) for m in methods]
     lines.append(_row("seconds a fit", "", *seconds))
     lines += ["\n## Fall of the value (nats) without the k words called strongest\n"]
-    both = sorted(shared & set(dropped))
+    both = [i for i in sorted(shared) if {*methods, "random"} <= set(dropped.get(i, ()))]
     lines.append(_head(("k", "prompts", *methods, "random")))
     for j, k in enumerate(REMOVED):
         cells = [_mean((dropped[i][m][j] for i in both), 2) for m in (*methods, "random")]
         lines.append(_row(k, len(both), *cells))
     lines += ["\n## Passages: R², and the share of those that hold the answer among the two strongest\n"]
-    passages = [r for r in results if r["case"] == "passages"]
+    passages = [r for r in fits if r["case"] == "passages"]
     found = [m for m in methods if any(r["by"] == m for r in passages)]
     prompts = llm_prompts.prompts()
     lines.append(_head(("", "prompts", *found)))
+    judged = [r for r in passages if "r2" in r]
+    cells = [_mean(r["r2"] for r in judged if r["by"] == m) for m in found]
+    lines.append(_row("R²", len({r["number"] for r in judged}), *cells))
     count = len({r["number"] for r in passages})
-    lines.append(_row("R²", count, *[_mean(r["r2"] for r in passages if r["by"] == m) for m in found]))
     shares = [
         _mean((_share(r["first"], prompts[r["number"]].holding) for r in passages if r["by"] == m), 2) for m in found
     ]
@@ -238,8 +260,18 @@ def speed(values: Path) -> Sequence[str]:
     return lines
 
 
+def results(work: Path) -> list[dict]:
+    """All fits made so far, by whichever process."""
+    return [result for path in sorted(work.glob("results*.jsonl")) for result in read(path)]
+
+
 def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _part(given: str) -> tuple[int, int]:
+    part, parts = given.split("/")
+    return int(part), int(parts)
 
 
 def _share(first: Sequence[int], holding: Sequence[int]) -> float:
@@ -270,6 +302,8 @@ def main() -> None:
     parser.add_argument("--peers", help="a Python with context-cite and lime")
     parser.add_argument("--shapiq", help="a Python with shapiq 1.8")
     parser.add_argument("--methods", nargs="*", choices=(*OURS, *PEERS))
+    parser.add_argument("--part", type=_part, default=(0, 1), help="I/K: every K-th prompt from I on, for a process")
+    parser.add_argument("--wait", type=float, default=0, help="seconds for which recordings are waited for")
     parser.add_argument("--limit", type=float, default=600, help="seconds after which a peer is stopped")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -21,15 +21,16 @@ import numpy as np
 import interplay as ip
 import llm_prompts
 
-MASKS, UNSEEN = 1280, 400
+MASKS, UNSEEN, PASSAGES = 1280, 400, 256
 OWN = ("uniform", "unseen", "passages", "passages_unseen")
 LONGEST = 16  # tokens of the model's own response
 
 
-def drawn(design: str, number: int, n: int, most: int = MASKS) -> np.ndarray:
+def drawn(design: str, number: int, n: int) -> np.ndarray:
     """Uniform masks of one prompt, by a fixed seed; those to fit to hold the whole prompt and the empty one."""
     rng = np.random.default_rng((OWN.index(design), number))
-    masks = rng.random((UNSEEN if design.endswith("unseen") else most, n)) < 0.5
+    count = UNSEEN if design.endswith("unseen") else PASSAGES if design == "passages" else MASKS
+    masks = rng.random((count, n)) < 0.5
     if not design.endswith("unseen"):
         masks[0], masks[1] = True, False
     return masks
@@ -106,7 +107,7 @@ def main() -> None:
     lm = ip.models.CausalLM.load(options.model, device=options.device, chat=True)
     print(f"loaded in {time.perf_counter() - began:.0f} s on {lm.model.device}", flush=True)
     made = np.load(options.designs) if options.designs else {}
-    others = sorted({name.split("-", 1)[1] for name in made})
+    others = sorted({name.split("-", 1)[1] for name in made}, key=lambda name: (name != "spex", name))
     chosen = [(i, p) for i, p in enumerate(llm_prompts.prompts()) if options.only is None or i in options.only]
     chosen.sort(key=lambda pair: (pair[1].words, pair[0]))
     for design in ("unseen", "uniform", "passages_unseen", "passages", *others):
