@@ -15,6 +15,7 @@ import interplay as ip
 from interplay.cli._announce import announced
 from interplay.cli._forecast import fit_seconds
 from interplay.cli._options import Options
+from interplay.cli._shared import _drawn_for
 from interplay.cli._shared import run as run_game
 
 Run = Callable[..., tuple[int, str, str]]
@@ -127,6 +128,26 @@ def test_the_time_announced_counts_fits_and_the_rounds_that_may_follow(capsys: p
         progress(ip.Progress(50, 100, 0, 50.0, 50.0))
     # 50 s have passed, 50 are left of this round, 900 may follow at one a second, and 500 go to the fits
     assert "time       at most about 25 min, fits included" in capsys.readouterr().err
+
+
+def test_the_calls_announced_count_what_may_follow_the_first_round(capsys: pytest.CaptureFixture[str]) -> None:
+    """Removals from the real input come after the round that is announced, out of the same budget."""
+    game = ip.Game(weigh, 12)
+    for total, stored in ((570, 0), (600, 0), (570, 570)):
+        with announced(game.price, 600, lambda: 1.0) as progress:
+            progress(ip.Progress(0, total, stored, 0.0, None))
+    assert capsys.readouterr().err.splitlines() == [
+        "calls      at most 600 to the model",
+        "calls      600 to the model",
+        "calls      at most 30 to the model (570 more are in the store)",
+    ]
+
+
+@pytest.mark.parametrize(("index", "drawn"), [("sv", "sv"), ("fsii", "fsii"), ("bii", None), ("fbii", None)])
+def test_an_index_that_has_ablations_of_its_own_gets_them(index: str, drawn: str | None) -> None:
+    game = ip.Game(weigh, 12)
+    assert _drawn_for(game, Options(index=index)) == drawn
+    assert _drawn_for(ip.Game(weigh, 12, keep=0.7), Options(index=index)) is None
 
 
 def test_the_forecast_of_fits_grows_with_outputs_and_rounds_and_is_nothing_where_all_is_measured() -> None:

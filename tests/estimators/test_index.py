@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import interplay as ip
+from interplay._spectrum.indices import compute_index
 from interplay.estimators import GP, ForIndex, Lasso, all_masks
 from interplay.estimators._halves import complements, refit_halves
 from interplay.estimators._index_design import index_design
+from interplay.estimators._misses import misses
 
 
 @pytest.mark.parametrize(("n", "budget"), [(1, 2), (2, 4), (3, 7), (6, 50), (12, 300), (30, 301), (200, 150)])
@@ -36,9 +38,11 @@ def test_every_mask_stands_beside_its_complement_and_the_last_of_every_size_is_f
 
 
 @pytest.mark.parametrize("n", [13, 14, 50])
-def test_sizes_are_spread_evenly(n: int) -> None:
+def test_sizes_are_spread_evenly_but_for_those_beside_the_ends(n: int) -> None:
     counts = np.bincount(index_design(n, 4 * n, seed=0)[2:].sum(axis=1), minlength=n + 1)[1:n]
-    assert counts.max() - counts.min() <= 2
+    assert counts[1:-1].max() - counts[1:-1].min() <= 2
+    assert counts[0] == counts[-1]
+    assert 0 <= counts[0] - 2 * counts[1:-1].min() <= 3
 
 
 def test_features_are_kept_together_more_evenly_than_by_chance() -> None:
@@ -67,6 +71,48 @@ def test_without_an_end_the_fit_says_that_nothing_adds_up() -> None:
     masks = index_design(8, 60, seed=0)[1:]
     found = ForIndex(Lasso()).fit(masks, masks.sum(axis=1) ** 2.0, order=3, seed=0)
     assert any("need not add up" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("index", ["sv", "sii", "k-sii", "stii", "fsii"])
+def test_what_is_missed_of_all_masks_has_the_index_of_all_of_it(index: str) -> None:
+    """Singles and pairs stand for any function whatever: against the index of its whole spectrum."""
+    values = np.random.default_rng(0).standard_normal(64)
+    masks, order = all_masks(6), 1 if index == "sv" else 2
+    exact, _ = compute_index(ip.fit(masks, values, method="exact").spectrum, index, order)
+    found, _ = compute_index(misses(ip.Spectrum(6, {}), masks, values, None, index), index, order)
+    assert {key: round(value, 9) for key, value in exact.items()} == {
+        key: round(found.get(key, 0.0), 9) for key in exact
+    }
+
+
+def test_misses_that_noise_explains_change_no_pair() -> None:
+    rng = np.random.default_rng(0)
+    masks = index_design(9, 100, seed=0)
+    values = masks.sum(axis=1) + rng.standard_normal(len(masks))
+    fit = ip.Spectrum(9, {(): 4.5, **{(i,): -0.5 for i in range(9)}})
+    added = misses(fit, masks, values, 2.0 * (values - fit.predict(masks)), "sii")
+    pairs = [abs(value) for key, value in added.coefficients.items() if len(key) == 2]
+    believed = misses(fit, masks, values, None, "sii")
+    assert max(pairs, default=0.0) < 0.05 * max(abs(v) for k, v in believed.coefficients.items() if len(k) == 2)
+
+
+def test_a_jump_beside_the_empty_input_is_told_by_the_masks_that_show_it() -> None:
+    """Once every single feature was measured alone, what happens there is known and not fitted."""
+    alone = np.random.default_rng(0).standard_normal(12)
+
+    def jumps(masks: np.ndarray) -> np.ndarray:
+        size = masks.sum(axis=1)
+        return np.where(size == 1, 3.0 * masks @ alone, 0.1 * np.tanh(size - 6.0))
+
+    masks = index_design(12, 200, seed=0)
+    values = jumps(masks)
+    truth = ip.fit(all_masks(12), jumps(all_masks(12)), method="exact").interactions("sv")
+    found = ip.fit(masks, values, method=GP(effort=0.0), index="sv").interactions("sv")
+    without = GP(effort=0.0).fit(masks, values, order=5, seed=0).spectrum
+    fitted, _ = compute_index(without, "sv", 1)
+    missed = sum((found[i,] - truth[i,]) ** 2 for i in range(12))
+    before = sum((fitted.get((i,), 0.0) - truth[i,]) ** 2 for i in range(12))
+    assert missed < 0.01 * before
 
 
 def test_complements_are_found_in_any_order() -> None:

@@ -266,7 +266,7 @@ def _estimator(
             f"slopes and index={index!r} exclude each other: slopes take part only in fits to uniform masks, so leave "
             "one of them out."
         )
-    return ForIndex(estimator), name
+    return ForIndex(estimator, name), name
 
 
 def _check_keep(keep: float) -> float:

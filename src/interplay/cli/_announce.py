@@ -36,9 +36,12 @@ class _Announcer:
         if not self.told_calls:
             self.told_calls = True
             stored = f" ({state.from_store} more are in the store)" if state.from_store else ""
-            cost = self.price(state.total - state.from_store)
+            # Later rounds, and removals from the real input, take what is left of the budget at most.
+            later = max(0, self.most - state.total)
+            cost, at_most = self.price(state.total - state.from_store + later), "at most " if later else ""
             is_plain = cost == Cost(cost.number)
-            say(f"calls      {cost.number} to the model{stored}" if is_plain else f"cost       {cost}{stored}")
+            what = f"calls      {at_most}{cost.number} to the model" if is_plain else f"cost       {at_most}{cost}"
+            say(what + stored)
         elif not self.told_time and state.eta is not None:
             # The first, small batch has been timed; its values count, nothing was spent for the estimate alone.
             self.told_time = True

@@ -27,6 +27,13 @@ Index = Annotated[
         "the ablations know best."
     ),
 ]
+DrawnIndex = Annotated[
+    str | None,
+    Parameter(
+        help="Interaction index: bii, fbii, mobius, fourier, bv from ablations at random; sv, sii, k-sii, stii or fsii "
+        "from ablations of all sizes, drawn for it; bii if left out."
+    ),
+]
 Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")]
 
 
@@ -62,6 +69,7 @@ class Reading:
 class Options(Reading):
     """How a game is measured and explained, and where ablations and the result are kept."""
 
+    index: DrawnIndex = None
     budget: Budget = 1000
     method: Annotated[str, Parameter(help="auto, exact, lasso, proxyspex, gp or spex.")] = "auto"
     order: Order = 5

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def run(game: Game, options: Options, *, executor: Executor | None = None) -> Explanation:
     """Explain a game, saying what it will cost, and print it."""
     with opened(options) as store:
-        explanation = explained(game, options, store, executor=executor)
+        explanation = explained(game, options, store, executor=executor, index=_drawn_for(game, options))
     # What one of them cannot take, another may: the result was paid for.
     with contextlib.ExitStack() as all_of:
         all_of.callback(save, explanation, options)
@@ -51,8 +51,24 @@ def opened(options: Options) -> Iterator[Store]:
         yield store
 
 
-def explained(game: Game, options: Options, store: Store, *, executor: Executor | None = None) -> Explanation:
-    """The explanation of a game, saying what it will cost before most of it is spent."""
+def _drawn_for(game: Game, options: Options) -> str | None:
+    """The index to draw ablations for: the one that is asked for, where there are such and this game can have them.
+
+    Examples kept at a rate of their own, and parts that are opened step by step, have ablations of their own.
+    """
+    from interplay.estimators import ASKED
+
+    name = None if options.index is None else canonical_index(options.index)
+    return name if name in ASKED and game.keep == 0.5 and game.tree is None else None
+
+
+def explained(
+    game: Game, options: Options, store: Store, *, executor: Executor | None = None, index: str | None = None
+) -> Explanation:
+    """The explanation of a game, saying what it will cost before most of it is spent.
+
+    The ablations are drawn for an ``index`` where one is given.
+    """
     from interplay._explain.explain import explain
     from interplay.cli._announce import announced
     from interplay.cli._forecast import fit_seconds
@@ -64,6 +80,7 @@ def explained(game: Game, options: Options, store: Store, *, executor: Executor 
             game,
             budget=options.budget,
             method=options.method,
+            index=index,
             order=options.order,
             seed=options.seed,
             until=options.until,

@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from math import comb
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from interplay._errors import InputError
 from interplay._game.masks import Masks, Values
-from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._halves import refit_halves
 from interplay.estimators._index_design import index_design
+from interplay.estimators._lasso.wide import LARGE
+from interplay.estimators._misses import misses
+from interplay.estimators._validation import is_constant
 
 ASKED = ("sv", "sii", "k-sii", "stii", "fsii")
 """The indices that weigh all sizes of masks alike, for which masks can be drawn."""
 
+_FEWEST = 16  # masks of sizes that were not measured whole, below which no fit goes by them alone
 _NOTEWORTHY = 1e-6  # of the difference between both ends
+
+
+class _Prepared(NamedTuple):
+    """Masks (N, n), what the inner estimator makes of them, and of the ``rest`` of them alone."""
+
+    masks: Masks
+    inner: Any
+    rest: npt.NDArray[np.bool_] | None
+    inner_rest: Any
 
 
 @dataclass(frozen=True)
 class ForIndex(Estimator):
     """An ``inner`` estimator on the masks of `index_design`, its spectrum exact where all or nothing is kept.
 
-    Where an index adds up, it adds up to f(all) - f(none): of a spectrum that has both values, to the measured
-    difference. What the inner fit misses of them is spread evenly over the features, for nothing says which it belongs
-    to.
+    What the inner fit misses of the masks that were measured is added, as far as it is no noise, as the index sees it
+    (`misses`): an index that adds up adds up to the measured f(all) - f(none). Where all masks of a size were measured,
+    none of them needs to be predicted: the inner fit goes without them if it predicts the others better so.
 
     Parameters
     ----------
     inner
         What fits the masks.
+    index
+        One of `ASKED`.
     """
 
     name: ClassVar[str] = "index"
     fits_ends: ClassVar[bool] = True
     inner: Estimator
+    index: str = "sii"
 
     def __post_init__(self) -> None:
         if not self.inner.any_masks and not self.inner.whole:
@@ -54,27 +71,69 @@ class ForIndex(Estimator):
         """As the inner estimator says."""
         return self.inner.fewest(n)
 
-    def prepare(self, masks: Masks) -> tuple[Masks, Any]:
-        """The masks, and what the inner estimator makes of them."""
-        return masks, self.inner.prepare(masks)
+    def prepare(self, masks: Masks) -> _Prepared:
+        """The masks, and what the inner estimator makes of them and of those whose size was not measured whole."""
+        rest = None if self.inner.whole else not_whole(masks)
+        return _Prepared(
+            masks, self.inner.prepare(masks), rest, None if rest is None else self.inner.prepare(masks[rest])
+        )
 
-    def recover(self, prepared: tuple[Masks, Any], values: Values, *, order: int, seed: int) -> Recovery:
-        """The inner recovery, tied to both ends."""
-        masks, inner = prepared
-        return self._finished(self.inner.recover(inner, values, order=order, seed=seed), masks, values)
+    def recover(self, prepared: _Prepared, values: Values, *, order: int, seed: int) -> Recovery:
+        """The inner recovery that predicts unseen masks best, with what it misses of the measured ones."""
+        masks, rest = prepared.masks, prepared.rest
+        found = self._halved(self.inner.recover(prepared.inner, values, order=order, seed=seed), masks, values)
+        if rest is not None and not is_constant(values[rest]):
+            part = self.inner.recover(prepared.inner_rest, values[rest], order=order, seed=seed)
+            found = better_without(found, self._halved(part, masks[rest], values[rest]), masks, values, rest)
+        return replace(tied(found, masks, values, self.index), method=found.method or self.inner.name)
 
     def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
-        """The inner recoveries, each tied to both ends."""
+        """One recovery per output; all at once where the masks are too many for copies of them."""
+        if masks.size <= LARGE:
+            return super().fit_outputs(masks, values, order=order, seed=seed)
         found = self.inner.fit_outputs(masks, values, order=order, seed=seed)
-        return [self._finished(recovery, masks, column) for recovery, column in zip(found, values.T, strict=True)]
+        return [
+            replace(tied(one, masks, column, self.index), method=one.method or self.inner.name)
+            for one, column in zip(found, values.T, strict=True)
+        ]
 
-    def _finished(self, recovery: Recovery, masks: Masks, values: Values) -> Recovery:
-        better = refit_halves(recovery, masks, values) if self.inner.name == "auto" else recovery
-        return replace(tied(better, masks, values), method=recovery.method or self.inner.name)
+    def _halved(self, recovery: Recovery, masks: Masks, values: Values) -> Recovery:
+        return refit_halves(recovery, masks, values) if self.inner.name == "auto" else recovery
 
 
-def tied(recovery: Recovery, masks: Masks, values: Values) -> Recovery:
-    """The recovery, its spectrum exact at both ends; with a note where they were not measured, or far off."""
+def not_whole(masks: Masks) -> npt.NDArray[np.bool_] | None:
+    """Which masks (N, n) have a size of which not all were measured, (N,).
+
+    None where these are too few, and where only the ends have such a size.
+    """
+    n, size = masks.shape[1], masks.sum(axis=1)
+    counts = np.bincount(size, minlength=n + 1)
+    whole = np.array([int(count) == comb(n, kept) for kept, count in enumerate(counts)])
+    rest = np.asarray(~whole[size])
+    return rest if whole[1:n].any() and rest.sum() >= max(_FEWEST, len(masks) / 2) else None
+
+
+def better_without(
+    found: Recovery, part: Recovery, masks: Masks, values: Values, rest: npt.NDArray[np.bool_]
+) -> Recovery:
+    """The recovery of all masks, or that of the ``rest`` of them where it predicts these better; as one of all."""
+    if found.unseen is None or part.unseen is None or found.rows is not None or part.rows is not None:
+        return found
+    before = found.flatters * ((found.unseen - values)[rest] ** 2).sum()
+    if part.flatters * ((part.unseen - values[rest]) ** 2).sum() >= before:
+        return found
+    unseen = part.spectrum.predict(masks)
+    unseen[rest] = part.unseen
+    sizes = sorted(set(masks[~rest].sum(axis=1).tolist()))
+    note = (
+        f"all ablations that keep {', '.join(map(str, sizes))} features were measured; the others are predicted better "
+        "by a fit without them"
+    )
+    return replace(part, unseen=unseen, alone=found.alone, notes=(*part.notes, note))
+
+
+def tied(recovery: Recovery, masks: Masks, values: Values, index: str) -> Recovery:
+    """The recovery with what it misses, exact at both ends; with a note where these were not measured, or far off."""
     rows = np.flatnonzero(masks.all(axis=1)), np.flatnonzero(~masks.any(axis=1))
     if not len(rows[0]) or not len(rows[1]):
         note = (
@@ -90,13 +149,12 @@ def tied(recovery: Recovery, masks: Masks, values: Values) -> Recovery:
             f"of the measured difference between everything and nothing, {difference:.3g}, the fit missed "
             f"{gap:.3g}, which was spread evenly over the features",
         )
-    return replace(recovery, spectrum=with_ends(recovery.spectrum, full, empty), notes=notes)
-
-
-def with_ends(spectrum: Spectrum, full: float, empty: float) -> Spectrum:
-    """A spectrum plus the function of the number of kept features that is linear from ``empty`` up to ``full``."""
-    n, coefficients = spectrum.n, dict(spectrum.coefficients)
-    coefficients[()] = coefficients.get((), 0.0) + (full + empty) / 2  # |m| = n / 2 - sum_j chi_j(m) / 2
-    for feature in range(n):
-        coefficients[feature,] = coefficients.get((feature,), 0.0) - (full - empty) / (2 * n)
-    return Spectrum(n, coefficients)
+    errors, unseen = None, recovery.unseen
+    if unseen is not None:
+        errors = np.full(len(values), np.nan)
+        at = np.arange(len(values)) if recovery.rows is None else recovery.rows
+        errors[at] = values[at] - unseen
+    added = misses(recovery.spectrum, masks, values, errors, index)
+    if unseen is not None:
+        unseen = unseen + added.predict(masks[at])
+    return replace(recovery, spectrum=recovery.spectrum + added, unseen=unseen, notes=notes)

@@ -21,9 +21,10 @@ def index_design(n: int, budget: int, seed: int) -> Masks:
     """``min(budget, 2^n)`` distinct masks for sv, sii, k-sii, stii and fsii; those of a smaller budget come first.
 
     Everything kept and everything ablated come first. Then sizes from 1 to n - 1 turn up equally often (the leverage
-    scores of Musco & Witter, ICLR 2025), each mask followed by its complement, so that what changes sign when all
-    features do is told apart from what does not. Of each size those masks are taken that keep every two features
-    together about equally often.
+    scores of Musco & Witter, ICLR 2025), sizes 1 and n - 1 twice as often until all of them are there, for each of
+    these masks weighs most. Each mask is followed by its complement, so that what changes sign when all features do is
+    told apart from what does not. Of each size those masks are taken that keep every two features together about
+    equally often.
 
     >>> index_design(5, 6, seed=0).sum(axis=1)
     array([5, 0, 1, 4, 2, 3])
@@ -60,7 +61,8 @@ class _Stratum:
 
     def lateness(self) -> tuple[float, int]:
         """Least for the size that is the most behind; of several, for the smallest."""
-        return (self.taken + 0.5) * (2.0 if self.half else 1.0), self.size
+        share = 2.0 if self.size == 1 else 1.0
+        return (self.taken + 0.5) * (2.0 if self.half else 1.0) / share, self.size
 
     def candidates(self) -> Masks:
         """A few masks (K, n), or one, that were not taken yet."""

@@ -116,7 +116,7 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
     single = ranking.certain(1, 1)
     grid = view.part(ShadedGrid)
     groups = _together(ranking, grid) if ranking.combines else []
-    heads = 2 * (1 + len(groups)) + 1
+    heads = 2 * (1 + len(groups)) + 2  # what the numbers mean may take two lines
     measured = bool(ranking.removals) and room - heads - 2 >= _MOST * (1 + len(groups))  # where there is room to spare
     heads += 2 * measured
     each = max(_FEWEST, min(_MOST, (room - heads) // (1 + len(groups)))) if top is None else top
@@ -145,7 +145,7 @@ def _ranking(ranking: Ranking, view: View, top: int | None, room: int, width: in
         yield ""
         yield title("Measured", _measured(ranking, names))
     known = any(effect.reach is not None for effect in (*shown, *single[:each]))
-    yield title("", f"{ranking.meaning}{'; ± is half of a 90% credible interval' if known else ''}")
+    yield Text(f"{ranking.meaning}{'; ± is half of a 90% credible interval' if known else ''}", "dim")
 
 
 def _measured(ranking: Ranking, names: Names) -> str:

@@ -39,7 +39,8 @@ MEANINGS = {
     "sv": "Shapley values (shares of the output, interactions split evenly)",
     "bv": "Banzhaf values (mean effect of keeping a feature)",
     "sii": "Shapley interactions",
-    "bii": "Banzhaf interactions (mean joint effect)",
+    "bii": "What a part adds, averaged over random removals of the others; a combination, beyond its parts (Banzhaf "
+    "interactions)",
     "k-sii": "k-Shapley interactions (shares of the output)",
     "stii": "Shapley-Taylor interactions (shares of the output)",
     "fsii": "Faith-Shapley interactions (best fit, exact at both ends)",
