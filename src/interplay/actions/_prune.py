@@ -6,7 +6,7 @@ import concurrent.futures as futures
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ from interplay.actions._tables import table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 _STARTS = 8  # choices measured before the best of them is improved
 _SHOWN = 12  # names of dropped parts in a view
@@ -170,8 +172,10 @@ def prune(
 ) -> Pruning:
     """Choose the parts to keep by the spectrum, improve the choice on the game, judge it on held-out inputs.
 
-    Choices come from greedy dropping with swaps and from an integer program (HiGHS); the best predicted are measured
-    on the game, and the best measured is improved by measured swaps. The held-out inputs take no part in any of it.
+    Choices come from greedy dropping with swaps, from an integer program (HiGHS) and from the rankings that are given;
+    the best predicted are measured on the game, and the best measured is improved by measured swaps, which correct the
+    spectrum near it as they go. The held-out inputs take no part in any of it. A spectrum is the surer the nearer its
+    ablations are to the choice: make the game with ``keep`` about the share to keep.
 
     >>> import interplay as ip
     >>> def metric(masks):                      # 0 and 1 stand in for one another; 2 is needed; 3 harms
@@ -195,8 +199,8 @@ def prune(
     sizes
         What each part weighs, such as its number of parameters; 1 each when left out.
     rankings
-        Other scores of the parts to compare with by name, such as attribution patching or magnitude: the highest are
-        kept. First-order effects always take part.
+        Other scores of the parts by name, such as attribution patching or magnitude: keeping the highest is one more
+        choice to begin with, and to compare with. First-order effects always take part.
     checks
         The most measurements on the game before the choice.
     random
@@ -227,12 +231,15 @@ def prune(
         return averaged(found.values, played.repeats).reshape(len(masks), -1)[:, output]
 
     sign = 1.0 if aim == "high" else -1.0
-    chosen, value, gap = _best(keeping, lambda masks: sign * measured("game", masks), checks, seed)
-    masks = {"": chosen, "first order": keeping.by_rank(keeping.singles())}
+    ranked = {"first order": keeping.by_rank(keeping.singles())}
     for name, scores in (rankings or {}).items():
         if len(scores) != game.n:
             raise InputError(f"the ranking {name!r} has {len(scores)} scores for {game.n} parts.")
-        masks[name] = keeping.by_rank(np.asarray(scores, dtype=np.float64))
+        ranked[name] = keeping.by_rank(np.asarray(scores, dtype=np.float64))
+    chosen, value, gap = _best(
+        keeping, lambda masks: sign * measured("game", masks), checks, seed, list(ranked.values())
+    )
+    masks = {"": chosen, **ranked}
     draws = checks if random is None else random
     if draws:
         drawn = np.array(list(islice(keeping.random(np.random.default_rng(seed)), draws)))
@@ -262,9 +269,12 @@ def prune(
 
 
 def _best(
-    keeping: Keeping, measured: Callable[[Masks], Values], checks: int, seed: int
-) -> tuple[npt.NDArray[np.bool_], float, float]:
-    """The best measured mask, its value, and HiGHS's gap: a few good predictions first, then swaps of the best."""
+    keeping: Keeping, measured: Callable[[Masks], Values], checks: int, seed: int, given: Sequence[Mask]
+) -> tuple[Mask, float, float]:
+    """The best measured mask, its value, and HiGHS's gap: ``given`` and good predictions first, then swaps of the best.
+
+    What was measured corrects the spectrum near the best choice before the next swaps are proposed.
+    """
     rng = np.random.default_rng(seed)
     n = keeping.spectrum.n
     everything = np.ones(n, dtype=np.bool_)
@@ -275,22 +285,29 @@ def _best(
         starts.append(keeping.backward(everything & (rng.random(n) < 0.8)))
     tried: dict[bytes, float] = {}
 
-    def learn(masks: Sequence[npt.NDArray[np.bool_]]) -> None:
+    def learn(masks: Sequence[Mask]) -> None:
         fresh = list({mask.tobytes(): mask for mask in masks if mask.tobytes() not in tried}.values())
         fresh = fresh[: checks - len(tried)]
         if fresh:
             tried.update({m.tobytes(): float(v) for m, v in zip(fresh, measured(np.array(fresh)), strict=True)})
 
     improved = [keeping.improved(start) for start in starts]
-    learn(sorted(improved, key=lambda mask: -float(keeping.spectrum.predict(mask[None])[0])))
+    improved.sort(key=lambda mask: -float(keeping.spectrum.predict(mask[None])[0]))
+    learn([improved[0], *given, *improved[1:]])
     while len(tried) < checks:
-        best = np.frombuffer(max(tried, key=lambda key: tried[key]), dtype=np.bool_)
-        swapped = [mask for mask in keeping.swaps(best)[0] if mask.tobytes() not in tried][:_STEP]
+        best = _mask(max(tried, key=lambda key: tried[key]))
+        now = keeping.corrected(np.array([_mask(key) for key in tried]), np.array(list(tried.values())))
+        swapped = [mask for mask in now.swaps(best)[0] if mask.tobytes() not in tried][:_STEP]
+        further = now.improved(best)
         if not swapped:
             break
-        learn(swapped)
+        learn(swapped if further.tobytes() in tried else [further, *swapped[1:]])
     key = max(tried, key=lambda key: tried[key])
-    return np.frombuffer(key, dtype=np.bool_), tried[key], gap
+    return _mask(key), tried[key], gap
+
+
+def _mask(key: bytes) -> Mask:
+    return np.frombuffer(key, dtype=np.bool_)
 
 
 def _ids(mask: npt.NDArray[np.bool_]) -> Features:
