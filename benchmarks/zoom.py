@@ -1,14 +1,16 @@
 """Few sentences of many matter: how often are they found, with their interaction, and from how many ablations?
 
-    python benchmarks/zoom.py --seeds 5                   # a table on standard output; minutes
+    python benchmarks/zoom.py --seeds 5                                        # a table; an hour or so on one core
+    python benchmarks/zoom.py --parts rates growth limits --seeds 40 --workers 14 --out zoom.jsonl
 
 A planted rule over n sentences: a pair (both needed), alternatives (either suffices), a negation (one unless the
 other), three of four. Noise is a share of the values' own spread. Methods, at the same budget:
 
-* zoom: `ip.explain` of sentences in blocks, opened where they matter;
+* zoom: `ip.explain` of sentences in blocks, opened where they matter; "least": the first of growing budgets that finds;
 * flat auto, flat lasso (ContextCite's): `ip.explain` of all sentences as features;
 * leave-one-out: the untouched text without each sentence, as far as the budget goes, in random order;
 * hierarchical leave-one-out (AttriBoT, arXiv 2411.15102): blocks first, then inside the strongest block by block.
+* SPEX at its least budget, which is thousands of ablations whatever the case allows.
 
 Found: the sentences that matter are the k strongest, alone or (zoom, flat auto) in the strongest interactions.
 """
@@ -16,13 +18,19 @@ Found: the sentences that matter are the k strongest, alone or (zoom, flat auto)
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
+import resource
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
 import interplay as ip
+from interplay._explain import gain, zooming
+from interplay.estimators import get_estimator
 
 RULES: dict[str, tuple[int, Callable]] = {
     "pair": (2, lambda x: x.all(axis=1)),
@@ -30,6 +38,11 @@ RULES: dict[str, tuple[int, Callable]] = {
     "unless": (2, lambda x: x[:, 0] & ~x[:, 1]),
     "three": (3, lambda x: x.all(axis=1)),
     "three of four": (4, lambda x: x.sum(axis=1) >= 3),
+}
+OTHER: dict[str, tuple[int, Callable]] = {
+    "even": (200, lambda x: x.sum(axis=1) / 50),  # so many sentences with the same effect
+    "cancel": (2, lambda x: 1.0 * x[:, 0] - x[:, 1]),  # neighbours: no coarse mask shows them
+    "cancel beside": (3, lambda x: 1.0 * x[:, 0] - x[:, 1] + 0.5 * x[:, 2]),
 }
 
 
@@ -45,10 +58,13 @@ class Planted:
     @classmethod
     def drawn(cls, n: int, rule: str, noise: float, seed: int) -> Planted:
         rng = np.random.default_rng([seed, n])
-        return cls(n, rule, tuple(sorted(rng.choice(n, RULES[rule][0], replace=False).tolist())), noise)
+        ids = sorted(rng.choice(n, (RULES | OTHER)[rule][0], replace=False).tolist())
+        if rule.startswith("cancel"):
+            ids[1] = ids[0] ^ 1
+        return cls(n, rule, tuple(ids), noise)
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
-        values = RULES[self.rule][1](masks[:, list(self.ids)]).astype(float)
+        values = (RULES | OTHER)[self.rule][1](masks[:, list(self.ids)]).astype(float)
         seeds = (np.random.default_rng(np.packbits(mask)[:4096]) for mask in masks)
         return values + self.noise * 0.5 * np.array([rng.normal() for rng in seeds])
 
@@ -60,33 +76,71 @@ class Planted:
         return self.game.zoomed()
 
 
-def found_by(explanation: ip.Explanation, planted: Planted) -> bool:
-    """Whether the strongest sets of the right size hold the planted sentences."""
+def found_by(explanation: ip.Explanation, planted: Planted) -> dict:
+    """Whether the strongest sets of the right size hold the planted sentences, and what the result says of itself."""
     wanted = {f"s{i}" for i in planted.ids}
     strongest: list[str] = []
     for names, _ in explanation.interactions(top=2 * len(wanted) + 4).named():
         strongest += [name for name in names if name not in strongest]
-    return wanted <= set(strongest[: len(wanted)])
+    return {
+        "found": wanted <= set(strongest[: len(wanted)]),
+        "used": explanation.used,
+        "features": explanation.n,
+        "r2": None if np.isnan(explanation.faithfulness.r2) else round(explanation.faithfulness.r2, 4),
+        "notes": [note for note in explanation.notes if "closed" in note],
+    }
 
 
-def zoom(planted: Planted, budget: int, seed: int) -> bool:
-    return found_by(ip.explain(planted.zoomed(), budget=budget, seed=seed), planted)
+def zoom(planted: Planted, budget: int, seed: int) -> dict:
+    return found_by(ip.explain(planted.zoomed(), budget=budget, seed=seed, progress=False), planted)
 
 
-def flat(method: str) -> Callable[[Planted, int, int], bool]:
-    def run(planted: Planted, budget: int, seed: int) -> bool:
-        return found_by(ip.explain(planted.game, budget=budget, method=method, seed=seed), planted)
+def with_constants(**constants: float) -> Callable[[Planted, int, int], dict]:
+    """A zoom by other constants than its own."""
+
+    def run(planted: Planted, budget: int, seed: int) -> dict:
+        places = {name: gain if hasattr(gain, name) else zooming for name in constants}
+        own = {name: getattr(place, name) for name, place in places.items()}
+        try:
+            for name, place in places.items():
+                setattr(place, name, constants[name])
+            return zoom(planted, budget, seed)
+        finally:
+            for name, place in places.items():
+                setattr(place, name, own[name])
 
     return run
 
 
-def leave_one_out(planted: Planted, budget: int, seed: int) -> bool:
+def least(planted: Planted, budget: int, seed: int) -> dict:  # noqa: ARG001
+    """The first budget of a ladder, each half as large again, that finds them."""
+    allowed = 32
+    while not (result := zoom(planted, allowed, seed))["found"] and allowed < 1000:
+        allowed = allowed * 5 // 4
+    return result
+
+
+def flat(method: str) -> Callable[[Planted, int, int], dict]:
+    def run(planted: Planted, budget: int, seed: int) -> dict:
+        return found_by(
+            ip.explain(planted.game, budget=budget, method=method, seed=seed, removals=0, progress=False), planted
+        )
+
+    return run
+
+
+def spex(planted: Planted, budget: int, seed: int) -> dict:
+    return flat("spex")(planted, max(budget, get_estimator("spex").fewest(planted.n)), seed)
+
+
+def leave_one_out(planted: Planted, budget: int, seed: int) -> dict:
     tried = np.random.default_rng(seed).permutation(planted.n)[: budget - 1]
     effects = _without(planted, [[i] for i in tried])
-    return set(planted.ids) <= set(tried[np.argsort(-np.abs(effects))[: len(planted.ids)]].tolist())
+    named = set(tried[np.argsort(-np.abs(effects))[: len(planted.ids)]].tolist())
+    return {"found": set(planted.ids) <= named, "used": len(tried) + 1}
 
 
-def hierarchical(planted: Planted, budget: int, seed: int) -> bool:  # noqa: ARG001
+def hierarchical(planted: Planted, budget: int, seed: int) -> dict:  # noqa: ARG001
     """Blocks of 16 down to sentences: at every level, inside the strongest blocks that the budget allows."""
     blocks = [np.arange(planted.n)]
     left = budget - 1
@@ -97,7 +151,7 @@ def hierarchical(planted: Planted, budget: int, seed: int) -> bool:  # noqa: ARG
         order = np.argsort(-effects)
         if all(len(block) == 1 for block in blocks) or left < 16:
             top = [int(blocks[i][0]) for i in order[: len(planted.ids)] if len(blocks[i]) == 1]
-            return set(planted.ids) == set(top)
+            return {"found": set(planted.ids) == set(top), "used": budget - left}
         blocks = [blocks[i] for i in order[: len(planted.ids)]]
 
 
@@ -111,43 +165,135 @@ def _without(planted: Planted, sets: list) -> np.ndarray:
 
 METHODS = {
     "zoom": zoom,
+    "zoom, least": least,
     "flat auto": flat("auto"),
     "flat lasso": flat("lasso"),
+    "SPEX, least": spex,
     "leave-one-out": leave_one_out,
     "hierarchical l.o.o.": hierarchical,
 }
-CASES = [
-    (200, "pair", 0.1, 100),
-    (2000, "pair", 0.0, 200),
-    (2000, "pair", 0.1, 200),
-    (2000, "pair", 0.1, 400),
-    (2000, "pair", 0.3, 400),
-    (2000, "either", 0.1, 400),
-    (2000, "unless", 0.1, 400),
-    (2000, "three of four", 0.1, 400),
-    (20000, "pair", 0.1, 600),
-    (20000, "three", 0.1, 1000),
-]
+CONSTANTS = {"_SPREAD": (2.0, 4.0, 8.0, 16.0), "_SLOPE": (0.25, 0.5, 1.0), "_GUARD": (0.05, 0.1, 0.2)}
+METHODS |= {
+    f"zoom, {name[1:].lower()} {value:g}": with_constants(**{name: value})
+    for name, values in CONSTANTS.items()
+    for value in values
+}
+_SLOW = 3  # seeds of what takes minutes a run
 LARGEST_FLAT = 2000  # features beyond which the flat fits are not run: their masks do not tell the features apart
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a method on one planted game."""
+
+    part: str
+    n: int
+    rule: str
+    noise: float
+    budget: int
+    method: str
+    seed: int
+
+    def done(self) -> dict:
+        """The job and what came of it."""
+        began, processor = time.perf_counter(), time.process_time()
+        planted = Planted.drawn(self.n, self.rule, self.noise, self.seed)
+        result = METHODS[self.method](planted, self.budget, self.seed)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        took = {"seconds": time.perf_counter() - began, "processor": time.process_time() - processor, "mib": memory}
+        return asdict(self) | result | {name: round(value, 2) for name, value in took.items()}
+
+
+def rates(seeds: int) -> Iterator[Job]:
+    """The goals first, then every rule and noise, then the other methods, the slow ones with fewer seeds."""
+    goals = [(2000, "pair", 0.1, 400), (20000, "three", 0.1, 1000)]
+    yield from (Job("rates", *goals[0], "zoom", seed) for seed in range(seeds))
+    yield from (Job("rates", *goals[1], "zoom", seed) for seed in range(seeds // 2))
+    cases = [(2000, rule, noise, 400) for noise in (0.1, 0.3, 0.0) for rule in RULES]
+    cases += [(200, "pair", 0.1, 100), (2000, "pair", 0.1, 200), (20000, "pair", 0.1, 600)]
+    for case in [*goals, *cases]:
+        for method in ("leave-one-out", "hierarchical l.o.o."):
+            yield from (Job("rates", *case, method, seed) for seed in range(seeds))
+    for seed in range(seeds // 2):
+        yield from (Job("rates", *case, "zoom", seed) for case in cases if case not in goals)
+        yield from (Job("rates", *case, "flat lasso", seed) for case in cases if case[0] <= LARGEST_FLAT)
+        for n, rule, noise, budget in [(200, "pair", 0.1, 100), *goals[:1], (2000, "either", 0.1, 400)]:
+            if seed < _SLOW:
+                yield Job("rates", n, rule, noise, budget, "SPEX, least", seed)
+                yield Job("rates", n, rule, noise, budget, "flat auto", seed)
+
+
+def growth(seeds: int) -> Iterator[Job]:
+    """The smallest budget of a ladder that finds a pair at 10% noise, for more and more sentences."""
+    for seed in range(seeds):
+        for n in (128, 512, 2048, 8192, 32768, 100_000):
+            yield Job("growth", n, "pair", 0.1, 0, "zoom, least", seed)
+
+
+def limits(seeds: int) -> Iterator[Job]:
+    """What it cannot do, and whether the result says so; and 100,000 leaves."""
+    for seed in range(seeds):
+        yield Job("limits", 100_000, "pair", 0.1, 600, "zoom", seed)
+        for rule in ("even", "cancel", "cancel beside"):
+            yield Job("limits", 2000, rule, 0.0, 400, "zoom", seed)
+            yield Job("limits", 2000, rule, 0.1, 400, "zoom", seed)
+
+
+def constants(seeds: int) -> Iterator[Job]:
+    """What choosing by expected gain rests on, at tight budgets; seeds that no rate is measured on."""
+    for seed in range(1000, 1000 + seeds):
+        for rule, noise, budget in [("pair", 0.1, 120), ("three of four", 0.1, 200), ("either", 0.3, 160)]:
+            for name, values in CONSTANTS.items():
+                for value in values:
+                    yield Job("constants", 2000, rule, noise, budget, f"zoom, {name[1:].lower()} {value:g}", seed)
+
+
+PARTS = {"constants": constants, "rates": rates, "growth": growth, "limits": limits}
+
+
+def table(rows: list[dict]) -> str:
+    """Cases by methods: how often found, and the median seconds of the processor."""
+    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+    lines = ["| sentences | rule | noise | budget | " + " | ".join(methods) + " |", "|---" * (4 + len(methods)) + "|"]
+    for case in dict.fromkeys((row["n"], row["rule"], row["noise"], row["budget"]) for row in rows):
+        cells = []
+        for name in methods:
+            these = [
+                row
+                for row in rows
+                if (row["n"], row["rule"], row["noise"], row["budget"], row["method"]) == (*case, name)
+            ]
+            hits = sum(row["found"] for row in these)
+            cells.append(f"{hits}/{len(these)}" if these else "")
+        lines.append("| " + " | ".join(map(str, case)) + " | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=["rates"], choices=list(PARTS))
+    parser.add_argument("--methods", nargs="+", default=None, choices=list(METHODS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
-    arguments = parser.parse_args()
-    print("| sentences | rule | noise | budget | " + " | ".join(arguments.methods) + " |")
-    print("|---|---|---|---|" + "---|" * len(arguments.methods))
-    for n, rule, noise, budget in CASES:
-        cells = []
-        for name in arguments.methods:
-            if name.startswith("flat") and n > LARGEST_FLAT:
-                cells.append("not run")
-                continue
-            began = time.perf_counter()
-            hits = [METHODS[name](Planted.drawn(n, rule, noise, seed), budget, seed) for seed in range(arguments.seeds)]
-            cells.append(f"{sum(hits)}/{len(hits)} ({(time.perf_counter() - began) / len(hits):.1f} s)")
-        print(f"| {n} | {rule} | {noise} | {budget} | " + " | ".join(cells) + " |", flush=True)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="a file of results, one JSON line each; those in it are not run again")
+    options = parser.parse_args()
+    rows = (
+        [json.loads(line) for line in options.out.read_text().splitlines()]
+        if options.out and options.out.exists()
+        else []
+    )
+    known = {Job(**{name: row[name] for name in Job.__dataclass_fields__}) for row in rows}
+    jobs = [job for name in options.parts for job in PARTS[name](options.seeds)]
+    jobs = [job for job in jobs if job not in known and (options.methods is None or job.method in options.methods)]
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        for row in pool.imap_unordered(Job.done, jobs):
+            rows.append(row)
+            if options.out is not None:
+                with options.out.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+            print(row, flush=True)
+    for name in options.parts:
+        print(f"\n{name}\n\n{table([row for row in rows if row['part'] == name])}")
 
 
 if __name__ == "__main__":

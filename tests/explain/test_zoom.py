@@ -32,7 +32,7 @@ def test_a_coarse_mask_is_the_fine_one_that_it_stands_for() -> None:
     )
     assert halves(np.array([[True, False], [False, True]])).tolist() == [3.0, 12.0]
     finer = halves.refine([1])
-    assert finer.labels == ("a", "s2", "s3")
+    assert finer.labels == ("half: a", "s2", "s3")
     assert finer(np.array([[False, True, False]])).tolist() == [4.0]
     assert finer.finest.n == 4
 
@@ -101,7 +101,7 @@ def test_a_goal_ends_it_early() -> None:
 def test_a_text_is_cut_into_units_within_units() -> None:
     text = "One fish. Two fish.\n\nThe fish is red."
     game = ip.lenses.text(len, text, unit=("paragraph", "sentence", "word"), ablate="delete")
-    assert game.labels == ("One fish. Two fish.", "The fish is red.")
+    assert game.labels == ("paragraph: One fish. Two fish.", "paragraph: The fish is red.")
     inner = game.refine([0, 1])
     assert [part.level for part in inner.tree.parts] == ["sentence", "sentence", "word", "word", "word", "word"]
     assert game.inputs([[False, True]]) == [" .  .\n\nThe fish is red."]

@@ -18,6 +18,7 @@ from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.faithfulness import Faithfulness
 from interplay._game.layout import Layout, check_layout, layout_from_dict
+from interplay._game.outline import Branch, check_outline
 from interplay._saved import Saved, damaged, each, facts, feature_ids, listed, number, number_or_nan, text, whole
 from interplay._spectrum.characters import Features
 from interplay._spectrum.indices import canonical_index, compute_index
@@ -177,6 +178,8 @@ class Explanation(Displayed):
         The index that these ablations know best, and the default of `interactions`: the one they were drawn for, or
         "bii", what a set does together on the mean over ablations of all else. That is one coefficient a set, so that
         there is no order to choose, and uniform masks, which see such ablations and no others, tell it well.
+    outline
+        Where the features are of mixed size: which part each came out of, and what its level is.
     deeper
         How `zoom` goes on, where the game's features open into finer ones; lost when the explanation is saved.
     """
@@ -197,6 +200,7 @@ class Explanation(Displayed):
     curve: tuple[Point, ...] = field(default=(), repr=False)
     question: str | None = field(default=None, repr=False)
     index: str = DEFAULT_INDEX
+    outline: tuple[Branch, ...] = field(default=(), repr=False)
     deeper: Callable[[Sequence[int], int], Explanation] | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -352,6 +356,7 @@ class Explanation(Displayed):
             "curve": [point.to_list() for point in self.curve],
             "question": self.question,
             "index": self.index,
+            **({"outline": [branch.to_list() for branch in self.outline]} if self.outline else {}),
         }
 
     @classmethod
@@ -385,6 +390,7 @@ class Explanation(Displayed):
             curve=saved("curve", each, lambda point, _: Point.from_list(point)),
             question=saved.maybe("question", text),
             index=canonical_index(saved.maybe("index", text) or DEFAULT_INDEX),
+            outline=saved.maybe("outline", each, Branch.from_list) or (),
         )
         if not fits or any(fit.spectrum.n != read.n for fit in fits):
             raise damaged(
@@ -395,6 +401,7 @@ class Explanation(Displayed):
         if not 0 < read.keep < 1 or any(len(point.r2) != count for point in read.curve):
             raise damaged("its keep rate or its curve is none")
         check_layout(read.layout, read.n, count)
+        check_outline(read.outline, read.n)
         return read
 
     def save(self, path: str | os.PathLike[str]) -> None:

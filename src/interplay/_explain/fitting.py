@@ -125,6 +125,7 @@ def explained(
         keep=keep,
         curve=curve,
         index=index or DEFAULT_INDEX,
+        outline=() if game.tree is None else game.tree.outline,
         deeper=deeper,
     )
 

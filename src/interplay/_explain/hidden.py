@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,14 @@ import numpy as np
 from interplay._explain.explanation import Fit
 from interplay._explain.sample import Sample
 from interplay._game.masks import Masks, Values
-from interplay._game.tree import Part, Tree
+from interplay._game.tree import Tree
 from interplay._spectrum.spectrum import Spectrum
 
 _LEVEL = 0.9  # confidence of the bound
 _CERTAIN = 0.99  # confidence from which closed parts are opened for what they hide: each opening costs ablations
+ENOUGH = 10  # ablations from which they say anything for certain: one large error is none
+_CLEAR = 2.0  # standard errors from which a part is suspected beside the likeliest
+_NAMED = 3  # suspects in a note
 _FLOOR = 1e-6  # of the variance: what a fit without noise still misses
 
 
@@ -35,7 +38,6 @@ class Hidden:
     def of(
         cls,
         tree: Tree,
-        quiet: frozenset[Part],
         fits: Sequence[Fit],
         sample: Sample,
         leaves: Masks,
@@ -49,41 +51,57 @@ class Hidden:
         """
         from scipy.stats import chi2
 
-        closed = [i for i, part in enumerate(tree.parts) if part in quiet]
+        closed = [i for i, part in enumerate(tree.parts) if part.parts]
         if not len(leaves) or not closed:
             return cls(len(closed), 0, None)
         masks, _ = tree.contracted(leaves)
         kept = np.add.reduceat(leaves, tree.starts, axis=1, dtype=np.intp)
         opened = (kept > 0) & (kept < tree.sizes)
+        telling = opened.any(axis=1)
+        if not telling.any():
+            return cls(len(closed), 0, None)
+        masks, opened, values = masks[telling], opened[telling], values[telling]
         signs = np.where(opened, 1 - 2 * keep, np.where(masks, -1.0, 1.0))
-        count, worst, scores = len(leaves), 0.0, np.zeros(len(tree.parts))
+        count, worst, scores = len(values), 0.0, np.zeros(len(tree.parts))
         certain = False
         columns = sample.values.reshape(len(sample.masks), -1)
         for t, fit in enumerate(fits):
-            spread = float(columns[:, t].var())
-            if not spread or np.isnan(fit.faithfulness.r2):
+            errors = (values[:, t] - _mean_at(fit.spectrum, signs)) ** 2
+            # Where nothing varies while parts are closed, all that varies is hidden.
+            spread = float(columns[:, t].var()) or float(errors.mean())
+            if not spread:
                 continue
-            errors = (values[:, t] - _mean_at(fit.spectrum, signs)) ** 2 / spread
-            noise = max(1 - fit.faithfulness.r2, _FLOOR)
+            errors /= spread
+            trust = fit.faithfulness
+            noise, most = (max(1 - np.nan_to_num(r2, nan=1.0), _FLOOR) for r2 in (trust.r2, trust.low))
             worst = max(worst, count * float(errors.mean()) / float(chi2.ppf(1 - _LEVEL, count)) - noise)
-            if count * float(errors.mean()) / noise > float(chi2.ppf(_CERTAIN, count)):
+            # A fit of few ablations may miss more than it says, without anything hidden.
+            if count >= ENOUGH and count * float(errors.mean()) / most > float(chi2.ppf(_CERTAIN, count)):
                 certain = True
-                scores += _blame(errors, opened)
+                scores = np.maximum(scores, _blame(errors, opened))
         suspects = sorted((i for i in closed if scores[i] > 0), key=lambda i: -scores[i])[: max(1, len(closed) // 4)]
-        return cls(len(closed), count, max(0.0, worst), tuple(suspects) if certain else ())
+        likely = [i for i in suspects if scores[i] > _CLEAR] or suspects[:1]
+        return cls(len(closed), count, max(0.0, worst), tuple(likely) if certain else ())
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The bound in words."""
+    def notes(self, tree: Tree) -> Iterator[str]:
+        """The bound in words, and where something is hidden for certain."""
         if not self.closed:
-            return ()
-        quiet = f"{self.closed} parts without a clear effect stayed closed"
+            return
+        quiet = f"{self.closed} parts stayed closed"
         if self.share is None:
-            return (f"{quiet}, and nothing is known of what cancels inside them",)
-        return (
+            yield f"{quiet}, and nothing is known of what cancels inside them"
+            return
+        yield (
             f"{quiet}; what they hide is at most {min(1.0, self.share):.0%} of what varies (with {_LEVEL:.0%} "
-            f"confidence, by {self.ablations} ablations that opened them at random)",
+            f"confidence, by {self.ablations} ablations that opened them at random)"
         )
+        if self.suspects:
+            named = ", ".join(repr(tree.parts[i].name) for i in self.suspects[:_NAMED])
+            yield (
+                f"closed parts hide effects that cancel while they are kept or ablated whole (with {_CERTAIN:.0%} "
+                f"confidence), likeliest {named}: allow a larger budget, or open them with explanation.zoom(part, "
+                "budget=...)"
+            )
 
 
 def _mean_at(spectrum: Spectrum, signs: Values) -> Values:
@@ -95,9 +113,10 @@ def _mean_at(spectrum: Spectrum, signs: Values) -> Values:
 
 
 def _blame(errors: Values, opened: Masks) -> Values:
-    """By how much larger squared errors (G,) are where each part was opened (G, n) than where it was not."""
+    """How much larger squared errors (G,) are where each part was opened (G, n) than where not, in standard errors."""
     often = opened.sum(axis=0)
+    rest = len(errors) - often
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = errors @ opened / often - errors @ ~opened / (len(errors) - often)
-    found: Values = np.nan_to_num(apart, nan=0.0, posinf=0.0, neginf=0.0)
-    return found
+        apart = errors @ opened / often - errors @ ~opened / rest
+        found: Values = apart / (errors.std() * np.sqrt(1 / often + 1 / rest))
+    return np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)

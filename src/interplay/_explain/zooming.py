@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,21 +11,20 @@ import numpy as np
 from interplay._errors import AblationError, InputError
 from interplay._explain.explanation import Explanation, Fit, Point
 from interplay._explain.fitting import explained
-from interplay._explain.hidden import Hidden
-from interplay._explain.plan import ENDS, FEWEST
+from interplay._explain.gain import Promise
+from interplay._explain.hidden import ENOUGH, Hidden
+from interplay._explain.plan import ENDS, FEWEST, is_complete
 from interplay._explain.rounds import Task
 from interplay._explain.sample import Measure
 from interplay._explain.zoom_known import Known
 from interplay._explain.zoom_masks import Draws, first_masks, keys_of
 from interplay._game.game import Game
-from interplay._game.masks import Values
 from interplay._game.tree import Part, Tree
 from interplay.estimators import get_estimator
 
 _GUARD = 0.1  # share of a round's ablations in which quiet parts are opened at random: all that is known of these
-_WEAK = 0.02  # share of the energy below which a part's is not worth an opening
-_ROWS = 1.0  # ablations of the next round for each feature that an opening adds: few of them will matter
-_CAP = 4  # ablations for each feature beyond which a round that is not the last gains little
+_TIED = 0.25  # of what the fit explains: from there on the answer is a coarse one, and says so
+_LEAST = 32  # ablations of a round: fewer do not tell a handful of parts apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +40,11 @@ class Begun:
 def zoom(task: Task, measure: Measure, begun: Begun | None, again: Callable[[Task, Begun], Explanation]) -> Explanation:
     """Explain a game whose features open into finer ones.
 
-    Each round measures masks of the parts as they are, fits them together with all earlier ablations, and opens the
-    parts that promise most: by the expected energy of all coefficients that a part has a share in, alone and in sets,
-    per ablation that opening it will take. There are as many rounds as levels to open, so that what matters can be
-    followed to the leaves. A tenth of each round opens other parts at random: effects that cancel while a part is
-    closed show there, and what closed parts may hide at most is read off those ablations.
+    Each round measures masks of the parts as they are, fits them together with all earlier ablations, and opens those
+    that promise most explained variance per ablation (`Promise`); the next round is as long as that takes, but no
+    longer than an even share of what is left, so that what matters can be followed to the leaves. A part of each round
+    opens other parts at random: effects that cancel while a part is closed show there, and what closed parts may hide
+    at most is read off those ablations.
 
     It goes on from where another one ``begun`` stands; ``again`` is how the explanation goes deeper.
     """
@@ -63,24 +62,27 @@ def zoom(task: Task, measure: Measure, begun: Begun | None, again: Callable[[Tas
     roots = _tree(task.game)
     start = begun or Begun(task.game, Known.nothing(roots.leaves), _depth(roots, range(len(roots.parts))))
     game, known, depth, quiet, curve = start.game, start.known, start.depth, start.quiet, tuple[Point, ...]()
+    promise: Promise | None = None
+    chosen: list[int] = []
+    settled = False  # nothing to open, and random openings found nothing
     while True:
         tree, before = _tree(game), known.used
-        allowed = _allowed(task, game.n, before, depth)
-        known = _measured(task, game, measure, allowed, known, quiet)
+        need = 0 if promise is None else promise.ablations(chosen)
+        allowed = task.budget if settled else _allowed(task, game.n, before, depth, need)
+        known = _measured(task, game, measure, allowed, known, quiet, 0.0 if promise is None else promise.unexplained)
         stuck = known.used == before  # all masks of these parts are measured
         sample = known.sample(tree, game.repeats)
         last = allowed == task.budget or (stuck and not depth)
-        fits = task.fits(sample, task.estimator if last or not depth else get_estimator("gp"))
-        hidden = Hidden.of(tree, quiet, fits, sample, *known.guarded(game.repeats), task.keep)
+        looked = last or (task.goal and not depth)  # at by somebody: the others only say what to open next
+        fits = task.fits(sample, task.estimator if looked else get_estimator("gp"))
+        hidden = Hidden.of(tree, fits, sample, *known.guarded(game.repeats), task.keep)
+        promise = Promise.of(tree, fits, complete=is_complete(game.n, len(sample.masks)))
         curve = (*curve, Point.of(known.used, fits))
         if last or (not depth and task.goal.reached(fits)):
             break
-        rest = _allowed(task, game.n, known.used, max(depth - 1, 0)) - known.used
-        energy = _energy(tree, fits)
-        chosen = _chosen(tree, energy, hidden, most=int(rest / _ROWS))
-        quiet = frozenset(
-            part for i, part in enumerate(tree.parts) if part.parts and energy[i] < _WEAK and i not in chosen
-        )
+        chosen = _chosen(task, tree, promise, hidden, known.used)
+        settled = not task.goal and not chosen and hidden.ablations >= ENOUGH
+        quiet = frozenset(part for i, part in enumerate(tree.parts) if part.parts and i not in chosen)
         depth = _depth(tree, chosen) - 1 if chosen else 0
         game = game.refine(chosen) if chosen else game
     goal = (task.goal.outcome(fits, known.used, task.budget),) if task.goal else ()
@@ -96,13 +98,15 @@ def zoom(task: Task, measure: Measure, begun: Begun | None, again: Callable[[Tas
         budget=task.budget,
         seed=task.seed,
         keep=task.keep,
-        notes=(_levels(tree), *hidden.notes, *goal),
+        notes=(_levels(tree), *_left_closed(tree, promise, fits), *hidden.notes(tree), *goal),
         curve=curve,
         deeper=deeper,
     )
 
 
-def _measured(task: Task, game: Game, measure: Measure, allowed: int, known: Known, quiet: frozenset[Part]) -> Known:
+def _measured(
+    task: Task, game: Game, measure: Measure, allowed: int, known: Known, quiet: frozenset[Part], unexplained: float
+) -> Known:
     """What is known after a round of ``allowed`` ablations in all."""
     tree, rows = _tree(game), allowed - known.used
     if not known.used:
@@ -113,7 +117,8 @@ def _measured(task: Task, game: Game, measure: Measure, allowed: int, known: Kno
     else:
         rng = np.random.default_rng([task.seed, known.used])
         draws, seen = Draws(_tree(task.game), tree, quiet, task.keep, rng), keys_of(known.masks)
-        guards = draws.guards(int(_GUARD * rows), seen)
+        # The less the open parts explain, the more may lie in closed ones.
+        guards = draws.guards(int(max(_GUARD, 0.5 * unexplained**2) * rows), seen)
         ends, plain = known.masks[:0], draws.plain(rows - len(guards), seen)
     masks = np.concatenate([guards, plain])
     if not len(masks):
@@ -137,45 +142,25 @@ def _depth(tree: Tree, ids: Sequence[int]) -> int:
     return max((tree.parts[i].depth for i in ids), default=0)
 
 
-def _allowed(task: Task, n: int, spent: int, depth: int) -> int:
+def _allowed(task: Task, n: int, spent: int, depth: int, need: int) -> int:
     """How many ablations there may be after the next round.
 
-    While ``depth`` levels are left to open, an even share of what is left; then the rounds of the goal.
+    While ``depth`` levels are left to open, what the parts opened last ``need``, at most an even share of what is left;
+    then the rounds of the goal, or looks after each half of what is left: what hides may show before all is spent.
     """
-    if not depth:
-        # What hides may show before all is spent; a goal has rounds of its own.
-        half = [(spent + task.budget) // 2] if not task.goal and task.budget - spent > 2 * _CAP * n else []
-        return next(stop for stop in [*half, *task.goal.rounds(n, task.budget)] if stop > spent or stop == task.budget)
-    share = (task.budget - spent) // (depth + 1)
-    return min(task.budget, spent + max(2 * FEWEST, min(share, max(32, _CAP * n))))
+    left = task.budget - spent
+    if depth:
+        return min(task.budget, spent + max(2 * FEWEST, min(left // (depth + 1), max(_LEAST, need))))
+    half = [spent + max(left // 2, min(need, left))] if not task.goal and left >= 4 * _LEAST else []
+    return next(stop for stop in [*half, *task.goal.rounds(n, task.budget)] if stop > spent or stop == task.budget)
 
 
-def _energy(tree: Tree, fits: Sequence[Fit]) -> Values:
-    """What each part has a share in (n,): the expected energy of all coefficients with it, by that of all.
-
-    The expected square of a coefficient is the square of its mean and its variance: what is uncertain counts, too.
-    """
-    energy = np.zeros(len(tree.parts))
-    for fit in fits:
-        total = fit.spectrum.variance or 1.0
-        doubt = {} if fit.uncertainty is None else fit.uncertainty.deviations
-        for features, value in fit.spectrum.coefficients.items():
-            expected = (value**2 + doubt.get(features, 0.0) ** 2) / total
-            for feature in features:
-                energy[feature] += expected / len(fits)
-    return energy
-
-
-def _chosen(tree: Tree, energy: Values, hidden: Hidden, most: int) -> list[int]:
-    """The parts to open next, so that at most so many features are added, but one where any is worth it.
-
-    First what promises most energy per feature that its opening adds, then what hides something for certain.
-    """
-    adds = np.array([max(len(part.parts) - 1, 1) for part in tree.parts])
-    worth = [int(i) for i in np.argsort(-energy / adds, kind="stable") if tree.parts[i].parts and energy[i] >= _WEAK]
-    chosen: list[int] = []
-    for i in dict.fromkeys([*worth, *hidden.suspects]):
-        if not chosen or adds[[*chosen, i]].sum() <= most:
+def _chosen(task: Task, tree: Tree, promise: Promise, hidden: Hidden, spent: int) -> list[int]:
+    """The parts to open next: those that promise most, then those that hide something for certain."""
+    left = task.budget - spent
+    chosen = promise.chosen([part.depth for part in tree.parts], spent, left)
+    for i in hidden.suspects:
+        if i not in chosen and sum(len(tree.parts[j].parts) for j in [*chosen, i]) <= left:
             chosen.append(i)
     return chosen
 
@@ -183,3 +168,21 @@ def _chosen(tree: Tree, energy: Values, hidden: Hidden, most: int) -> list[int]:
 def _levels(tree: Tree) -> str:
     listed = ", ".join(f"{level}: {count}" for level, count in Counter(part.level for part in tree.parts).items())
     return f"features are of mixed size, opened where they matter ({listed}), of {tree.leaves} finest parts"
+
+
+def _left_closed(tree: Tree, promise: Promise, fits: Sequence[Fit]) -> Iterator[str]:
+    """What the budget did not reach: effects that are known of parts as a whole, and of nothing inside."""
+    closed = {i for i, part in enumerate(tree.parts) if part.parts}
+    shares = []
+    for fit in fits:
+        total = fit.spectrum.variance
+        tied = sum(value**2 for key, value in fit.spectrum.coefficients.items() if closed & set(key))
+        shares.append(tied / total if total else 0.0)
+    share = float(np.mean(shares))
+    if share >= _TIED:
+        most = max(closed, key=lambda i: promise.energy[i])
+        yield (
+            f"{share:.0%} of what the fit explains is known of closed parts as a whole only, the strongest of which "
+            f"({tree.parts[most].name!r}) has a share in {promise.energy[most]:.0%}: effects are spread over more "
+            "parts than the budget can open; allow a larger one, or take the coarse answer"
+        )

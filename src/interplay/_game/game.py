@@ -280,11 +280,12 @@ class Game:
         """The same game with other names for its features."""
         return self._with(labels=labels)
 
-    def zoomed(self, parts: Sequence[Part] | None = None) -> Game:
+    def zoomed(self, parts: Sequence[Part] | None = None, *, blocks: bool = True) -> Game:
         """The same game seen from afar: its features are ``parts``, each a stretch of the present ones.
 
         Without parts the present features are the finest. More parts than 16 are put into blocks of neighbours, and
-        those in blocks again, so that each opening costs few ablations.
+        those in blocks again, so that each opening costs few ablations; not so where ``blocks`` is False, for parts
+        such as a network's layers, half of which nobody can take away at once.
 
         `interplay.explain` opens those that matter into finer ones, within its budget; `refine` does so by hand. A
         store holds the ablations of the finest features, so that all games made of one share them.
@@ -304,7 +305,8 @@ class Game:
         """
         if parts is None:
             parts = [Part(label, "feature", i, i + 1) for i, label in enumerate(self.labels)]
-        return self._seen(Tree(self.value, self.n, in_blocks(parts), self.layout, self._inputs, self._price))
+        seen = in_blocks(parts) if blocks else tuple(parts)
+        return self._seen(Tree(self.value, self.n, seen, self.layout, self._inputs, self._price))
 
     def refine(self, ids: Sequence[int]) -> Game:
         """The game in which the features of these numbers are opened into their parts.
@@ -320,7 +322,7 @@ class Game:
 
     def _seen(self, tree: Tree) -> Game:
         inputs = None if tree.inputs is None else Coarse(tree, tree.inputs)
-        labels = [part.label for part in tree.parts]
+        labels = [part.name for part in tree.parts]
         return self._with(
             value=Coarse(tree, tree.value), labels=labels, layout=tree.shown, inputs=inputs, slopes=None, tree=tree
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
+from interplay._game.coarsened import coarsened
 from interplay._game.cost import Cost
-from interplay._game.layout import Layout, TextLayout
+from interplay._game.layout import Layout
 from interplay._game.masks import Masks
+from interplay._game.outline import Branch
 
 _WIDEST = 16  # parts into which one opens at once; more are put into blocks, so that each opening costs few ablations
 
@@ -37,6 +39,11 @@ class Part:
         edges = [self.start, *(part.end for part in self.parts)]
         if self.parts and ([part.start for part in self.parts] != edges[:-1] or edges[-1] != self.end):
             raise InputError(f"the parts of {self.label!r} must lie side by side and hold all of its leaves.")
+
+    @property
+    def name(self) -> str:
+        """What it is called among features of mixed size: its label, and of all but the finest parts the level, too."""
+        return f"{self.level}: {self.label}" if self.parts else self.label
 
     @cached_property
     def depth(self) -> int:
@@ -82,6 +89,8 @@ class Tree:
         Where the leaves lie in what the user gave.
     inputs, price
         As in `Game`, of the leaves' masks.
+    roots
+        The parts before any was opened; the present ones when left out.
     """
 
     value: Callable[[Masks], Any] = field(repr=False)
@@ -90,8 +99,10 @@ class Tree:
     layout: Layout | None = field(default=None, repr=False)
     inputs: Callable[[Masks], Iterable[Any]] | None = field(default=None, repr=False)
     price: Callable[[int], Cost] | None = field(default=None, repr=False)
+    roots: tuple[Part, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "roots", self.roots or self.parts)
         edges = [0, *(part.end for part in self.parts)]
         if [part.start for part in self.parts] != edges[:-1] or edges[-1] != self.leaves:
             raise InputError(f"the parts of a tree must lie side by side and hold all of its {self.leaves} leaves.")
@@ -133,15 +144,25 @@ class Tree:
         opened: list[Part] = []
         for i, part in enumerate(self.parts):
             opened += part.parts if i in chosen else [part]
-        return Tree(self.value, self.leaves, tuple(opened), self.layout, self.inputs, self.price)
+        return replace(self, parts=tuple(opened))
 
     @property
     def shown(self) -> Layout | None:
-        """Where the parts lie in what the user gave."""
-        if not isinstance(self.layout, TextLayout):
-            return None
-        spans = self.layout.spans
-        return TextLayout(self.layout.text, tuple((spans[p.start][0], spans[p.end - 1][1]) for p in self.parts))
+        """Where the parts lie in what the user gave; None where its layout has no place for parts of mixed size."""
+        names = [part.name for part in self.parts]
+        return coarsened(self.layout, [(part.start, part.end) for part in self.parts], names)
+
+    @cached_property
+    def outline(self) -> tuple[Branch, ...]:
+        """The parts as they were opened: features at the ends of branches."""
+        numbers = {id(part): i for i, part in enumerate(self.parts)}
+
+        def branch(part: Part) -> Branch:
+            feature = numbers.get(id(part))
+            inner = () if feature is not None else tuple(map(branch, part.parts))
+            return Branch(part.label, part.level, feature, part.end - part.start, inner)
+
+        return tuple(map(branch, self.roots))
 
 
 @dataclass(frozen=True, eq=False)

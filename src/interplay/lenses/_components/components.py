@@ -10,10 +10,12 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.game import Game
 from interplay._game.layout import GridLayout
+from interplay._game.tree import Part as Feature
 from interplay._networks.hub import known_as, require_torch
 from interplay.lenses._components.ablations import Ablations
 from interplay.lenses._components.anatomy import find_layers, staying
 from interplay.lenses._components.inputs import Inputs, Rows, Subject, is_texts, tensor_rows
+from interplay.lenses._components.layered import layered
 from interplay.lenses._components.metrics import Function, Metric, as_metric
 from interplay.lenses._components.preparation import prepare
 from interplay.lenses._components.select import Part, Select, Which
@@ -37,6 +39,7 @@ def heads(
     seed: int = 0,
     batch_size: int | None = None,
     keep: float = 0.5,
+    zoom: bool = False,
     name: str | None = None,
 ) -> Game:
     """A game whose features are attention heads; an ablated head adds nothing to the stream (or its mean, ...).
@@ -69,6 +72,7 @@ def heads(
         seed=seed,
         batch_size=batch_size,
         keep=keep,
+        zoom=zoom,
         name=name,
     )
 
@@ -86,6 +90,7 @@ def components(
     seed: int = 0,
     batch_size: int | None = None,
     keep: float = 0.5,
+    zoom: bool = False,
     name: str | None = None,
 ) -> Game:
     """A game whose features are parts of a network, ablated in the forward pass; the model itself never changes.
@@ -122,6 +127,8 @@ def components(
         Rows per forward pass; found automatically when left out, and halved when memory runs out.
     keep
         The probability with which a design keeps each part: a language model with half of its heads gone is noise.
+    zoom
+        Begin with whole layers, which `interplay.explain` opens into their parts where they matter.
     name
         The game's identity in a store, needed where the metric is a plain function or the model is not a Hugging
         Face model.
@@ -149,6 +156,9 @@ def components(
         raise InputError(f"seed must be a whole number of at least 0, not {seed!r}.")
     subject = Subject.of(model)
     parts = Select.of(select).parts(subject.model)
+    layers: tuple[Feature, ...] = ()
+    if zoom:
+        parts, layers = layered(parts)
     measured = as_metric(metric)
     bound = measured.bind(subject, inputs)
     source = None if reference is None else _reference_rows(subject, reference)
@@ -175,7 +185,7 @@ def components(
             "pooling": subject.pooling,
         }  # fmt: skip
 
-    return Game(
+    game = Game(
         ablations,
         [part.label for part in parts],
         outputs=_outputs(inputs, ablations) if each else None,
@@ -189,6 +199,7 @@ def components(
         slope_cost=2.0 if gradients is None else 1.0 + gradients[1],
         question=f"Which components drive the {_words(measured)} of {known_as(subject.model)}?",
     )
+    return game.zoomed(layers, blocks=False) if zoom else game
 
 
 def _words(metric: Metric) -> str:

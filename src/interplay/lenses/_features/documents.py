@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any, Literal
 
@@ -14,13 +15,16 @@ from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
+from interplay._game.tree import Part, in_blocks
 from interplay._units import Span
+from interplay.lenses._features.levels import parts_of
 from interplay.lenses._features.regions import Unit
 from interplay.lenses._features.standins import MEND, Ablate, averaged, replacements_for
-from interplay.lenses._features.text import notes_on_words, spans_of
+from interplay.lenses._features.text import cut_into, levels_of, notes_on_words, spans_of
 from interplay.models import Scorer, TextScorer
 
 _SLOT = "{documents}"
+_WHOLE = "document"
 _FIELD = re.compile(r"\{(number|name|text)\}")
 _NUMBERINGS = ("kept", "renumbered")
 
@@ -33,7 +37,7 @@ def documents(
     form: str = "{text}",
     between: str = "\n\n",
     numbering: Literal["kept", "renumbered"] = "kept",
-    unit: Unit | None = None,
+    unit: Unit | Sequence[str] | None = None,
     ablate: Ablate = "delete",
     keep: float = 0.5,
     name: str | None = None,
@@ -63,7 +67,9 @@ def documents(
     numbering
         Whether documents behind a deleted one keep their numbers ("kept") or move up ("renumbered").
     unit
-        None ablates whole documents; "sentence", "word", "paragraph" or "token" goes inside them.
+        None ablates whole documents; "sentence", "word", "paragraph" or "token" goes inside them. A tuple from coarse
+        to fine, such as ``("document", "sentence", "word")``, makes a game that `interplay.explain` zooms: it opens the
+        documents that matter, within one budget.
     ablate
         What an ablated document or unit becomes, as in `text`. A document of which everything is deleted goes with
         all that its form writes around it.
@@ -92,6 +98,7 @@ def documents(
         raise unknown("numbering", numbering, _NUMBERINGS)
     before, after = template.split(_SLOT)
     asked = Scorer.of(scorer)
+    levels, unit = _levels(unit)
     cuts = tuple(_cut(asked, text, unit, of) for of, text in zip(names, texts, strict=True))
     pile = _Pile(texts, names, cuts, form, between, numbering == "renumbered", before, after)
     whole = pile.whole
@@ -104,7 +111,7 @@ def documents(
         notes += (f"measured: {bound.name}",)
     notes += notes_on_words(texts) if unit == "word" else ()
     parts = "documents" if unit is None else f"{unit}s" if isinstance(unit, str) else "parts of the documents"
-    return Game(
+    game = Game(
         value,
         names if unit is None else pile.units,
         outputs=bound.outputs,
@@ -119,6 +126,35 @@ def documents(
         price=value.price,
         question=f"Which {parts} drive {bound.name}{f' of {bound.model}' if bound.model else ''}?",
     )
+    return game.zoomed(_opening(asked, pile, levels)) if levels else game
+
+
+def _levels(unit: Unit | Sequence[str] | None) -> tuple[tuple[str, ...], Unit | None]:
+    """Names of units from coarse to fine, documents first, where several are given; and the finest, or what is given.
+
+    Whole documents are no unit of a text, so that they have no name there.
+    """
+    if unit is None or isinstance(unit, str) or _WHOLE not in unit:
+        levels, finest = levels_of(unit) if unit is not None else ((), None)
+        return ((_WHOLE, *levels) if levels else ()), finest
+    inside = [one for one in unit if one != _WHOLE]
+    if tuple(unit) != (_WHOLE, *inside):
+        raise InputError(
+            f"a tuple of units goes from coarse to fine, each once, {_WHOLE!r} first, not {tuple(unit)!r}."
+        )
+    levels, finest = levels_of(tuple(inside)) if inside else ((), None)  # type: ignore[arg-type]
+    return (_WHOLE, *levels), finest
+
+
+def _opening(scorer: Scorer, pile: _Pile, levels: Sequence[str]) -> list[Part]:
+    """The documents as what their units open from."""
+    found: list[Part] = []
+    at = 0
+    for name, text, cut in zip(pile.names, pile.texts, pile.cuts, strict=True):
+        inner = in_blocks(parts_of(text, cut, levels[1:], partial(cut_into, scorer), at)) if levels[1:] else ()
+        found.append(Part(name, _WHOLE, at, at + len(cut), inner if len(cut) > 1 else ()))
+        at += len(cut)
+    return found
 
 
 def _cut(scorer: Scorer, text: str, unit: Unit | None, name: str) -> tuple[Span, ...]:

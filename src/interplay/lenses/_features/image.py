@@ -18,7 +18,8 @@ from interplay._game.game import Game
 from interplay._game.layout import ImageLayout
 from interplay._game.masks import Masks, Values
 from interplay.lenses._features.predict import output_names, predicted
-from interplay.lenses._features.segments import Segments, blocks, given_segments, grid_segments
+from interplay.lenses._features.segments import blocks, given_segments, grid_segments
+from interplay.lenses._features.squares import in_squares
 
 ABLATE = ("blur", "mean")
 _BYTES = 64 << 20  # of images that predict is given at once
@@ -39,6 +40,7 @@ def image(
     outputs: Sequence[str] | None = None,
     batch_size: int | None = None,
     keep: float = 0.5,
+    zoom: bool = False,
     name: str | None = None,
 ) -> Game:
     """A game whose features are parts of an image, and whose value is what ``predict`` makes of it.
@@ -73,6 +75,9 @@ def image(
         Images per call of ``predict``; 64, or as many as fit 64 MiB, when left out.
     keep
         The probability with which a design keeps each segment.
+    zoom
+        Begin with blocks of a fine grid's cells, which `interplay.explain` opens where they matter, down to cells.
+        The Gaussian of "blur" is then as wide as a block, so that nothing of one that is ablated can be made out.
     name
         The game's identity in a store, without which there is none: ``predict`` may be any function.
 
@@ -88,13 +93,19 @@ def image(
         raise InputError("pass either grid=(rows, columns) or segments=, an array of labels, and not both.")
     shape = (pixels.shape[0], pixels.shape[1])
     parts = grid_segments(grid, shape) if grid is not None else given_segments(segments, shape)
+    if zoom and parts.grid is None:
+        raise InputError(
+            "zoom needs a grid, whose cells have neighbours: pass grid=(rows, columns), or leave zoom out."
+        )
+    parts, squares = in_squares(parts) if zoom else (parts, ())
     if batch_size is not None:
         check_whole("batch_size", batch_size, least=1)
     at_once = batch_size or max(1, min(_IMAGES, _BYTES // pixels.nbytes))
     small = tuple(map(tuple, parts.shrunk(_LARGEST).tolist()))
     notes = ("the image is a single segment, so there is nothing to combine",) if parts.count == 1 else ()
-    value = _ImageAblation(predict, pixels, _fill(pixels, ablate, parts), parts.of_pixel, at_once)
-    return Game(
+    side = parts.side * sqrt(max((square.end - square.start for square in squares), default=1))
+    value = _ImageAblation(predict, pixels, _fill(pixels, ablate, side), parts.of_pixel, at_once)
+    game = Game(
         value,
         parts.labels,
         outputs=names,
@@ -107,6 +118,7 @@ def image(
         price=value.price,
         question="Which segments of the image drive the prediction?",
     )
+    return game.zoomed(squares) if zoom else game
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +170,12 @@ def _pixels(image: Any) -> Pixels:
     return pixels
 
 
-def _fill(pixels: Pixels, ablate: Any, parts: Segments) -> Pixels:
-    """The image that shows where segments are ablated, of the image's shape and type."""
+def _fill(pixels: Pixels, ablate: Any, side: float) -> Pixels:
+    """The image that shows where segments of that side are ablated, of the image's shape and type."""
     if isinstance(ablate, str):
         if ablate not in ABLATE:
             raise unknown("ablate", ablate, ABLATE)
-        return _as_type(_blurred(pixels, parts.side) if ablate == "blur" else _mean(pixels), pixels)
+        return _as_type(_blurred(pixels, side) if ablate == "blur" else _mean(pixels), pixels)
     given = array_of(ablate, "ablate")
     if given.dtype.kind not in "uif":
         raise InputError(f"ablate must be 'blur', 'mean', a number, a colour or an image, not {ablate!r}.")

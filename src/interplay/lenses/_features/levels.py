@@ -14,7 +14,7 @@ _LONGEST = 60  # characters of a part's label
 
 
 def parts_of(
-    text: str, leaves: Sequence[Span], levels: Sequence[str], cut: Callable[[str, str], list[Span]]
+    text: str, leaves: Sequence[Span], levels: Sequence[str], cut: Callable[[str, str], list[Span]], first: int = 0
 ) -> tuple[Part, ...]:
     """The coarsest parts of a ``text`` whose finest units are the ranges ``leaves``.
 
@@ -28,13 +28,15 @@ def parts_of(
         Names of units, coarse to fine, such as ``("paragraph", "sentence", "word")``.
     cut
         The ranges of a text's units of that name.
+    first
+        The number of the first leaf.
     """
     starts = [start for start, _ in leaves]
 
     def within(start: int, end: int, below: Sequence[str]) -> tuple[Part, ...]:
         if len(below) == 1:
-            first, last = bisect_left(starts, start), bisect_left(starts, end)
-            return tuple(_leaf(text, leaves[i], below[0], i) for i in range(first, last))
+            inside = range(bisect_left(starts, start), bisect_left(starts, end))
+            return tuple(_leaf(text, leaves[i], below[0], first + i) for i in inside)
         # A part reaches to where the next one begins, so that no unit falls between two.
         edges = [start, *(start + at for at, _ in cut(text[start:end], below[0])[1:]), end]
         found = []
@@ -63,6 +65,6 @@ def _leaf(text: str, span: Span, level: str, number: int) -> Part:
 
 
 def _part(text: str, level: str, inner: tuple[Part, ...]) -> Part:
-    words = " ".join(text.split())
+    words = " ".join(text[: 4 * _LONGEST].split())
     label = words if len(words) <= _LONGEST else words[: _LONGEST - 1].rstrip() + "…"
     return Part(label, level, inner[0].start, inner[-1].end, inner)

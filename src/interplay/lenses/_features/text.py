@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -98,7 +99,7 @@ def text(
     """
     asked = Scorer.of(scorer)
     prompt = compose(text, template, region)
-    levels, given = _levels(unit)
+    levels, given = levels_of(unit)
     chosen = units_of(prompt, given)
     spans = [span for name in prompt.ablated for span in _cut(asked, prompt, name, chosen[name])]
     units = tuple(prompt.text[a:b] for a, b in spans)
@@ -134,10 +135,10 @@ def text(
     )
     if not levels:
         return game
-    return game.zoomed(parts_of(prompt.text, spans, levels, lambda part, level: _cut_into(asked, part, level)))
+    return game.zoomed(parts_of(prompt.text, spans, levels, partial(cut_into, asked)))
 
 
-def _levels(unit: Unit | Sequence[str] | Mapping[str, Unit]) -> tuple[tuple[str, ...], Unit | Mapping[str, Unit]]:
+def levels_of(unit: Unit | Sequence[str] | Mapping[str, Unit]) -> tuple[tuple[str, ...], Unit | Mapping[str, Unit]]:
     """Names of units from coarse to fine where they are given, else none; and the finest unit, or what is given."""
     if isinstance(unit, (str, Mapping)) or not isinstance(unit, Sequence):
         return (), unit
@@ -151,7 +152,8 @@ def _levels(unit: Unit | Sequence[str] | Mapping[str, Unit]) -> tuple[tuple[str,
     return levels, levels[-1]
 
 
-def _cut_into(scorer: Scorer, text: str, unit: str) -> list[Span]:
+def cut_into(scorer: Scorer, text: str, unit: str) -> list[Span]:
+    """As `spans_of`; none of a blank text."""
     return spans_of(scorer, text, unit) if text.strip() else []
 
 

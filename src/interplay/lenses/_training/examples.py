@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._errors import InputError
+from interplay._game.tree import Part, in_blocks
 
 Indices: TypeAlias = npt.NDArray[np.intp]
 """Positions of training examples, ascending."""
@@ -34,6 +35,24 @@ class Examples:
             For no examples, and for groups that are empty, overlap or hold no positions.
         """
         return cls(*_features(given))
+
+    @property
+    def one_by_one(self) -> Examples:
+        """The same examples each by itself, group by group."""
+        every = [i for group in self.groups for i in group.tolist()]
+        named = len(every) == len(self.labels)
+        labels = self.labels if named else tuple(f"example {i}" for i in every)
+        return Examples(labels, tuple(np.array([[i] for i in every], dtype=np.intp)))
+
+    def parts(self, names: Sequence[str]) -> tuple[Part, ...]:
+        """The groups as parts of the examples one by one, whose ``names`` are given group by group."""
+        found, at = [], 0
+        for label, group in zip(self.labels, self.groups, strict=True):
+            leaves = [Part(names[at + k], "example", at + k, at + k + 1) for k in range(len(group))]
+            inner = in_blocks(leaves)
+            found.append(Part(label, "group", at, at + len(group), inner) if len(group) > 1 else leaves[0])
+            at += len(group)
+        return tuple(found)
 
 
 def _features(examples: Given) -> tuple[tuple[str, ...], tuple[Indices, ...]]:

@@ -38,6 +38,7 @@ def training(
     seed: int = 0,
     failures: float = 0.05,
     batch_size: int = 8,
+    zoom: bool = False,
     name: str | None = None,
 ) -> Game:
     """A game whose features are training examples or groups of them; each ablation trains on what is kept.
@@ -81,6 +82,9 @@ def training(
         recorded and left out. Exceptions that mean a mistake in the code, such as TypeError, stop it at once.
     batch_size
         Subsets per batch: the most that a killed run loses, and how many ``fit.together`` trains at once.
+    zoom
+        Begin with whole groups (blocks of examples where there are none), which `interplay.explain` opens into their
+        examples where they matter; ``show`` then holds an item for each example, group by group.
     name
         The game's identity in a store, needed where ``fit`` or ``score`` is a plain function.
 
@@ -89,7 +93,8 @@ def training(
     InputError
         For groups that are empty or overlap, or options that cannot be used.
     """
-    trainer, evaluator, features = Trainer.of(fit), Evaluator.of(score), Examples.of(examples)
+    trainer, evaluator, groups = Trainer.of(fit), Evaluator.of(score), Examples.of(examples)
+    features = groups.one_by_one if zoom else groups
     kept = check_indices(always, "always")
     if shared := set(kept.tolist()) & {i for group in features.groups for i in group.tolist()}:
         raise InputError(f"example {min(shared)} is both a feature and always kept: leave it out of one of them.")
@@ -103,7 +108,7 @@ def training(
     outputs = named if named is None or isinstance(named, Gallery) else Gallery(tuple(named))
     retraining = _Retraining(trainer, evaluator, features.groups, kept, int(seeds), int(seed))
     jumps = None if trainer.jumps is None else trainer.jumps(evaluator.measure)
-    return Game(
+    game = Game(
         retraining,
         features.labels if show is None else show.names,
         outputs=None if outputs is None else outputs.names,
@@ -120,6 +125,7 @@ def training(
         question="Which training examples drive the outputs?",
         slopes=None if jumps is None else Retrained(retraining, jumps),
     )
+    return game.zoomed(groups.parts(game.labels)) if zoom else game
 
 
 @dataclass(frozen=True, eq=False)
