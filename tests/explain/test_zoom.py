@@ -101,7 +101,7 @@ def test_a_goal_ends_it_early() -> None:
 def test_a_text_is_cut_into_units_within_units() -> None:
     text = "One fish. Two fish.\n\nThe fish is red."
     game = ip.lenses.text(len, text, unit=("paragraph", "sentence", "word"), ablate="delete")
-    assert game.labels == ("paragraph: One fish. Two fish.", "paragraph: The fish is red.")
+    assert game.labels == ("paragraph: One fish. Two fish.", "sentence: The fish is red.")
     inner = game.refine([0, 1])
     assert [part.level for part in inner.tree.parts] == ["sentence", "sentence", "word", "word", "word", "word"]
     assert game.inputs([[False, True]]) == [" .  .\n\nThe fish is red."]

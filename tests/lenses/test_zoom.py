@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from tests.support.networks import network
+from networks import network
 
 PAIR = {"red cat", "blue dog"}
 

@@ -11,6 +11,7 @@ from math import floor, isfinite, log10
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from interplay._game.layout import GridLayout, ImageLayout, TextLayout
+from interplay._game.outline import Branch
 from interplay._spectrum.characters import Features
 from interplay._spectrum.interactions import Interactions
 
@@ -230,7 +231,31 @@ class Facts:
     items: tuple[tuple[str, str], ...]
 
 
-Part: TypeAlias = Quality | Ranking | ShadedText | ShadedGrid | ShadedPicture | Row | Cards | Matrix | Table | Facts
+@dataclass(frozen=True)
+class Unfolding:
+    """Features of mixed size as they were opened, each with its effect (n,); none where there are several outputs."""
+
+    branches: tuple[Branch, ...]
+    effects: tuple[Effect, ...]
+    meaning: str
+
+    @property
+    def most(self) -> float:
+        """The strongest effect that differs from zero."""
+        return max((abs(effect.value) for effect in self.effects if not effect.faint), default=0.0)
+
+    def matters(self, branch: Branch) -> bool:
+        """Whether any feature inside differs from zero."""
+        return any(self.effects and not self.effects[i].faint for i in branch.features)
+
+    def inside(self, branch: Branch) -> str:
+        """In words how many parts it was opened into, and how many finest ones these hold."""
+        return f"{len(branch.parts)} parts, {branch.leaves} finest"
+
+
+Part: TypeAlias = (
+    Quality | Ranking | ShadedText | ShadedGrid | ShadedPicture | Row | Unfolding | Cards | Matrix | Table | Facts
+)
 
 
 @dataclass(frozen=True)

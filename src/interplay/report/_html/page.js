@@ -190,15 +190,29 @@
       if (pinned !== null) parts[pinned].setAttribute("aria-pressed", "false");
       pinned = pinned === i ? null : i;
       if (pinned !== null) parts[pinned].setAttribute("aria-pressed", "true");
+      for (const leaf of leaves) leaf.setAttribute("aria-pressed", String(Number(leaf.dataset.i) === pinned));
       list();
       if (pinned === null) rest(); else showPart(pinned);
     };
+
+    // The same parts once more, by what they were opened from.
+    const leaves = [...result.querySelectorAll(".unfolding .leaf")];
+    for (const leaf of leaves) {
+      const i = Number(leaf.dataset.i);
+      leaf.setAttribute("aria-pressed", "false");
+      leaf.addEventListener("pointerenter", () => showPart(i));
+      leaf.addEventListener("pointerleave", rest);
+      leaf.addEventListener("focus", () => { if (leaf.matches(":focus-visible")) showPart(i); });
+      leaf.addEventListener("blur", rest);
+      leaf.addEventListener("click", () => pin(i));
+    }
 
     const choose = (o) => {
       output = o;
       const effects = now().effects, most = Math.max(...effects.map((e) => e[2] ? 0 : Math.abs(e[0])), 0);
       parts.forEach((node, i) => {
         shade(node, effects[i][2] ? 0 : effects[i][0], most);
+        for (const leaf of leaves) if (Number(leaf.dataset.i) === i) shade(leaf, effects[i][2] ? 0 : effects[i][0], most);
         node.setAttribute("aria-label", `${name(i)}, ${signed(effects[i][0], effects[i][1])}${effects[i][2] ? ", not told from zero" : ""}`);
         if (node.tagName === "TR") node.querySelector(".num").textContent = signed(effects[i][0], effects[i][1]);
         const bar = node.tagName === "TR" && node.querySelector(".bar rect");
@@ -259,5 +273,12 @@
   };
 
   for (const root of document.querySelectorAll(".explorer.live")) explore(root);
+  for (const tree of document.querySelectorAll(".interplay .unfolding")) {
+    const folds = tree.querySelector(".folds"), branches = [...tree.querySelectorAll("details")];
+    folds.hidden = !branches.length;
+    for (const [name, open] of [[".unfold", true], [".fold", false]]) {
+      folds.querySelector(name).addEventListener("click", () => { for (const one of branches) one.open = open; });
+    }
+  }
   addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details")) one.open = true; });
 })();

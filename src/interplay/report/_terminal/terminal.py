@@ -21,6 +21,7 @@ from interplay._findings.views import (
     ShadedPicture,
     ShadedText,
     Table,
+    Unfolding,
     View,
 )
 from interplay.report._terminal.cards import card_rows
@@ -31,6 +32,7 @@ from interplay.report._terminal.pictures import half_blocks
 from interplay.report._terminal.rows import Names, counted, effect_rows, plain_rows, title
 from interplay.report._terminal.segments import image_parts
 from interplay.report._terminal.shading import shaded_text
+from interplay.report._terminal.unfolding import opened_rows
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -211,6 +213,10 @@ def _placed(part: Part, top: int, console: Console) -> Iterator[RenderableType]:
         yield ""
         yield title("Row", f"{part.meaning}; in brackets what is typical of the background")
         yield column_rows(part, top, width=width)
+    elif isinstance(part, Unfolding):
+        yield ""
+        yield title("Opened", "")
+        yield opened_rows(part, top)
     elif isinstance(part, Cards):
         yield ""
         shown = min(top, 5)

@@ -19,6 +19,7 @@ from interplay._findings.views import (
     ShadedGrid,
     ShadedPicture,
     ShadedText,
+    Unfolding,
     View,
     alone,
     effects_of,
@@ -63,13 +64,16 @@ def explanation_view(explanation: Explanation, index: str | None, *, removals: S
         return _one(explanation, index, removals)
     names = explanation.outputs or tuple(map(str, range(len(explanation.fits))))
     choices = tuple(
-        replace(_one(explanation.for_output(position), index, ()), name=name) for position, name in enumerate(names)
+        replace(_one(replace(explanation.for_output(position), outline=()), index, ()), name=name)
+        for position, name in enumerate(names)
     )
     scores = [fit.faithfulness.r2 for fit in explanation.fits if not np.isnan(fit.faithfulness.r2)]
     known = f" of median R² {np.median(scores):.3f} on unseen ablations" if scores else ""
+    unfolding = (Unfolding(explanation.outline, (), ""),) if explanation.outline else ()
     return View(
         question_of(explanation),
         f"{len(names)} outputs were explained by the same ablations, with fits{known}.",
+        unfolding,
         notes=explanation.game_notes,
         cost=cost_of(explanation),
         choices=tuple(replace(choice, notes=choice.notes[len(explanation.game_notes) :]) for choice in choices),
@@ -87,7 +91,7 @@ def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal
     return View(
         question_of(explanation),
         _answer(explanation, ranking),
-        (quality, ranking, *_placed(explanation, ranking)),
+        (quality, ranking, *_placed(explanation, ranking), *_unfolding(explanation, ranking)),
         notes=explanation.game_notes + (made if poor else ()),
         asides=() if poor else made,
         cost=cost_of(explanation),
@@ -109,6 +113,15 @@ def ranking_of(found: Interactions, removals: Sequence[Removal] = ()) -> Ranking
         combines=found.index not in ("sv", "bv"),
         removals=tuple(removals),
     )
+
+
+def _unfolding(explanation: Explanation, ranking: Ranking) -> tuple[Unfolding, ...]:
+    """Features of mixed size by what they came out of, where they are; of several outputs it stands above these."""
+    if not explanation.outline:
+        return ()
+    share = "sv" if canonical_index(ranking.index) in _SHARES else "bv"
+    meaning = "Shapley value" if share == "sv" else "mean effect of keeping it"
+    return (Unfolding(explanation.outline, alone(explanation.interactions(share)), meaning),)
 
 
 def _placed(explanation: Explanation, ranking: Ranking) -> tuple[Part, ...]:
