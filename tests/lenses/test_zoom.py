@@ -41,7 +41,7 @@ def examples() -> ip.Game:
 @pytest.mark.parametrize(
     ("made", "levels", "leaves", "wanted"),
     [
-        (documents, {"block of documents", "document", "word"}, None, {"red", "cat", "blue", "dog"}),
+        (documents, {"block of documents", "document", "sentence", "word"}, None, {"red", "cat", "blue", "dog"}),
         (patches, {"block of cells", "cell"}, 1024, {"D5", "AE21"}),
         (examples, {"group", "block of examples", "example"}, 100, {"example 7", "example 91"}),
     ],
@@ -119,8 +119,9 @@ def test_a_layer_of_many_parts_opens_by_module_first() -> None:
     inputs = {"input_ids": torch.tensor([[1, 2, 3, 4]])}
     select = ip.lenses.Select.heads() + ip.lenses.Select.neurons(groups=16)
     game = ip.lenses.components(network("gpt2"), select, inputs, ip.lenses.metrics.logit(5), zoom=True)
-    assert {part.level for part in game.refine([0]).tree.parts} == {"module"}
-    assert {leaf.level for part in game.refine([0]).tree.parts for leaf in part.parts} == {"head", "neurons"}
+    assert {part.level for part in game.refine([0]).tree.parts} == {"module", "layer"}  # the other layers stay closed
+    modules = [part for part in game.refine([0]).tree.parts if part.level == "module"]
+    assert {leaf.level for part in modules for leaf in part.parts} == {"head", "neurons"}
 
 
 def test_documents_without_units_inside_are_put_into_blocks() -> None:
