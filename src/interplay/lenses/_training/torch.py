@@ -15,6 +15,7 @@ from interplay._errors import InputError, MissingExtraError
 from interplay._game.layout import Gallery
 from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Indices
+from interplay.lenses._training.torch_slopes import TorchJumps
 
 if TYPE_CHECKING:
     import torch
@@ -158,6 +159,10 @@ class TorchFit:
         order = np.concatenate([rng.permutation(indices) for _ in range(rounds)])[: steps * batch]
         return torch.as_tensor(order.reshape(steps, batch), device=self.device)
 
+    def jumps(self, measure: Any) -> TorchJumps | None:
+        """What each example does to what a `TorchScore` measures, for networks that are small enough."""
+        return TorchJumps.of(self, measure) if isinstance(measure, TorchScore) else None
+
     def identity(self) -> dict[str, Any] | None:
         """What identifies it in a store: the initial model, the data, the options, the device."""
         import torch
@@ -249,18 +254,25 @@ class TorchScore:
 
         with torch.no_grad():
             found = model(self.X).double()
-            if self.y.is_floating_point():
-                found = found.reshape(-1)
-                return (found if self.output == "prediction" else (found - self.y.double()) ** 2).cpu().numpy()
-            if self.output == "accuracy":
-                return float((found.argmax(dim=1) == self.y).double().mean())
-            own = found.gather(1, self.y[:, None])[:, 0]
-            # Log-odds against all other classes, from the logits themselves: nothing saturates.
-            others = torch.logsumexp(found.scatter(1, self.y[:, None], -torch.inf), dim=1)
-            margin = own - others
-            if self.output == "probability":
-                return torch.sigmoid(margin).cpu().numpy()
-            return (margin if self.output == "margin" else torch.nn.functional.softplus(-margin)).cpu().numpy()
+            return self.read(found.reshape(len(found), -1))
+
+    def read(self, found: torch.Tensor) -> Any:
+        """T floats, or one, of a model's outputs for the test points (T, C); of several models' (..., T, C) at once."""
+        import torch
+
+        if self.y.is_floating_point():
+            found = found[..., 0]
+            return (found if self.output == "prediction" else (found - self.y.double()) ** 2).cpu().numpy()
+        if self.output == "accuracy":
+            return (found.argmax(dim=-1) == self.y).double().mean(dim=-1).cpu().numpy()
+        marks = self.y.expand(found.shape[:-1])[..., None]
+        own = found.gather(-1, marks)[..., 0]
+        # Log-odds against all other classes, from the logits themselves: nothing saturates.
+        others = torch.logsumexp(found.scatter(-1, marks, -torch.inf), dim=-1)
+        margin = own - others
+        if self.output == "probability":
+            return torch.sigmoid(margin).cpu().numpy()
+        return (margin if self.output == "margin" else torch.nn.functional.softplus(-margin)).cpu().numpy()
 
     def identity(self) -> dict[str, Any]:
         """What identifies it in a store."""
