@@ -7,6 +7,7 @@ import pytest
 
 import interplay as ip
 from interplay.actions._keeping import Keeping
+from interplay.actions._toggles import Toggles
 from networks import network, tokens
 from oracles import dense_game, sparse_spectrum
 
@@ -46,6 +47,23 @@ def test_the_integer_program_is_optimal_under_a_budget_of_sizes(seed: int) -> No
     turned = np.ones((8, 8), bool) ^ np.eye(8, dtype=bool)
     gains = spectrum.predict(turned) - spectrum.predict(np.ones((1, 8), bool))
     np.testing.assert_allclose(keeping.gains(np.ones(8, bool)), gains)
+
+
+def test_choices_of_many_parts_are_evaluated_term_by_term() -> None:
+    spectrum = sparse_spectrum(40, 60, 3, 0)
+    toggles = Toggles.of(spectrum, np.zeros(40, bool), range(40), 3)
+    rng = np.random.default_rng(0)
+    for size in (0, 2, 9, 35):  # 35 parts have 2^35 subsets
+        sets = np.sort([rng.permutation(40)[:size] for _ in range(5)], axis=1).astype(np.intp)
+        masks = np.zeros((5, 40), bool)
+        np.put_along_axis(masks, sets, values=True, axis=1)
+        np.testing.assert_allclose(toggles.at(sets), spectrum.predict(masks), atol=1e-9)
+    solved, gap = Keeping(spectrum, 1.0, np.ones(40), 35.0).solved()
+    assert solved is not None
+    assert solved.sum() <= 35
+    assert gap >= 0
+    greedy = Keeping(spectrum, 1.0, np.ones(40), 35.0).backward(np.ones(40, bool))
+    assert spectrum.predict(solved[None])[0] >= spectrum.predict(greedy[None])[0] - gap - 1e-9
 
 
 def test_held_out_inputs_take_no_part_in_the_choice_and_every_measurement_is_counted() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 from typing import TypeAlias
 
 import numpy as np
@@ -56,11 +57,23 @@ class Toggles:
 
     def at(self, sets: Sets) -> Values:
         """The polynomial where each of ``sets`` (N, k) was toggled, (N,)."""
+        width = sets.shape[1]
+        largest = min(width, max(map(len, self.terms), default=0))
+        # Sets of many parts have more subsets than there are terms: each term is looked up among the parts instead.
+        if sum(comb(width, size) for size in range(largest + 1)) > max(len(self.terms), 1 << width if width < 7 else 0):
+            return self._over_terms(members(sets, self.count))
         numbers = self._numbers[sets]  # type: ignore[attr-defined]
         total = np.zeros(len(sets))
-        for size in range(sets.shape[1] + 1):
-            for columns in combinations(range(sets.shape[1]), size):
+        for size in range(largest + 1):
+            for columns in combinations(range(width), size):
                 total += self._look_up(numbers[:, list(columns)].sum(axis=1, dtype=np.uint64))
+        return total
+
+    def _over_terms(self, held: npt.NDArray[np.bool_]) -> Values:
+        """As `at`, of the parts held (N, count), term by term."""
+        total = np.zeros(len(held))
+        for key, value in self.terms.items():
+            total += value * held[:, list(key)].all(axis=1)
         return total
 
     def _look_up(self, wanted: npt.NDArray[np.uint64]) -> Values:
