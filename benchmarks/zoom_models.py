@@ -6,7 +6,7 @@
 * transformer: a small one, trained here in a minute, that answers from two sentences of a document of hundreds; it has
   no positions, so that its window holds any document. What it must find is known.
 * passages: SmolLM2-135M reads about 8,000 tokens of passages (``--tokens``) of which two answer a question: either
-  suffices, or both are needed. Its log-probability of the answer is explained by passages that open into sentences.
+  suffices, or each gives half of the answer. Its log-probability of the answer is explained by passages that open into sentences.
 * components: all 270 heads and 30 MLPs of SmolLM2, kept with probability .9, from layers down.
 
 Each method has the same budget. What it names, the k strongest leaves, is taken away and measured: by how much the
@@ -305,10 +305,10 @@ ASKED = {  # the question and the beginning of its answer, the answer, and the t
         " Marigold",
         ("The captain's ship is called Marigold.", "The ship of the captain bears the name Marigold on its side."),
     ),
-    "both": (
-        "Question: Where is the golden cup?\nAnswer: The golden cup is in the boat called",
-        " Marigold",
-        ("Mira keeps the golden cup in her boat.", "Mira's boat is called Marigold."),
+    "halves": (  # of 135 million parameters none follows two steps: where Mira is, and that she has the cup
+        "Question: Where are the golden cup and the silver cup kept?\nAnswer: The golden cup is kept in",
+        " Kelso, and the silver cup is kept in Denby",
+        ("The golden cup is kept in Kelso.", "The silver cup is kept in Denby."),
     ),
 }
 
