@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from interplay._checks import check_unicode
 from interplay._errors import InputError
 from interplay._networks.behaviour import opening_of, window_of
 from interplay._networks.conversation import Conversation
+from interplay._networks.hidden import Hidden
 
 Target: TypeAlias = str | Sequence[int]
 """What the model is to say: a text, or token ids that are put after the prompt's as they are."""
@@ -21,12 +22,14 @@ Target: TypeAlias = str | Sequence[int]
 class Ask:
     """The log-probability of each of ``ids[start:]``, given all tokens before it.
 
-    ``source`` is what an encoder reads, where there is one; ``ids`` are then the decoder's.
+    ``source`` is what an encoder reads, where there is one; ``ids`` are then the decoder's. ``hidden`` are positions of
+    ``ids`` that no other token attends to.
     """
 
     ids: tuple[int, ...]
     start: int
     source: tuple[int, ...] | None = None
+    hidden: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,8 @@ class Reader:
     def rendered(self, prompt: str) -> str:
         """The text that the model reads for a prompt."""
         check_unicode([prompt])
+        if isinstance(prompt, Hidden):
+            return self.rendered(prompt.whole)
         if not self.chat:
             if isinstance(prompt, Conversation):
                 raise InputError("a conversation is for a chat model: load it with chat=True.")
@@ -98,7 +103,33 @@ class Reader:
         rendered = [self.rendered(text) for text in texts]
         prompts = self._prompts(rendered)
         columns = [self._column(rendered, prompts, [target] * len(texts)) for target in targets]
+        if any(isinstance(text, Hidden) and text.spans for text in texts):
+            columns = [
+                [self._with_hidden(*one, target) for one in zip(texts, rendered, column, strict=True)]
+                for target, column in zip(targets, columns, strict=True)
+            ]
         return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in texts]
+
+    def _with_hidden(self, text: str, rendered: str, ask: Ask, target: Target) -> Ask:
+        """The ask in which the tokens of what a text hides are hidden."""
+        if not isinstance(text, Hidden) or not text.spans:
+            return ask
+        if ask.source is not None or not getattr(self.tokenizer, "is_fast", False):
+            raise InputError(
+                "words are hidden from attention only in a decoder whose tokenizer tells where its tokens lie: choose "
+                "another ablate."
+            )
+        shift = rendered.find(text.whole)
+        if shift < 0:
+            raise InputError(
+                "the chat template changes the text that it is given (blanks at its ends, often), so that the places "
+                "of words are not known: strip it, or choose another ablate."
+            )
+        joint = rendered + (target if isinstance(target, str) else "")
+        encoded = self.tokenizer(joint, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        lead = (len(ask.ids) if isinstance(target, str) else ask.start) - len(encoded["input_ids"])
+        places = text.places(encoded["offset_mapping"], shift)
+        return replace(ask, hidden=tuple(lead + place for place in places if lead + place < ask.start))
 
     def each(self, texts: Sequence[str], targets: Sequence[Target]) -> list[Ask]:
         """The asks that measure each text's own target after it; errors as of `asks`."""

@@ -25,6 +25,7 @@ _TELLS: Attributes = {
     "special_tokens": (lambda seen: isinstance(seen, (set, frozenset, list, tuple)), "a set of texts"),
     "check": (callable, "a function from a text to notes"),
     "batch_size": (is_whole, "a whole number of at least 1"),
+    "hides": (lambda seen: isinstance(seen, bool), "True or False"),
     "repeats": (is_whole, "a whole number of at least 1"),
     "bind": (callable, "a function from a text to a scorer"),
 }
@@ -79,6 +80,8 @@ class Scorer:
     repeats
         How often each text is measured, where that is noisy: scores are then (N, T * repeats), the repeats of an
         output side by side (see `interplay.Game`).
+    hides
+        Whether texts may have parts hidden from the model's attention (``ablate="attention"``).
 
     Raises
     ------
@@ -98,6 +101,7 @@ class Scorer:
     model: str | None = None
     bind: Callable[[str], Scorer] | None = field(default=None, repr=False)
     repeats: int = 1
+    hides: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.score):

@@ -19,7 +19,7 @@ from interplay._game.tree import Part, in_blocks
 from interplay._units import Span
 from interplay.lenses._features.levels import parts_of
 from interplay.lenses._features.regions import Unit
-from interplay.lenses._features.standins import MEND, Ablate, averaged, replacements_for
+from interplay.lenses._features.standins import ATTENTION, MEND, Ablate, averaged, replacements_for
 from interplay.lenses._features.text import cut_into, levels_of, notes_on_words, spans_of
 from interplay.models import Scorer, TextScorer
 
@@ -103,8 +103,10 @@ def documents(
     pile = _Pile(texts, names, cuts, form, between, numbering == "renumbered", before, after)
     whole = pile.whole
     bound = asked if asked.bind is None else Scorer.of(asked.bind(before + whole + after))
-    if ablate == MEND:
-        raise InputError("ablate='mend' is for texts: documents that are deleted leave no blanks; use 'delete'.")
+    if ablate in (MEND, ATTENTION):
+        raise InputError(
+            f"ablate={ablate!r} is for ip.lenses.text; documents that are deleted leave no blanks: use 'delete'."
+        )
     worlds, notes = replacements_for(bound, ablate, pile.units)
     value = _DocumentAblation(bound, pile, worlds)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer

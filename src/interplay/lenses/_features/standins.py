@@ -18,7 +18,7 @@ StandIn: TypeAlias = str | Sequence[str]
 Ablate: TypeAlias = StandIn | Mapping[str, StandIn] | Callable[[str], StandIn]
 """What an ablated unit becomes: the same for all, for each by its text, or a function of its text."""
 
-MEND = "mend"
+MEND, ATTENTION = "mend", "attention"
 _CLOSES = tuple(".,;:!?)]}’”…")
 _UNKNOWN = "[UNK]"
 
@@ -39,7 +39,12 @@ def replacements_for(
     Units take their alternatives side by side: the first of each is one world, the second another, and those with
     fewer begin again.
     """
-    if ablate in ("delete", MEND):
+    if ablate == ATTENTION and not scorer.hides:
+        raise InputError(
+            "ablate='attention' hides words from a language model's attention, which this scorer cannot do: it takes "
+            "one of ip.models.CausalLM (a decoder), and is for ip.lenses.text."
+        )
+    if ablate in ("delete", MEND, ATTENTION):
         return (("",) * len(units),), ()
     if ablate == "mask":
         if scorer.mask_token is None:

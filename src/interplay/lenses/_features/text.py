@@ -17,6 +17,7 @@ from interplay._game.cost import Cost
 from interplay._game.game import Game
 from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
+from interplay._networks.hidden import Hidden
 from interplay._units import (
     Span,
     merged,
@@ -28,7 +29,7 @@ from interplay._units import (
 )
 from interplay.lenses._features.levels import check_levels, parts_of
 from interplay.lenses._features.regions import Prompt, Unit, compose, units_of
-from interplay.lenses._features.standins import MEND, Ablate, averaged, mended, replacements_for, suiting
+from interplay.lenses._features.standins import ATTENTION, MEND, Ablate, averaged, mended, replacements_for, suiting
 from interplay.models import Scorer, TextScorer
 
 UNITS = ("word", "sentence", "paragraph", "section", "token")
@@ -76,7 +77,8 @@ def text(
         matter into finer ones, within one budget.
     ablate
         What an ablated unit becomes: any string, "delete" for nothing, "mend" for nothing and no blank left doubled,
-        "mask" for the scorer's own mask token; or a string for each unit, as a mapping from every unit's text, or a
+        "mask" for the scorer's own mask token, "attention" for units that stay in place and are hidden from the
+        attention of a `CausalLM`; or a string for each unit, as a mapping from every unit's text, or a
         function of it. In the place of a string, a list of alternatives: the score is averaged over the first of
         each, the second of each, and so on, and an ablation costs as many calls. Left out, "[UNK]" where the model's
         tokenizer knows it, or nobody knows the tokenizer, else "mend".
@@ -117,7 +119,7 @@ def text(
     edges = [0, *chain.from_iterable(spans), len(prompt.text)]
     pieces = tuple(prompt.text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
     between = (prompt.before + pieces[0], *pieces[1:-1], pieces[-1] + prompt.after)
-    value = _TextAblation(bound, prompt, tuple(spans), between, worlds, stands_in == MEND)
+    value = _TextAblation(bound, prompt, tuple(spans), between, worlds, stands_in == MEND, stands_in == ATTENTION)
     game = Game(
         value,
         units,
@@ -174,6 +176,7 @@ class _TextAblation:
     between: tuple[str, ...]  # one more than spans: what precedes each unit, and what follows the last
     worlds: tuple[tuple[str, ...], ...]  # what each unit becomes, in each world that is averaged over
     mends: bool = False
+    hides: bool = False
 
     def identity(self) -> dict[str, Any] | None:
         """What identifies the game in a store; None where the scorer does not know what identifies it."""
@@ -187,6 +190,7 @@ class _TextAblation:
             | around
             | {"scorer": known, "replacements": [list(one) for one in self.worlds]}
             | ({"mended": True} if self.mends else {})
+            | ({"hidden": True} if self.hides else {})
         )
 
     def price(self, ablations: int) -> Cost:
@@ -198,6 +202,16 @@ class _TextAblation:
         return self._texts(masks, self.worlds[0])
 
     def _texts(self, masks: Masks, replacements: tuple[str, ...]) -> list[str]:
+        if not self.hides:
+            return self._composed(masks, replacements)
+        shift = len(self.prompt.before)
+        places = [(start + shift, end + shift) for start, end in self.spans]
+        return [
+            Hidden(self.prompt.whole, [place for place, kept in zip(places, mask, strict=True) if not kept])
+            for mask in masks.tolist()
+        ]
+
+    def _composed(self, masks: Masks, replacements: tuple[str, ...]) -> list[str]:
         units = [self.prompt.text[start:end] for start, end in self.spans]
         kept, ablated = np.array(units, dtype=object), np.array(replacements, dtype=object)
         composed = []
@@ -210,7 +224,7 @@ class _TextAblation:
     def replaced(self, words: Mapping[int, str]) -> str:
         """The text in which some units, by number, stand replaced by other words."""
         given = tuple(words.get(i, word) for i, word in enumerate(self.worlds[0]))
-        return self._texts(np.array([[i not in words for i in range(len(given))]]), given)[0]
+        return self._composed(np.array([[i not in words for i in range(len(given))]]), given)[0]
 
     def __call__(self, masks: Masks) -> Any:
         if len(self.worlds) == 1:

@@ -288,6 +288,7 @@ class CausalLM:
             special_tokens=frozenset(self.tokenizer.all_special_tokens),
             check=partial(self._check, score),
             model=known_as(self.model),
+            hides=self.reader.opening is None and fast,
             **more,
         )
 

@@ -21,6 +21,7 @@ from interplay._networks.readout import distributions
 from interplay._networks.state import State, state_of
 from interplay.models._causal.prefix import Prefix
 from interplay.models._causal.rows import Row, groups_of, rows_of, turning_length
+from interplay.models._causal.unattended import check_hiding, unattended
 
 _TOKENS = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 18)}  # in the first batch, and in the largest
 _WORTH = {"cpu": 128, "cuda": 4096}  # tokens that a cached prefix must save to pay for a pass of its own
@@ -52,6 +53,7 @@ class Likelihood:
         self._prefix = Prefix(model)
         self._compared = 0  # the length of the longest row for which reuse was compared with the plain way
         self._encodes = False  # whether equal prompts go through an encoder once
+        self._hides = False  # whether hiding tokens was found to be what it should be
         self._state: State | None = None  # of the model when these were found
         self._turning = turning_length(model)
         self._turn = threading.RLock()
@@ -81,7 +83,11 @@ class Likelihood:
             if distinct:
                 self._meet(next(iter(distinct)))
             try:
-                self._run(rows_of(list(distinct), self._turning), list(distinct), found)
+                plain = [ask for ask in distinct if not ask.hidden]
+                numbers = [distinct[ask] for ask in plain]
+                values = [found[number] for number in numbers]
+                self._run(rows_of(plain, self._turning), plain, values)
+                self._run_hidden([ask for ask in distinct if ask.hidden], distinct, found)
             finally:
                 # What was computed once is that of the model as it was: the next call may meet another.
                 self._prefix = Prefix(self.model)
@@ -92,6 +98,7 @@ class Likelihood:
         state = state_of(self.model)
         if state == self._state:
             return
+        self._hides = False
         self.reuses, self._compared = None if _may_reuse(self.model) else False, 0
         if is_encoder_decoder(self.model):
             self._encodes = self._encodes_apart(rows_of([ask])[0])
@@ -166,6 +173,16 @@ class Likelihood:
                     found[ask][place + 1 - asks[ask].start] = value
                 queue = queue[count:]
 
+    def _run_hidden(self, asks: list[Ask], numbers: dict[Ask, int], found: list[Values]) -> None:
+        """Fill in the values of asks with tokens that are hidden from attention."""
+        if not asks:
+            return
+        if not self._hides:
+            check_hiding(self.model, max(asks, key=lambda ask: len(ask.hidden)), self._tolerance())
+            self._hides = True
+        for ask, values in zip(asks, unattended(self.model, asks, self._size), strict=True):
+            found[numbers[ask]] = values
+
     def _worth(self) -> int:
         return _WORTH.get(self.model.device.type, _WORTH["cuda"])
 
@@ -210,10 +227,13 @@ class Likelihood:
         return self._close(np.array(self._forward([row], 0)), np.array(self._forward([row], cached)))
 
     def _close(self, plain: Values, other: Values) -> bool:
+        return bool((np.abs(plain - other) <= self._tolerance() * np.maximum(1, np.abs(plain))).all())
+
+    def _tolerance(self) -> float:
+        """By how much two ways to the same number may differ."""
         import torch
 
-        epsilon = torch.finfo(next(self.model.parameters()).dtype).eps
-        return bool((np.abs(plain - other) <= 3 * np.sqrt(epsilon) * np.maximum(1, np.abs(plain))).all())
+        return 3 * float(torch.finfo(next(self.model.parameters()).dtype).eps) ** 0.5
 
     def _forward(self, batch: list[Row], cached: int) -> list[float]:
         """The log-probabilities that the rows want, row by row."""
