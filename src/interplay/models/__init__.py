@@ -9,8 +9,9 @@ from interplay.models._answer_book import Answer
 from interplay.models._answers import Answers
 from interplay.models._causal.causal import CausalLM
 from interplay.models._encoder import Encoder
+from interplay.models._masked import MaskedLM
 from interplay.models._network import Network, load_network
-from interplay.models._scorer import Scorer, TextScorer
+from interplay.models._scorer import Infill, Scorer, TextScorer
 from interplay.models._scripted import Scripted
 from interplay.models._server.capabilities import Capabilities
 from interplay.models._server.connection import Spent
@@ -24,6 +25,8 @@ __all__ = [
     "CausalLM",
     "Conversation",
     "Encoder",
+    "Infill",
+    "MaskedLM",
     "Network",
     "Scorer",
     "Scripted",

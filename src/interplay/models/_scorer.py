@@ -31,6 +31,17 @@ _TELLS: Attributes = {
 }
 
 
+class Infill:
+    """What stands in for units where they stand: a text and character ranges to alternatives for each range.
+
+    Derive from it to have a stand-in of your own that reads what is around a unit.
+    """
+
+    def __call__(self, text: str, spans: Sequence[tuple[int, int]]) -> Sequence[Sequence[str]]:
+        """For each of ``spans`` of ``text`` one or several texts that could stand there."""
+        raise NotImplementedError
+
+
 def _unknown() -> None:
     """The identity of what only its user can name."""
     return

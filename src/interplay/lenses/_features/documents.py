@@ -107,7 +107,7 @@ def documents(
         raise InputError(
             f"ablate={ablate!r} is for ip.lenses.text; documents that are deleted leave no blanks: use 'delete'."
         )
-    worlds, notes = replacements_for(bound, ablate, pile.units)
+    worlds, notes = replacements_for(bound, ablate, pile.units, list(zip(texts, cuts, strict=True)))
     value = _DocumentAblation(bound, pile, worlds)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.partial import Partial
-from interplay.models import Scorer
+from interplay._units import Span
+from interplay.models import Infill, Scorer
 
 StandIn: TypeAlias = str | Sequence[str]
 """One string, or alternatives over which the score is averaged."""
-Ablate: TypeAlias = StandIn | Mapping[str, StandIn] | Callable[[str], StandIn]
-"""What an ablated unit becomes: the same for all, for each by its text, or a function of its text."""
+Ablate: TypeAlias = StandIn | Mapping[str, StandIn] | Callable[[str], StandIn] | Infill
+"""What an ablated unit becomes: the same for all, for each by its text or a function of it, or by what surrounds it."""
 
 MEND, ATTENTION = "mend", "attention"
 _CLOSES = tuple(".,;:!?)]}’”…")
@@ -32,12 +33,12 @@ def suiting(scorer: Scorer) -> str:
 
 
 def replacements_for(
-    scorer: Scorer, ablate: Ablate, units: tuple[str, ...]
+    scorer: Scorer, ablate: Ablate, units: tuple[str, ...], places: Sequence[tuple[str, Sequence[Span]]]
 ) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """What each unit becomes when it is ablated, in each of the worlds to average over; and notes for a reader.
 
     Units take their alternatives side by side: the first of each is one world, the second another, and those with
-    fewer begin again.
+    fewer begin again. ``places`` says where they stand: texts, and the ranges of units in each.
     """
     if ablate == ATTENTION and not scorer.hides:
         raise InputError(
@@ -50,7 +51,15 @@ def replacements_for(
         if scorer.mask_token is None:
             raise InputError("this scorer has no mask token: choose ablate='delete' or a string such as '[UNK]'.")
         return ((scorer.mask_token,) * len(units),), ()
-    sets = [_alternatives(one, unit) for one, unit in zip(_given(ablate, units), units, strict=True)]
+    if isinstance(ablate, Infill):
+        given = tuple(filled for text, spans in places for filled in ablate(text, spans))
+        if len(given) != len(units):
+            raise InputError(
+                f"the infill gave {len(given)} fillings for {len(units)} units: it must give one for each."
+            )
+    else:
+        given = _given(ablate, units)
+    sets = [_alternatives(one, unit) for one, unit in zip(given, units, strict=True)]
     most = max(map(len, sets))
     worlds = tuple(tuple(one[world % len(one)] for one in sets) for world in range(most))
     if scorer.special_tokens is None:

@@ -78,10 +78,11 @@ def text(
     ablate
         What an ablated unit becomes: any string, "delete" for nothing, "mend" for nothing and no blank left doubled,
         "mask" for the scorer's own mask token, "attention" for units that stay in place and are hidden from the
-        attention of a `CausalLM`; or a string for each unit, as a mapping from every unit's text, or a
-        function of it. In the place of a string, a list of alternatives: the score is averaged over the first of
-        each, the second of each, and so on, and an ablation costs as many calls. Left out, "[UNK]" where the model's
-        tokenizer knows it, or nobody knows the tokenizer, else "mend".
+        attention of a `CausalLM`; or a string for each unit, as a mapping from every unit's text, or a function of
+        it. In the place of a string, a list of alternatives: the score is averaged over the first of each, the second
+        of each, and so on, and an ablation costs as many calls; or what a masked language model puts there
+        (`interplay.models.MaskedLM.infill`). Left out, "[UNK]" where the model's tokenizer knows it, or nobody knows
+        the tokenizer, else "mend".
     template
         What surrounds the text, with ``{text}`` where it goes, or with the name of each region in braces; the
         surroundings are never ablated.
@@ -107,7 +108,9 @@ def text(
     units = tuple(prompt.text[a:b] for a, b in spans)
     bound = asked if asked.bind is None else Scorer.of(asked.bind(prompt.whole))
     stands_in = suiting(bound) if ablate is None else ablate
-    worlds, notes = replacements_for(bound, stands_in, units)
+    shift = len(prompt.before)
+    places = [(prompt.whole, [(start + shift, end + shift) for start, end in spans])]
+    worlds, notes = replacements_for(bound, stands_in, units, places)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
     notes += bound.check(prompt.whole)
