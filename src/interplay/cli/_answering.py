@@ -38,6 +38,10 @@ class Answering:
     system: Annotated[str | None, Parameter(help="The chat's system message.")] = None
     max_tokens: Annotated[int | None, Parameter(help="The longest response, without --target; 64 if left out.")] = None
     name: Annotated[str | None, Parameter(help="The model's name on the server.")] = None
+    repeats: Annotated[
+        int | None,
+        Parameter(help="Of a server: ask each prompt so often, which tells its noise and the R² that it leaves."),
+    ] = None
     device: Device = None
     dtype: Annotated[str | None, Parameter(help="float32, bfloat16 or float16; as saved if left out.")] = None
 
@@ -69,6 +73,8 @@ class Answering:
             return
         if self.name is not None:
             raise InputError("--name is the model's on a server: leave it out, or give a URL as --model.")
+        if self.repeats is not None:
+            raise InputError("--repeats is for servers: a model here says the same each time; leave it out.")
         if self.exact or self.similarity is not None:
             raise InputError(f"{given[0]} is for servers: leave it out, as a model here gives log-probabilities.")
 
@@ -105,14 +111,17 @@ class Answering:
 
         assert self.name is not None and self.target is not None  # noqa: PT018 - `check` has seen to it
         server = Server(self.model, self.name, chat=chat, system=self.system)
+        often = {"repeats": 1 if self.repeats is None else self.repeats}
         if self.exact:
-            return server.exact(self.target)
+            return server.exact(self.target, **often)
         if self.similarity is not None:
-            return server.similarity(self.target, encoder=Encoder.load(self.similarity))
+            return server.similarity(self.target, encoder=Encoder.load(self.similarity), **often)
         if server.capabilities.how == "none":
             raise InputError(
                 f"the server at {self.model} returns no log-probabilities "
                 f"({server.capabilities.reasons.get('top', '')}): score the answer it writes, by --exact or "
                 "--similarity ENCODER."
             )
-        return server.logprob(self.target) if self.against is None else server.margin(self.target, self.against)
+        if self.against is not None:
+            return server.margin(self.target, self.against, **often)
+        return server.logprob(self.target, **often)

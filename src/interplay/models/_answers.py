@@ -218,7 +218,7 @@ class Answers:
         """What an answer depends on beside the prompt; None where nobody can tell."""
         known = self.model.known()
         how = {"max_tokens": self.max_tokens, "temperature": self.temperature}
-        drawn = {"seed": self.seed} if self.temperature else {}
+        drawn = {"seed": self.seed, "samples": self.samples} if self.temperature else {}
         return None if known is None else {"model": known, **how, **drawn}
 
     def _spoken(self, prompt: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from interplay._checks import check_whole
 from interplay._errors import AblationError, InputError
 from interplay._game.masks import Values
 from interplay._game.partial import Partial
@@ -121,8 +122,12 @@ class Server:
         """The model calls and tokens spent so far, probing included."""
         return self.endpoint.connection.spent
 
-    def logprob(self, target: str) -> ServerScorer:
+    def logprob(self, target: str, *, repeats: int = 1) -> ServerScorer:
         """A scorer of texts by the log-probability (natural) that the model goes on with ``target``.
+
+        A server that computes several requests together may give the same text another value each time. With
+        ``repeats`` each text is asked so often: the mean is explained, and the spread between them is told as noise,
+        with the R² that any explanation can reach. All scorers of a server take it.
 
         Raises
         ------
@@ -136,9 +141,10 @@ class Server:
             f"log-probability of {target!r} by {WAYS[how]}",
             {"score": "logprob", "target": target, "capability": how},
             check=check,
+            repeats=repeats,
         )
 
-    def margin(self, a: str, b: str) -> ServerScorer:
+    def margin(self, a: str, b: str, *, repeats: int = 1) -> ServerScorer:
         """A scorer of texts by how much likelier ``a`` is than ``b``, as a difference of log-probabilities.
 
         Raises
@@ -161,18 +167,20 @@ class Server:
             f"margin of {a!r} over {b!r} by {WAYS[how]}",
             {"score": "margin", "targets": [a, b], "capability": how},
             check=check,
+            repeats=repeats,
         )
 
-    def similarity(self, target: str, *, encoder: Encoder, max_tokens: int = 64) -> ServerScorer:
+    def similarity(self, target: str, *, encoder: Encoder, max_tokens: int = 64, repeats: int = 1) -> ServerScorer:
         """A scorer of texts by the cosine of the model's answer with ``target``, both embedded by ``encoder``.
 
         Needs no log-probabilities. The answer is the likeliest one, of at most ``max_tokens`` tokens.
         """
         _check_answer(target)
         similar = encoder.similarity(target)
-        return self._judged(similar, f"similarity of the answer to {target!r}", similar.identity, max_tokens)
+        name = f"similarity of the answer to {target!r}"
+        return self._judged(similar, name, similar.identity, max_tokens, repeats=repeats)
 
-    def exact(self, target: str, *, max_tokens: int = 64) -> ServerScorer:
+    def exact(self, target: str, *, max_tokens: int = 64, repeats: int = 1) -> ServerScorer:
         """A scorer of texts by whether the model's answer is ``target``, white space around it aside: 1 or 0."""
         _check_answer(target)
 
@@ -184,9 +192,12 @@ class Server:
             f"exact match of the answer with {target!r}",
             lambda: {"score": "exact", "target": target},
             max_tokens,
+            repeats=repeats,
         )
 
-    def judge(self, judge: TextScorer, *, name: str | None = None, max_tokens: int = 64) -> ServerScorer:
+    def judge(
+        self, judge: TextScorer, *, name: str | None = None, max_tokens: int = 64, repeats: int = 1
+    ) -> ServerScorer:
         """A scorer of texts by what ``judge`` says of the model's answers: N answers to N floats, or to (N, T).
 
         A judge with an ``identity``, such as any scorer of this package, identifies itself in a store; a plain
@@ -195,7 +206,7 @@ class Server:
         judging = Scorer.of(judge)
         known = (lambda: {"judge": name}) if name is not None else judging.identity
         outputs = None if judging.outputs is None else tuple(judging.outputs)
-        return self._judged(judging, f"{name or judging.name}, of the answer", known, max_tokens, outputs)
+        return self._judged(judging, f"{name or judging.name}, of the answer", known, max_tokens, outputs, repeats)
 
     def write(
         self, prompts: Sequence[str], *, max_tokens: int = 64, temperature: float = 0.0, samples: int = 1
@@ -260,6 +271,7 @@ class Server:
         identity: Callable[[], dict[str, Any] | None],
         max_tokens: int,
         outputs: tuple[str, ...] | None = None,
+        repeats: int = 1,
     ) -> ServerScorer:
         if max_tokens < 1:
             raise InputError(f"max_tokens must be at least 1, not {max_tokens}.")
@@ -272,7 +284,7 @@ class Server:
             parts = identity()
             return None if parts is None else {"score": "answer", "judged": parts, "max_tokens": max_tokens}
 
-        return self._scorer(one, name, known, judge, outputs)
+        return self._scorer(one, name, known, judge, outputs, repeats=repeats)
 
     def _scorer(
         self,
@@ -282,15 +294,20 @@ class Server:
         finish: Callable[[list[Any]], Any] = np.array,
         outputs: tuple[str, ...] | None = None,
         check: Callable[[], None] = lambda: None,
+        repeats: int = 1,
     ) -> ServerScorer:
+        check_whole("repeats", repeats, least=1)
         limits = self.endpoint.connection.limits
+        if repeats > 1:
+            one, finish = partial(_several, one, repeats), partial(_side_by_side, finish, repeats)
         measured = SideBySide(self.endpoint.connection, one, finish, check)
 
         def identity() -> dict[str, Any] | None:
             parts = target() if callable(target) else target
             if parts is None:
                 return None
-            return parts | {"server": self.known()}
+            often = {"repeats": repeats} if repeats > 1 else {}
+            return parts | often | {"server": self.known()}
 
         def notes(text: str) -> tuple[str, ...]:
             each = measured.price(text)
@@ -304,11 +321,24 @@ class Server:
             check=notes,
             batch_size=4 * limits.concurrency,
             model=self.model,
+            repeats=repeats,
             measured=measured,
         )
 
 
 _Reader: TypeAlias = Callable[[str, Sequence[str]], tuple[list[float], Spent]]
+
+
+def _several(one: Callable[[str], tuple[Any, Spent]], repeats: int, text: str) -> tuple[list[Any], Spent]:
+    """What a text gives, asked so often, and what that cost."""
+    found = [one(text) for _ in range(repeats)]
+    return [result for result, _ in found], sum((cost for _, cost in found), Spent())
+
+
+def _side_by_side(finish: Callable[[list[Any]], Any], repeats: int, rows: list[list[Any]]) -> Values:
+    """The values (N, T * repeats) of texts, the repeats of an output side by side."""
+    values = np.asarray(finish([result for row in rows for result in row]), dtype=np.float64)
+    return values.reshape(len(rows), repeats, -1).transpose(0, 2, 1).reshape(len(rows), -1)
 
 
 def _first(found: tuple[list[float], Spent]) -> tuple[float, Spent]:
