@@ -46,10 +46,6 @@ def test_the_r2_that_a_server_s_noise_leaves_goes_into_the_result(llama_url: str
     (told,) = [note for note in result.notes if note.startswith("noise:")]
     assert "3 repeats" in told
     best = float(told.split("about R² ")[1].split()[0])
-    truth = np.asarray(
-        ip.models.Server(llama_url, "planted").logprob(" yes")(game.inputs(np.ones((1, 10), dtype=bool)))
-    )
-    assert truth.shape == (1,)
     assert best < 0.999  # of a server without noise it is 1
     assert scorer.identity() != server.logprob(" yes").identity()
 
