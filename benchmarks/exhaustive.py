@@ -3,10 +3,13 @@
 All of it comes from wheels: scikit-learn's tables and models, retrainings, MiniLM's texts and heads. A game is cached
 as an ``.npz`` with ``values`` (2^n,), row r of which keeps feature i where bit i of r is set. Those named ``hidden_*``
 are for judging: no choice was made on them.
+
+    python benchmarks/exhaustive.py --out GAMES
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from itertools import combinations
@@ -232,3 +235,11 @@ def shapley_interactions(values: np.ndarray, size: int) -> dict[tuple[int, ...],
             joint += (-1) ** (size - len(chosen)) * values[outside + sum(chosen)]
         found[features] = float(weights[sizes[outside]] @ joint)
     return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the games")
+    folder = parser.parse_args().out
+    for each in GAMES:
+        load(each, folder)

@@ -176,8 +176,8 @@ class Interactions(Displayed, Mapping[Features, float]):
         if self.index not in BESIDE_EMPTY or not unsure:
             return ()
         return (
-            f"{self.index} speaks of an otherwise empty input, which uniform ablations hardly ever see: of sets of "
-            "three and more features its intervals may miss the truth ('bii' is what such ablations know)",
+            f"{self.index} speaks of an otherwise empty input, which uniform ablations hardly ever see, so its "
+            "intervals are wide: 'bii' is what such ablations know",
         )
 
     def top(self, k: int) -> Interactions:

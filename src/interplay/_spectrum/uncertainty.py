@@ -17,6 +17,8 @@ from interplay._spectrum.indices import BESIDE_EMPTY, canonical_index, compute_i
 from interplay._spectrum.spectrum import Spectrum
 
 _DEEPEST = 24  # features by which an unlisted superset may exceed a set: beyond, the prior holds next to nothing
+_NEARLY_MOBIUS = 4  # order from which on "fbii" is close to "mobius": up to 3 its intervals hold without more ado
+_TOGETHER = 0.5  # of the variance of 2^s values left in their sum: a fit errs alike on inputs that are alike
 _AT_BOTH = ("sv", "sii", "k-sii")  # these weigh inputs near both ends as much as all in between
 
 
@@ -68,7 +70,8 @@ class Uncertainty:
     - Of sets of one kind a few hold most. About a set that the data say nothing of, the prior is too sure: its
       variance grows by up to ``4^(s - 1)``, that is, reaches no less far for larger sets in "bii".
     - Effects beside an empty or a full input add up errors that favour one sign there. By how much is seen where
-      these were measured and not fitted.
+      these were measured and not fitted. In "mobius", and in "fbii" of high order, a set of s features sums up 2^s
+      values beside the empty input, with alternating signs: it is as uncertain as half of their variance together.
 
     >>> import interplay as ip
     >>> doubt = ip.Uncertainty(3, {(0,): 0.01, (0, 1): 0.02, (0, 1, 2): 0.03})
@@ -130,8 +133,7 @@ class Uncertainty:
         """With what the errors of the fit at both ends, which it did not see, say of effects beside them."""
         if self.prior is None:
             return self
-        squares = self._variances(self.deviations)
-        expected = self.prior.total + float((squares - self._priors(list(self.deviations))).sum())
+        expected = self._of_a_value()
         if not expected > 0:
             return self
         return replace(self, ends=(max(1.0, empty**2 / expected), max(1.0, full**2 / expected)))
@@ -172,8 +174,21 @@ class Uncertainty:
             all_of_it = np.maximum(sums[rows] + self.prior.sums(ids, index, order), own)
             out[rows] = all_of_it + own * (4.0 ** (size - 1) - 1.0) * unknown[rows]
         empty, full = self.ends
-        stretch = empty if index in BESIDE_EMPTY else (empty + full) / 2 if index in _AT_BOTH else 1.0
-        return out * stretch
+        if index == "mobius" or (index == "fbii" and order >= _NEARLY_MOBIUS):
+            value = empty * max(0.0, self._of_a_value())
+            out = np.maximum(out * empty, _TOGETHER * value * 2.0 ** np.array([len(features) for features in sets]))
+        elif index in BESIDE_EMPTY:
+            out *= empty
+        elif index in _AT_BOTH:
+            out *= (empty + full) / 2
+        return out
+
+    def _of_a_value(self) -> float:
+        """The variance of the fit at a mask at random: the prior's, less what is known of some sets."""
+        squares = self._variances(self.deviations)
+        if self.prior is None:
+            return float(squares.sum())
+        return self.prior.total + float((squares - self._priors(list(self.deviations))).sum())
 
     def _priors(self, sets: Sequence[Features]) -> npt.NDArray[np.float64]:
         out = np.zeros(len(sets))
