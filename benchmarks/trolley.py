@@ -113,9 +113,11 @@ def on_smollm2(options: argparse.Namespace) -> None:
             break
         explanation = ip.explain(game, budget=options.per_part * game.n, progress=False)
         flips = ip.actions.flip(game, explanation, below=0.0, most=4)
-        enough = ip.actions.suffice(game, explanation, above=0.0, most=4)
         row = {"words": list(game.labels), "used": explanation.used, "r2": float(explanation.faithfulness.r2)}
-        row |= {"flip": flips.to_dict(), "suffice": enough.to_dict()}
+        row |= {"flip": flips.to_dict(), "empty": float(game(np.zeros((1, game.n), dtype=bool))[0])}
+        # Without any word the model leans one way as well: only where that is the other way can words suffice.
+        enough = ip.actions.suffice(game, explanation, above=0.0, most=4) if row["empty"] <= 0 else None
+        row["suffice"] = enough and enough.to_dict()
         if flips.found:
             done = ip.actions.replace(game, explanation, "neutral", below=0.0, features=flips.found[0].features)
             row["replace"] = done.to_dict()
