@@ -96,7 +96,8 @@ def explain(
         A `Store` or the path of one: values are read from it and written to it as they come, so a run that was
         stopped goes on where it was. A plain function needs a name for it: ``ip.Game(function, labels, name=...)``.
     executor
-        A `concurrent.futures.Executor` to measure with; None measures in turn, in this process.
+        A `concurrent.futures.Executor` to measure with, and to fit several outputs with; None does all in turn, in this
+        process.
     progress
         True for a progress bar, or a function called with a `Progress` after every batch; None shows a bar where
         standard error is a terminal.
@@ -120,7 +121,7 @@ def explain(
     estimator, asked = _estimator(method, index, keep, slopes)
     wanted = _wanted_slopes(slopes, game, estimator, budget)
     kept, goal = 0.5 if asked else rate, Goal(until, tolerance)
-    task = Task(game, estimator, budget, order, seed, kept, goal, wanted, asked, removals)
+    task = Task(game, estimator, budget, order, seed, kept, goal, wanted, asked, removals, executor)
 
     def explained(task: Task, begun: Begun | None = None) -> Explanation:
         with _opened(store) as opened, _watched(progress) as watch:
@@ -168,6 +169,7 @@ def fit(
     order: int = 5,
     seed: int = 0,
     keep: float = 0.5,
+    executor: futures.Executor | None = None,
 ) -> Explanation:
     """Explain ablations measured elsewhere.
 
@@ -191,6 +193,9 @@ def fit(
         The index that the masks were drawn for, by `design`.
     keep
         The probability with which the masks kept each feature: effects of training examples are means at this rate.
+    executor
+        A `concurrent.futures.Executor` whose workers fit several outputs side by side; None fits them here, in turn.
+        The results are the same.
     """
     rows, rate = check_masks(masks), _check_keep(keep)
     names = check_labels(rows.shape[1] if labels is None else labels)
@@ -203,7 +208,7 @@ def fit(
     given = None if slopes is None else _given_slopes(slopes, rows, checked)
     estimator, asked = _estimator(method, index, keep, slopes is not None)
     sample = Sample.given(rows, checked, given, ends_fitted=asked is not None)
-    fits = fits_of(sample, estimator, order=order, seed=seed)
+    fits = fits_of(sample, estimator, order=order, seed=seed, executor=executor)
     return explained(Game(_elsewhere, names), sample, fits, budget=sample.used, seed=seed, keep=rate, index=asked)
 
 

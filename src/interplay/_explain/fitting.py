@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures as futures
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -35,9 +36,15 @@ _LARGEST = 1e140  # squares of values, and sums of them, must stay below the lar
 
 
 def fits_of(
-    sample: Sample, estimator: Estimator, *, order: int, seed: int, slopes: bool | str = "auto"
+    sample: Sample,
+    estimator: Estimator,
+    *,
+    order: int,
+    seed: int,
+    slopes: bool | str = "auto",
+    executor: futures.Executor | None = None,
 ) -> tuple[Fit, ...]:
-    """One fit per output of the ``sample``, with what its reader should know.
+    """One fit per output of the ``sample``, with what its reader should know; of several, by an ``executor``'s workers.
 
     Where ``slopes`` is "auto", they take part in the fit of an output whose unseen values are predicted better so.
     """
@@ -45,7 +52,9 @@ def fits_of(
     _check_range(columns)
     varied = [t for t, column in enumerate(columns.T) if not is_constant(column)]
     with _few_threads(len(columns)):
-        recoveries = _recovered(sample, columns, varied, estimator, order=order, seed=seed, slopes=slopes)
+        recoveries = _recovered(
+            sample, columns, varied, estimator, order=order, seed=seed, slopes=slopes, executor=executor
+        )
         fits = [
             _judged(sample, values, recoveries[t], estimator.name, seed, t)
             if t in recoveries
@@ -65,6 +74,7 @@ def _recovered(
     order: int,
     seed: int,
     slopes: bool | str,
+    executor: futures.Executor | None,
 ) -> dict[int, Recovery]:
     """The recovery of every output that varied, from slopes where it has some and the estimator takes them."""
     from interplay.estimators import fit_slopes  # loads SciPy
@@ -73,7 +83,13 @@ def _recovered(
     if slopes and sample.slopes is not None and estimator.takes_slopes:
         usable = [t for t in varied if not np.isnan(sample.slopes[:, t]).all()]
     plain = [t for t in varied if t not in usable or slopes != True]  # noqa: E712 - "auto" is true, too
-    found = estimator.fit_outputs(sample.masks, columns[:, plain], order=order, seed=seed) if plain else []
+    found: list[Recovery] = []
+    if plain:
+        options = {"order": order, "seed": seed}
+        if len(plain) > 1 and executor is not None:
+            found = estimator.spread_outputs(sample.masks, columns[:, plain], executor=executor, **options)
+        else:
+            found = estimator.fit_outputs(sample.masks, columns[:, plain], **options)
     recoveries = dict(zip(plain, found, strict=True))
     for t in usable:
         assert sample.slopes is not None

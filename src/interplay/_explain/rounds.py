@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures as futures
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ class Task:
     slopes: bool | Literal["auto"] = False
     index: str | None = None
     removals: int | None = None
+    executor: futures.Executor | None = None
 
     @property
     def n(self) -> int:
@@ -69,7 +71,7 @@ class Task:
     def fits(self, sample: Sample, estimator: Estimator) -> tuple[Fit, ...]:
         """The fits of a sample by an ``estimator``."""
         with _nothing_lost(sample):
-            return fits_of(sample, estimator, order=self.order, seed=self.seed)
+            return fits_of(sample, estimator, order=self.order, seed=self.seed, executor=self.executor)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures as futures
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,6 +17,7 @@ from interplay.estimators._exact import MOST_FEATURES, Exact
 from interplay.estimators._gp.gp import GP
 from interplay.estimators._lasso.lasso import Lasso
 from interplay.estimators._lasso.wide import LARGE, Wide
+from interplay.estimators._many import MANY, many, spread
 from interplay.estimators._proxyspex.proxyspex import ProxySPEX
 from interplay.estimators._validation import gain_of_all, is_constant, r_squared
 from interplay.estimators.spex import SPEX
@@ -76,13 +78,43 @@ class Auto(Estimator):
     def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
         """One fit per output; where the masks are too many for copies of them, single features by `Wide`."""
         if masks.size <= LARGE:
-            return super().fit_outputs(masks, values, order=order, seed=seed)
+            return self.spread_outputs(masks, values, order=order, seed=seed, executor=None)
         note = (
             f"auto chose the lasso of single features for all outputs at once: {len(masks)} ablations of "
             f"{masks.shape[1]} features are too many to look for interactions in memory"
         )
         found = Wide().fit_outputs(masks, values, order=order, seed=seed)
         return [replace(recovery, notes=(note, *recovery.notes)) for recovery in found]
+
+    def spread_outputs(
+        self, masks: Masks, values: Values, *, order: int, seed: int, executor: futures.Executor | None
+    ) -> list[Recovery]:
+        """As `fit_outputs`, by the workers of an ``executor`` where there is one; the same recoveries either way.
+
+        Many outputs share what they can (`interplay.estimators._many`), in parts that do not depend on the workers.
+        """
+        if masks.size > LARGE:
+            return self.fit_outputs(masks, values, order=order, seed=seed)
+        if values.shape[1] < MANY or len(self.prepare(masks).tried) == 1:
+            return spread(Estimator.fit_outputs, self, masks, values, 1, executor, order=order, seed=seed)
+        return many(self, masks, values, order=order, seed=seed, executor=executor)
+
+    def fit_part(
+        self, masks: Masks, values: Values, trees: Estimator | None, *, order: int, seed: int
+    ) -> list[Recovery]:
+        """One recovery for each of many outputs (N, T), with ``trees`` where they have shown that they help."""
+        singles = Wide().cross_validated(masks, values, seed=seed)
+        process = GP().fit_outputs(masks, values, order=order, seed=seed) if len(masks) <= self.most else None
+        state = None if trees is None else trees.prepare(masks)
+        recoveries = []
+        for t, column in enumerate(np.ascontiguousarray(values.T)):
+            found = {"lasso": singles[t]}
+            if trees is not None:
+                found[trees.name] = trees.recover(state, column, order=order, seed=seed)
+            if process is not None:
+                found["gp"] = process[t]
+            recoveries.append(self._best(found, column, seed))
+        return recoveries
 
     def prepare(self, masks: Masks) -> _Candidates:
         """What may be fitted to so many masks, each estimator with what it prepares."""
@@ -104,7 +136,11 @@ class Auto(Estimator):
             notes = (f"auto chose {first.name}: {note}", *only.notes)
             return replace(only, notes=notes, method=first.name)
         found = {one.name: one.recover(state, values, order=order, seed=seed) for one, state in prepared.tried}
-        blended = blend(found, values, prepared.masks.shape[1], seed)
+        return replace(self._best(found, values, seed), chosen=_narrowed(found))
+
+    def _best(self, found: dict[str, Recovery], values: Values, seed: int) -> Recovery:
+        """What predicts best of the fits that were ``found``, by name, and of their blend."""
+        blended = blend(found, values, found["lasso"].spectrum.n, seed)
         chosen = _simplest(found, blended, values)
         # A blend of one bears the name of that one, but was judged by fold.
         tried = {**found, str(blended.method): blended, str(chosen.method): chosen}
@@ -114,6 +150,12 @@ class Auto(Estimator):
             note += f" (no gp: {len(values)} ablations are more than the {self.most} that Auto(most=...) allows it)"
         doubt = transferred(found["gp"], chosen.spectrum) if "gp" in found else chosen.uncertainty
         return replace(chosen, notes=(note, *chosen.notes), alone=found["lasso"].unseen, uncertainty=doubt)
+
+
+def _narrowed(found: dict[str, Recovery]) -> Estimator | None:
+    """The trees' options that won, for other outputs to follow; None where the blend does better without trees."""
+    trees = found.get(ProxySPEX.name)
+    return None if trees is None else trees.chosen
 
 
 def _why_only(only: Estimator, count: int, n: int) -> str:

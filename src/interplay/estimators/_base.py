@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures as futures
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Recovery:
     flatters
         By what factor the squared errors of ``unseen`` are too small, because not all of the fit was blind to them;
         the reported R² makes up for it.
+    chosen
+        The estimator with the options that won, where several were tried: for other outputs of the same ablations.
     """
 
     spectrum: Spectrum
@@ -60,6 +63,7 @@ class Recovery:
     uncertainty: Uncertainty | None = None
     evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict)
     flatters: float = 1.0
+    chosen: Estimator | None = None
 
 
 class Estimator(ABC):
@@ -110,6 +114,18 @@ class Estimator(ABC):
         """One recovery for each of the T columns of ``values`` (N, T), none of them constant."""
         prepared = self.prepare(masks)
         return [self.recover(prepared, np.ascontiguousarray(column), order=order, seed=seed) for column in values.T]
+
+    def spread_outputs(
+        self,
+        masks: Masks,
+        values: Values,
+        *,
+        order: int,
+        seed: int,
+        executor: futures.Executor | None,  # noqa: ARG002
+    ) -> list[Recovery]:
+        """As `fit_outputs`, by the workers of an ``executor`` where there is one; the same recoveries either way."""
+        return self.fit_outputs(masks, values, order=order, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures as futures
 from dataclasses import dataclass, replace
 from math import comb
 from typing import Any, ClassVar, NamedTuple
@@ -16,6 +17,7 @@ from interplay.estimators._halves import refit_halves
 from interplay.estimators._index_design import index_design
 from interplay.estimators._lasso.wide import LARGE
 from interplay.estimators._misses import misses
+from interplay.estimators._many import MANY, spread
 from interplay.estimators._validation import is_constant
 
 ASKED = ("sv", "sii", "k-sii", "stii", "fsii")
@@ -89,9 +91,25 @@ class ForIndex(Estimator):
 
     def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
         """One recovery per output; all at once where the masks are too many for copies of them."""
+        return self.spread_outputs(masks, values, order=order, seed=seed, executor=None)
+
+    def spread_outputs(
+        self, masks: Masks, values: Values, *, order: int, seed: int, executor: futures.Executor | None
+    ) -> list[Recovery]:
+        """As `fit_outputs`, by the workers of an ``executor`` where there is one; many share what the inner one's do."""
+        if masks.size <= LARGE and values.shape[1] < MANY:
+            return spread(Estimator.fit_outputs, self, masks, values, 1, executor, order=order, seed=seed)
+        found = self.inner.spread_outputs(masks, values, order=order, seed=seed, executor=executor)
         if masks.size <= LARGE:
-            return super().fit_outputs(masks, values, order=order, seed=seed)
-        found = self.inner.fit_outputs(masks, values, order=order, seed=seed)
+            found = [self._halved(one, masks, column) for one, column in zip(found, values.T, strict=True)]
+            rest = None if self.inner.whole else not_whole(masks)
+            if rest is not None:
+                varied = [t for t, column in enumerate(values[rest].T) if not is_constant(column)]
+                few, some = masks[rest], values[rest][:, varied]
+                parts = self.inner.spread_outputs(few, some, order=order, seed=seed, executor=executor)
+                for t, part in zip(varied, parts, strict=True):
+                    half = self._halved(part, few, values[rest, t])
+                    found[t] = better_without(found[t], half, masks, values[:, t], rest)
         return [
             replace(tied(one, masks, column, self.index), method=one.method or self.inner.name)
             for one, column in zip(found, values.T, strict=True)

@@ -27,6 +27,8 @@ from interplay.estimators._validation import folds, is_constant
 _SMALL = 600  # ablations on which most steps are taken, each N^3; the last quarter of them sees all
 _FEWEST = 30  # proposals; a shorter chain has not left the neighbourhood of its start and gains nothing
 _DOUBT = 2e10  # multiplications spent on standard deviations, N^2 for each: seconds; weaker sets go without
+MANY = 16  # outputs from which they share: up to so many are fitted each alone
+_SHARED = 1000  # coefficients of each of many outputs
 _TWICE = 500  # ablations up to which two fifths are refitted without, to see how far leave-one-out flatters; else one
 _FRESH = 2000  # fresh masks that compare what is kept with the posterior mean: they know what is lost to sqrt(2/N), 3%
 
@@ -99,8 +101,59 @@ class GP(Estimator):
         hypers, how = self.hypers(signs, target, seed)
         if len(values) > self.dense:
             return self._fit_large(prepared, values, hypers[0], order=order)
-        posterior = Posterior.of(signs, target, hypers, self.device)
-        found = strongest(signs, hypers, posterior.alphas, order=order, width=self.width, most=self.coefficients)
+        recovery, posterior, draws = self._read_out(prepared, values, hypers, order, self.coefficients)
+        captured = self._captured(posterior, recovery.spectrum, centre, scale, seed)
+        assert recovery.unseen is not None
+        claimed = float(((recovery.unseen - values) ** 2).mean())
+        return replace(
+            recovery,
+            how=f"leave-one-out on {len(values)} ablations, {how}, corrected by refits to 4 in 5",
+            flatters=self._flattery(masks, values, claimed, draws, order, seed),
+            notes=(
+                f"the {len(recovery.spectrum) - 1} coefficients kept carry {captured:.1%} of the variance of the "
+                "posterior mean",
+            ),
+        )
+
+    def fit_outputs(self, masks: Masks, values: Values, *, order: int, seed: int) -> list[Recovery]:
+        """One recovery per output; many share what they can, see `interplay.estimators._gp.shared`.
+
+        The search for hyper-parameters starts from those of all outputs together where that loses nothing, and stops
+        early; none are drawn; how far leave-one-out flatters is measured on some of the outputs, and at most 1,000
+        coefficients are kept of each.
+        """
+        if values.shape[1] < MANY or len(values) > self.dense or self.device is not None:
+            return super().fit_outputs(masks, values, order=order, seed=seed)
+        from interplay.estimators._gp.shared import common, own
+
+        prepared = self.prepare(masks)
+        targets = (values - values.mean(axis=0)) / values.std(axis=0)
+        shared = common(prepared.signs, targets, seed)
+        how = (
+            f"leave-one-out on {len(values)} ablations, hyper-parameters fixed, corrected by refits of some outputs to "
+            "4 in 5"
+        )
+        start = "a start from the hyper-parameters of all" if shared.start is not None else "no start"
+        note = (
+            f"gp: {values.shape[1]} outputs share {start}, and one correction of leave-one-out ({shared.flatters:.2f})"
+        )
+        recoveries = []
+        for column, target in zip(values.T, targets.T, strict=True):
+            hyper = own(prepared.signs, np.ascontiguousarray(target), shared.start, seed)
+            most = min(self.coefficients, _SHARED)
+            recovery, *_ = self._read_out(prepared, np.ascontiguousarray(column), [hyper], order, most)
+            recoveries.append(replace(recovery, how=how, flatters=shared.flatters, notes=(note,)))
+        return recoveries
+
+    def _read_out(
+        self, prepared: _Prepared, values: Values, hypers: list[Hyper], order: int, most: int
+    ) -> tuple[Recovery, Posterior, int]:
+        """The posterior of ``values`` (N,), its ``most`` strongest coefficients, and how many draws there are."""
+        masks, signs = prepared
+        n = masks.shape[1]
+        centre, scale = float(values.mean()), float(values.std())
+        posterior = Posterior.of(signs, (values - centre) / scale, hypers, self.device)
+        found = strongest(signs, hypers, posterior.alphas, order=order, width=self.width, most=most)
         # F({}) is read out like any other coefficient: its prior variance times chi' alpha, where chi is 1 everywhere.
         constant = sum(
             prior_variances(h, [()])[0] * a.sum() for h, a in zip(posterior.hypers, posterior.alphas, strict=True)
@@ -108,22 +161,14 @@ class GP(Estimator):
         kept: dict[Features, float] = {(): float(constant) / len(hypers), **found}
         sets = list(kept)
         rows = characters_of(signs_of(masks), sets)
-        unseen = centre + scale * posterior.left_out_of(rows, sets)
-        spectrum = Spectrum(n, {key: scale * value + (0.0 if key else centre) for key, value in kept.items()})
-        captured = self._captured(posterior, spectrum, centre, scale, seed)
-        notes: tuple[str, ...] = (
-            f"the {len(found)} coefficients kept carry {captured:.1%} of the variance of the posterior mean",
-        )
-        flatters = self._flattery(masks, values, float(((unseen - values) ** 2).mean()), len(hypers), order, seed)
-        return Recovery(
-            spectrum,
-            unseen=unseen,
-            how=f"leave-one-out on {len(values)} ablations, {how}, corrected by refits to 4 in 5",
-            flatters=flatters,
+        recovery = Recovery(
+            Spectrum(n, {key: scale * value + (0.0 if key else centre) for key, value in kept.items()}),
+            unseen=centre + scale * posterior.left_out_of(rows, sets),
+            how="leave-one-out",
             order=min(order, n),
-            notes=notes,
             uncertainty=self._uncertainty(posterior, rows, sets, n, scale),
         )
+        return recovery, posterior, len(hypers)
 
     def _flattery(self, masks: Masks, values: Values, claimed: float, draws: int, order: int, seed: int) -> float:
         """By how much the ``claimed`` mean squared error, leave-one-out, is too small.

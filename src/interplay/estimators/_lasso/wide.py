@@ -13,7 +13,7 @@ from interplay._spectrum.characters import Features
 from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._fista import descend, safe_rate
-from interplay.estimators._validation import choose
+from interplay.estimators._validation import choose, folds, splits
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -129,13 +129,9 @@ class Wide(Estimator):
             for t in range(weights.shape[1]):
                 output = group.start + t
                 centre, spread = float(values[:, output].mean()), float(scale[output])
-                coefficients: dict[Features, float] = {(): centre + spread * float(intercepts[t])}
-                support = np.flatnonzero(weights[:, t])
-                for i, weight in zip(support.tolist(), weights[support, t].tolist(), strict=True):
-                    coefficients[i,] = spread * weight
                 recoveries.append(
                     Recovery(
-                        Spectrum(n, coefficients),
+                        _spectrum(weights[:, t], float(intercepts[t]), centre, spread),
                         unseen=centre + spread * unseen[:, output].astype(np.float64),
                         how=f"{held} of {count} ablations held out, the rest fitted for all outputs at once",
                         order=1,
@@ -144,6 +140,37 @@ class Wide(Estimator):
                     )
                 )
         return recoveries
+
+    def cross_validated(self, masks: Masks, values: Values, *, seed: int, parts: int = 5) -> list[Recovery]:
+        """As `fit_outputs`, but every ablation is left out once: for masks of which copies are affordable."""
+        count, n = masks.shape
+        fold = folds(count, seed, parts)
+        centre, scale = values.mean(axis=0), values.std(axis=0)
+        target = ((values - centre) / scale).astype(np.float32)
+        predictions: Floats32 = np.empty((2 * self.penalties, *values.shape), dtype=np.float32)
+        for train, test in splits(fold):
+            sums = _Sums.zero(n, values.shape[1])
+            self._add(sums, masks, target, np.flatnonzero(train))
+            predictions[:, test] = self._path(sums, _rate(sums, seed), masks[test])
+        picks, unseen = [], []
+        for t, truth in enumerate(target.T):
+            best, chosen = choose((predictions[:, :, t] - truth) ** 2, fold)
+            picks.append(best)
+            unseen.append(predictions[chosen, np.arange(count), t].astype(np.float64))
+        sums = _Sums.zero(n, values.shape[1])
+        self._add(sums, masks, target, np.arange(count))
+        weights, intercepts = self._final(sums, _rate(sums, seed), np.array(picks))
+        how = f"{int(fold.max()) + 1}-fold cross-validation on {count} ablations, all outputs at once"
+        return [
+            Recovery(
+                _spectrum(weights[:, t], float(intercepts[t]), float(centre[t]), float(scale[t])),
+                unseen=centre[t] + scale[t] * unseen[t],
+                how=how,
+                order=1,
+                method=self.name,
+            )
+            for t in range(values.shape[1])
+        ]
 
     def _ladder(self) -> Floats32:
         return np.geomspace(1.0, self.smallest, self.penalties, dtype=np.float32)
@@ -200,6 +227,14 @@ class Wide(Estimator):
         parts = [_signs(masks[start : start + self.block]) @ weights for start in range(0, len(masks), self.block)]
         predicted: Floats32 = np.concatenate(parts) + intercepts
         return predicted
+
+
+def _spectrum(weights: Floats32, intercept: float, centre: float, spread: float) -> Spectrum:
+    coefficients: dict[Features, float] = {(): centre + spread * intercept}
+    support = np.flatnonzero(weights)
+    for i, weight in zip(support.tolist(), weights[support].tolist(), strict=True):
+        coefficients[i,] = spread * weight
+    return Spectrum(len(weights), coefficients)
 
 
 def _signs(masks: Masks) -> Floats32:

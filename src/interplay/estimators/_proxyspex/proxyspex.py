@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from interplay.estimators._proxyspex.trees import Ids, grow, grow_on, leaves_of,
 from interplay.estimators._validation import choose, folds, is_constant, splits
 
 _REFINED = 2  # ensembles, of all depths and sizes, refined in detail: each costs kept x floors x noises solves a fold
+_FEW = 3  # folds of outputs that follow what another one chose
 _NEGLIGIBLE = 1e-10  # of standardised values: rounding of the read-out and of the refinement
 
 
@@ -122,6 +123,9 @@ class ProxySPEX(Estimator):
             how=f"{parts}-fold cross-validation on {count} ablations",
             order=depths[-1],
             notes=(note,),
+            chosen=replace(
+                self, depths=(winner.depth,), trees=(trees,), kept=(winner.kept,), floors=(winner.floor,), parts=_FEW
+            ),
         )
 
     def _grow(self, masks: Masks, target: Values, depth: int, trees: int, seed: int) -> Any:
