@@ -16,8 +16,8 @@ from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._halves import refit_halves
 from interplay.estimators._index_design import index_design
 from interplay.estimators._lasso.wide import LARGE
-from interplay.estimators._misses import misses
 from interplay.estimators._many import MANY, spread
+from interplay.estimators._misses import misses
 from interplay.estimators._validation import is_constant
 
 ASKED = ("sv", "sii", "k-sii", "stii", "fsii")
@@ -96,7 +96,7 @@ class ForIndex(Estimator):
     def spread_outputs(
         self, masks: Masks, values: Values, *, order: int, seed: int, executor: futures.Executor | None
     ) -> list[Recovery]:
-        """As `fit_outputs`, by the workers of an ``executor`` where there is one; many share what the inner one's do."""
+        """As `fit_outputs`, by the workers of an ``executor`` where there is one; many share."""
         if masks.size <= LARGE and values.shape[1] < MANY:
             return spread(Estimator.fit_outputs, self, masks, values, 1, executor, order=order, seed=seed)
         found = self.inner.spread_outputs(masks, values, order=order, seed=seed, executor=executor)
