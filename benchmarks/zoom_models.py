@@ -6,7 +6,7 @@
 * transformer: a small one, trained here in a minute, that answers from two sentences of a document of hundreds; it has
   no positions, so that its window holds any document. What it must find is known.
 * passages: SmolLM2-135M reads about 8,000 tokens of passages (``--tokens``) of which two answer a question: either
-  suffices, or each gives half of the answer. Its log-probability of the answer is explained by passages that open into sentences.
+  suffices, or each gives half of the answer. Its log-probability is explained by passages that open into sentences.
 * components: all 270 heads and 30 MLPs of SmolLM2, kept with probability .9, from layers down.
 
 Each method has the same budget. What it names, the k strongest leaves, is taken away and measured: by how much the
@@ -183,10 +183,7 @@ def contest(
 # --- a planted transformer
 
 WORDS = ["ann", "has", "the", "red", "key", "opens", "chest", ".", "gold", "map", "ask"]
-KEYS = {
-    "both": ("ann has the key .", "key opens the chest ."),
-    "either": ("ann has the key .", "key opens the chest ."),
-}
+KEYS = ("ann has the key .", "key opens the chest .")
 FILLING = 40  # other words, in sentences of five
 
 
@@ -202,7 +199,7 @@ def transformer(options: argparse.Namespace) -> Iterator[Row]:
             n = options.sentences
             ids = np.sort(rng.choice(n, 2, replace=False))
             document = _fillers(rng, n)
-            for place, key in zip(ids, KEYS[case], strict=True):
+            for place, key in zip(ids, KEYS, strict=True):
                 document[place] = [WORDS.index(word) for word in key.split()]
             game = _reading(model, document, device).zoomed()
             truth = [f"s{i}" for i in ids]
@@ -254,7 +251,7 @@ def _trained(case: str, device: Any, steps: int) -> tuple[Any, float]:
         rows, wants = [], []
         for _ in range(32):
             document, here = _fillers(rng, count), rng.random(2) < (0.6 if case == "both" else 0.35)
-            for place, key, is_here in zip(rng.permutation(count), KEYS[case], here, strict=False):
+            for place, key, is_here in zip(rng.permutation(count), KEYS, here, strict=False):
                 if is_here:
                     document[place] = [WORDS.index(word) for word in key.split()]
             rows.append([*document, _question()])
@@ -386,7 +383,7 @@ PROMPTS = [
 
 def components(options: argparse.Namespace) -> Iterator[Row]:
     lm = _smollm(options)
-    for number, (prompt, answer, rival) in enumerate(PROMPTS[: options.prompts]):
+    for prompt, answer, rival in PROMPTS[: options.prompts]:
         metric = ip.lenses.metrics.margin(answer, rival)
         game = ip.lenses.components(lm, ["heads", "mlps"], [prompt], metric, keep=0.9, zoom=True)
         print(f"components: {game.finest.n} in {game.n} layers; {prompt!r}", flush=True)
@@ -408,7 +405,6 @@ def components(options: argparse.Namespace) -> Iterator[Row]:
                     row = row_of("components", prompt, seed, game, [], names, found, budget, seconds, method)
                     r2 = 1 - np.mean((truth - at_leaves(found, fresh)) ** 2) / truth.var()
                     yield replace(row, r2=round(float(r2), 4))
-        del number
 
 
 def at_leaves(found: ip.Explanation, leaves: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 
 import interplay as ip
 from interplay._visible import visible
-from results import EVERY, HOSTILE, hostile, large, sentences, training, words
+from results import EVERY, HOSTILE, hostile, large, sentences, training, unfolded, words
 
 pytestmark = pytest.mark.browser
 
@@ -239,3 +239,42 @@ def test_examples_are_cards_and_test_points_open(visit: Callable[..., Visit]) ->
     closed.locator("summary").click()
     assert closed.locator(".deck").first.is_visible()
     assert seen.count("table.grid td.lvl") == 12
+
+
+def test_parts_unfold_and_fold(visit: Callable[..., Visit]) -> None:
+    """What matters is unfolded from the start; the rest is a click away, and each part says its level."""
+    seen = visit(unfolded())
+    branches = unfolded().outline
+    seen.one(".unfolding").scroll_into_view_if_needed()
+    leaf = seen.page.locator(".unfolding .leaf", has_text="The code is in the red book.")
+    assert leaf.is_visible()
+    assert leaf.locator(".tag").inner_text() == "sentence"
+    assert seen.count(".unfolding .leaf") == unfolded().n
+    folded = [branch for branch in branches if not branch.parts]
+    assert seen.page.locator(".unfolding > .leaf").count() == len(folded)
+    seen.page.get_by_role("button", name="Fold all", exact=True).click()
+    assert not leaf.is_visible()
+    for _ in range(2):  # block, then paragraph
+        seen.page.locator(".unfolding details:not([open]) > summary:visible").first.click()
+    assert leaf.is_visible()
+    seen.page.get_by_role("button", name="Unfold all", exact=True).click()
+    assert seen.count(".unfolding details:not([open])") == 0
+    seen.page.emulate_media(media="print")
+    assert leaf.is_visible()
+
+
+def test_an_unfolded_part_shows_what_acts_with_it_on_the_map(visit: Callable[..., Visit]) -> None:
+    seen = visit(unfolded())
+    first, other = (
+        unfolded().labels.index(text) for text in ("The code is in the red book.", "Nobody has moved the red book.")
+    )
+    leaf = seen.one(f".unfolding .leaf[data-i='{first}']")
+    leaf.hover()
+    assert "on" in seen.one(f".part[data-i='{first}']").get_attribute("class")
+    assert "partner" in seen.one(f".part[data-i='{other}']").get_attribute("class")
+    leaf.click()
+    assert leaf.get_attribute("aria-pressed") == "true"
+    assert seen.one(f".part[data-i='{first}']").get_attribute("aria-pressed") == "true"
+    leaf.focus()
+    seen.page.keyboard.press("Enter")
+    assert leaf.get_attribute("aria-pressed") == "false"

@@ -166,5 +166,22 @@ def large(n: int = 200, pairs: int = 150) -> ip.Explanation:
     return ip.Explanation(labels=tuple(words), fits=(fit,), layout=layout, used=1000)
 
 
-EVERY = {kind.__name__: kind for kind in (words, sentences, grid, row, picture, training, plain, hostile, large)}
+@functools.cache
+def unfolded() -> ip.Explanation:
+    """Sentences of mixed size, of which a pair in different paragraphs was opened."""
+    filler = [f"Paragraph {i} is about the weather. It says nothing of note. It ends." for i in range(40)]
+    filler[9], filler[31] = "The code is in the red book. It rains.", "Nobody has moved the red book. It ends."
+    parts = ["code is in", "has moved", "Paragraph 20 "]
+
+    def answers(texts: list[str]) -> list[float]:
+        here = np.array([[part in text for part in parts] for text in texts])
+        return (2.0 * here[:, :2].all(axis=1) - 0.7 * here[:, 2]).tolist()
+
+    game = ip.lenses.text(answers, "\n\n".join(filler), unit=("paragraph", "sentence"), ablate="delete")
+    return ip.explain(game, budget=140, method="gp")
+
+
+EVERY = {
+    kind.__name__: kind for kind in (words, sentences, grid, row, picture, training, plain, hostile, large, unfolded)
+}
 """Functions that make an explanation, by its kind."""

@@ -81,7 +81,7 @@ class Promise:
         lasting = [max(depths[i] for i in order[: k + 1]) * cost <= left for k, cost in enumerate(costs)]
         gains = np.cumsum(net[order])
         rates = [gain / cost if last else 0.0 for gain, cost, last in zip(gains, costs, lasting, strict=True)]
-        if max(rates, default=0.0) < plain:
+        if max(rates, default=0.0) <= plain:
             return []
         count = int(np.argmax(rates)) + 1
         while count < len(order) and lasting[count]:

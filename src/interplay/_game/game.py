@@ -15,9 +15,10 @@ from interplay._game.cost import Cost
 from interplay._game.identity import Identity, digest
 from interplay._game.layout import Layout
 from interplay._game.masks import Masks, Values, averaged, check_masks, check_values
+from interplay._game.outline import Branch
 from interplay._game.partial import Partial
 from interplay._game.slopes import Sloped, Slopes
-from interplay._game.tree import Coarse, Part, Tree, in_blocks
+from interplay._game.tree import Coarse, CoarseTexts, Part, Tree, in_blocks
 
 
 def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
@@ -320,11 +321,30 @@ class Game:
             raise InputError("this game's features have no parts to open: make it with a tuple of units, or zoomed().")
         return self._seen(self.tree.refined(ids))
 
+    def opened(self, outline: Sequence[Branch]) -> Game:
+        """The game as an explanation left it: opened as its ``outline`` says.
+
+        >>> import interplay as ip
+        >>> game = ip.Game(lambda masks: 1.0 * masks[:, [3, 40]].all(axis=1), 64).zoomed()
+        >>> found = ip.explain(game, budget=100)
+        >>> game.opened(found.outline).labels == found.labels
+        True
+
+        Raises
+        ------
+        InputError
+            For an outline of another game.
+        """
+        if self.tree is None:
+            raise InputError("this game's features have no parts to open: make it with a tuple of units, or zoomed().")
+        return self._seen(self.tree.opened(outline))
+
     def _seen(self, tree: Tree) -> Game:
         inputs = None if tree.inputs is None else Coarse(tree, tree.inputs)
         labels = [part.name for part in tree.parts]
+        coarse = CoarseTexts if hasattr(tree.value, "replaced") else Coarse
         return self._with(
-            value=Coarse(tree, tree.value), labels=labels, layout=tree.shown, inputs=inputs, slopes=None, tree=tree
+            value=coarse(tree, tree.value), labels=labels, layout=tree.shown, inputs=inputs, slopes=None, tree=tree
         )
 
     @property

@@ -88,5 +88,5 @@ def averaged(values: Values, repeats: int) -> Values:
     """The mean over ``repeats`` adjacent columns: (N, T * repeats) to (N, T), or to (N,) where T is 1."""
     if repeats == 1:
         return values
-    mean: Values = values.reshape(len(values), -1, repeats).mean(axis=2)
+    mean: Values = values.reshape(len(values), values.shape[1] // repeats, repeats).mean(axis=2)
     return mean[:, 0] if mean.shape[1] == 1 else mean

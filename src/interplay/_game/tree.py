@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -146,6 +146,25 @@ class Tree:
             opened += part.parts if i in chosen else [part]
         return replace(self, parts=tuple(opened))
 
+    def opened(self, outline: Sequence[Branch]) -> Tree:
+        """The tree in which those parts are opened that an ``outline`` has opened.
+
+        Raises
+        ------
+        InputError
+            For an outline of other parts.
+        """
+
+        def within(parts: Sequence[Part], branches: Sequence[Branch]) -> list[Part]:
+            if [part.label for part in parts] != [branch.label for branch in branches]:
+                raise InputError("the explanation's parts are not those of this game: explain this game first.")
+            pairs = zip(parts, branches, strict=True)
+            return [
+                one for part, branch in pairs for one in (within(part.parts, branch.parts) if branch.parts else [part])
+            ]
+
+        return replace(self, parts=tuple(within(self.roots, outline)))
+
     @property
     def shown(self) -> Layout | None:
         """Where the parts lie in what the user gave; None where its layout has no place for parts of mixed size."""
@@ -174,3 +193,22 @@ class Coarse:
 
     def __call__(self, masks: Masks) -> Any:
         return self.function(self.tree.expanded(masks))
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseTexts(Coarse):
+    """As `Coarse`, of a text's parts, which other words can stand in for."""
+
+    @property
+    def scorer(self) -> Any:
+        """What scores the texts."""
+        return self.function.scorer  # type: ignore[attr-defined]
+
+    def replaced(self, words: Mapping[int, str]) -> str:
+        """The text in which some parts, by number, are replaced by other words, those of a part at its first leaf."""
+        leaves: dict[int, str] = {}
+        for i, text in words.items():
+            part = self.tree.parts[i]
+            leaves |= dict.fromkeys(range(part.start, part.end), "") | {part.start: text}
+        shown: str = self.function.replaced(leaves)  # type: ignore[attr-defined]
+        return shown

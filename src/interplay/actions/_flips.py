@@ -20,7 +20,7 @@ from interplay._game.masks import Values, averaged
 from interplay._spectrum.characters import Features
 from interplay._spectrum.interactions import distinct_labels
 from interplay.ablate import Progress, Store, measure
-from interplay.actions._parts import chosen_parts, one_output
+from interplay.actions._parts import as_explained, chosen_parts, one_output
 from interplay.actions._search import Flip, Search
 from interplay.actions._tables import table
 from interplay.actions._toggles import toggled
@@ -219,6 +219,7 @@ def flip(
     InputError
         For a line that the untouched output lies across already, or an explanation of another game.
     """
+    game = as_explained(game, explanation)
     kept = np.ones(game.n, dtype=np.bool_)
     return _search(game, explanation, kept, below, above, most, checks, within, store, executor, progress)
 
@@ -241,6 +242,7 @@ def suffice(
     As `flip`, but from the empty input upwards: where the untouched output is above ``above``, these sets are enough
     to keep it there. A line given as a function is made of the output of the empty input.
     """
+    game = as_explained(game, explanation)
     kept = np.zeros(game.n, dtype=np.bool_)
     return _search(game, explanation, kept, below, above, most, checks, within, store, executor, progress)
 
@@ -268,7 +270,10 @@ def _search(
     cost = [0, 0]
 
     def measured(sets: Sequence[Features]) -> Values:
-        found = measure(game, toggled(kept, parts, sets), store=store, executor=executor, progress=progress)
+        masks = toggled(kept, parts, sets)
+        if game.tree is not None:  # by the finest parts, as `explain` measures and stores them
+            masks = game.tree.expanded(masks)
+        found = measure(game.finest, masks, store=store, executor=executor, progress=progress)
         cost[0] += found.distinct
         cost[1] += found.from_store
         values = averaged(found.values, game.repeats)

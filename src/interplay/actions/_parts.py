@@ -32,6 +32,13 @@ def chosen_parts(game: Game, within: Iterable[int | str] | None) -> tuple[int, .
     return tuple(sorted(chosen))
 
 
+def as_explained(game: Game, explanation: Explanation) -> Game:
+    """The game whose features are the explanation's: where parts were opened on the way, they are opened here."""
+    if game.tree is None or not explanation.outline or game.labels == explanation.labels:
+        return game
+    return game.opened(explanation.outline)
+
+
 def one_output(game: Game, explanation: Explanation) -> int:
     """Where the explanation's only output stands among the game's; an error where it explains another game."""
     if explanation.labels != game.labels:

@@ -22,7 +22,7 @@ from interplay._spectrum.characters import Features
 from interplay._spectrum.interactions import distinct_labels
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._flips import Line, flip
-from interplay.actions._parts import one_output
+from interplay.actions._parts import as_explained, one_output
 from interplay.actions._tables import table
 
 if TYPE_CHECKING:
@@ -211,6 +211,7 @@ def replace(
         For a game whose parts cannot be replaced, or where no set flips the output.
     """
     check_whole("variants", variants, 1)
+    game = as_explained(game, explanation)
     output = one_output(game, explanation)
     if not hasattr(game.value, "replaced"):
         raise InputError("only parts of a text can be replaced, and this game is none: make it with lenses.text.")
