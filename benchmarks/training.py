@@ -1,6 +1,7 @@
 """Training-data interactions against first-order methods: linear datamodeling scores, planted truth, acting on it.
 
     python benchmarks/training.py lds --task digits-logistic --keep 0.5 --method gp --work DIR
+    python benchmarks/training.py truth --slopes --budget 100 --method auto --work DIR      # 50 masks with slopes
     python benchmarks/training.py truth --method gp,auto,lasso --work DIR --peer-python PEER/bin/python
     python benchmarks/training.py act --method gp --work DIR
     python benchmarks/training.py recorded --features 10000 --budget 20000 --targets 8 --work DIR
@@ -26,7 +27,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import interplay as ip
-from interplay.ablate import measure
+from interplay.ablate import measure, measure_slopes
 from interplay.actions import worst_examples
 from interplay.report import influences
 
@@ -111,9 +112,14 @@ def lds(options: argparse.Namespace) -> None:
     # The targets are the first that can be ranked (no value makes up half), chosen before anything is fitted.
     common = np.array([np.unique(column.round(9), return_counts=True)[1].max() for column in values.T])
     targets = np.flatnonzero(common < len(values) / 2)[: options.targets]
+    slopes = None
+    if options.slopes:
+        seen = slice(0, int(options.budget / game.slope_cost))
+        with ip.Store(options.work / "runs.db") as store:
+            slopes = measure_slopes(game, masks[seen], store=store, progress=None).slopes[:, targets]
     for method in options.method.split(","):
         began = time.perf_counter()
-        found = ip.fit(masks[seen], values[seen][:, targets], method=method, order=3, keep=options.keep)
+        found = ip.fit(masks[seen], values[seen][:, targets], slopes=slopes, method=method, order=3, keep=options.keep)
         predicted = np.column_stack([fit.spectrum.predict(masks[fresh]) for fit in found.fits])
         ranks = [
             float(spearmanr(predicted[:, t], values[fresh][:, k]).statistic) if np.ptp(predicted[:, t]) > 0 else 0.0
@@ -124,7 +130,7 @@ def lds(options: argparse.Namespace) -> None:
             kind="lds",
             task=options.task,
             keep=options.keep,
-            method=method,
+            method=method + " with slopes" * options.slopes,
             lds=float(np.mean(ranks)),
             by_target=[round(rank, 4) for rank in ranks],
             budget=options.budget,
@@ -187,17 +193,23 @@ def truth(options: argparse.Namespace) -> None:
         masks = ip.design(game.n, options.budget, method="lasso", seed=seed)
         with ip.Store(options.work / "runs.db") as store:
             values = measure(game, masks, store=store).values
+            slopes = None
+            if options.slopes:
+                masks = masks[: int(options.budget / game.slope_cost)]
+                values = values[: len(masks)]
+                slopes = measure_slopes(game, masks, store=store, progress=None).slopes
         scores: dict[str, np.ndarray] = {}
         for method in options.method.split(","):
-            found = ip.fit(masks, values, method=method, order=3)
+            found = ip.fit(masks, values, slopes=slopes, method=method, order=3)
             table = np.zeros((len(found.fits), game.n, game.n))
             for position in range(len(found.fits)):
                 for pair in influences(found, position).pairs:
                     table[(position, *pair.features)] = abs(pair.effect)
-            scores[f"{method} pairs"] = table
+            scores[f"{method} pairs{' with slopes' * options.slopes}"] = table
             if method == "lasso":
                 scores["lasso datamodel"] = both(first_order(found))
         scores["leave-one-out"] = both(leave_one_out(game))
+        scores["second order"] = second_order(game)
         scores["KNN-Shapley"] = both(knn_shapley(*data))
         scores["influence function"] = both(influence_function(*data))
         if options.peer_python is not None:
@@ -245,6 +257,14 @@ def leave_one_out(game: ip.Game) -> np.ndarray:
     masks = np.concatenate([np.ones((1, game.n), bool), ~np.eye(game.n, dtype=bool)])
     values = game(masks)
     return (values[0] - values[1:]).T
+
+
+def second_order(game: ip.Game) -> np.ndarray:
+    """By how much the influence of one example changes when the other is left out, (T, n, n): n + 1 retrainings."""
+    assert game.slopes is not None
+    _, slopes = game.slopes(np.concatenate([np.ones((1, game.n), bool), ~np.eye(game.n, dtype=bool)]))
+    change = (slopes[0][None] - slopes[1:]).transpose(1, 0, 2)
+    return np.triu(np.abs(change + change.transpose(0, 2, 1)) / 2, 1)
 
 
 def knn_shapley(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, k: int = 3) -> np.ndarray:
@@ -436,6 +456,7 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=200)
     parser.add_argument("--targets", type=int, default=5)
     parser.add_argument("--features", type=int, default=10_000, help="of the simulated recordings")
+    parser.add_argument("--slopes", action="store_true", help="half as many masks, with slopes, for the same budget")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-python", type=Path, help="a Python that has dattri, for its scores in `truth`")
     parser.add_argument("--work", type=Path, required=True)

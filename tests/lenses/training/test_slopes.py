@@ -188,3 +188,16 @@ def test_networks_too_large_to_decompose_and_scores_of_the_users_own_have_no_slo
     assert ip.lenses.training(fit, score, 1000).slopes is None
     fit, _ = ip.lenses.torch_training(lambda: torch.nn.Linear(2, 3), rows[:9], np.arange(9) % 3, rows[:9], [0] * 9)
     assert ip.lenses.training(fit, lambda model: 0.0, 9).slopes is None
+
+
+def test_examples_that_the_model_gets_wrong_do_not_overshoot_when_they_are_taken_in() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 4)), np.arange(30) % 2
+    X[:, 0] += 3 * y
+    X = np.column_stack(
+        [X, 3 * np.repeat(np.eye(6), 5, axis=0)]
+    )  # in a corner of their own, so that all depends on them
+    fit, score = ip.lenses.sklearn_training(LogisticRegression(C=20, max_iter=1000), X, y, X[::5], y[::5])
+    slopes, jumps = slopes_and_jumps(ip.lenses.training(fit, score, 30))
+    ablated = ~np.broadcast_to((np.random.default_rng(1).random((3, 30)) < 0.6)[:, None], slopes.shape)
+    assert np.corrcoef(slopes[ablated], jumps[ablated])[0, 1] > 0.95
