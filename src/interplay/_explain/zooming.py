@@ -59,8 +59,7 @@ def zoom(task: Task, measure: Measure, begun: Begun | None, again: Callable[[Tas
         )
     if task.budget < 2 * FEWEST:
         raise InputError(f"a budget of {task.budget} is too small to zoom with: allow at least {2 * FEWEST}.")
-    roots = _tree(task.game)
-    start = begun or Begun(task.game, Known.nothing(roots.leaves), _depth(roots, range(len(roots.parts))))
+    start = begun or _beginning(task.game)
     game, known, depth, quiet, curve = start.game, start.known, start.depth, start.quiet, tuple[Point, ...]()
     promise: Promise | None = None
     chosen: list[int] = []
@@ -102,6 +101,18 @@ def zoom(task: Task, measure: Measure, begun: Begun | None, again: Callable[[Tas
         curve=curve,
         deeper=deeper,
     )
+
+
+def _beginning(game: Game) -> Begun:
+    """Before anything is measured: of very few parts the largest open, until there are masks enough for a round."""
+    while 1 << game.n < _LEAST:
+        tree = _tree(game)
+        opens = [i for i, part in enumerate(tree.parts) if part.parts]
+        if not opens:
+            break
+        game = game.refine([max(opens, key=lambda i: tree.sizes[i])])
+    tree = _tree(game)
+    return Begun(game, Known.nothing(tree.leaves), _depth(tree, range(len(tree.parts))))
 
 
 def _measured(

@@ -40,4 +40,5 @@ def in_squares(cells: Segments) -> tuple[Segments, tuple[Part, ...]]:
 
 def _edges(first: int, last: int) -> list[int]:
     """The edges of equal stretches, no more than a side has."""
-    return np.linspace(first, last, min(_SIDE, last - first) + 1).round().astype(int).tolist()
+    edges: list[int] = np.linspace(first, last, min(_SIDE, last - first) + 1).round().astype(int).tolist()
+    return edges
