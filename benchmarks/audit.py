@@ -67,32 +67,53 @@ class Classifier:
         return np.log(p / (1 - p))
 
 
-def planted(seeds: int, count: int, least: float) -> None:
+def planted(options: argparse.Namespace) -> None:
+    """Seed by seed, with bias and without, each a row of ``--out``; then what all of them say."""
     warnings.simplefilter("ignore")
-    for biased in (True, False):
-        hits = false = wanted = runs_with_false = 0
-        shares = []
-        for seed in range(seeds):
+    count, began, rows = options.prompts or 300, time.perf_counter(), []
+    for seed in range(options.first, options.first + options.seeds):
+        for biased in (True, False):
+            if time.perf_counter() - began > options.seconds:
+                break
             classifier = Classifier(seed, biased)
             done = ip.actions.audit(
                 lambda case, classifier=classifier: ip.lenses.text(classifier, case, template=TEMPLATE, ablate="_"),
                 prompts(count, np.random.default_rng(1000 + seed)),
                 budget=count * 16,
-                least=least,
+                least=options.least,
+                level=0.1,
                 index="mobius",
             )
             pairs = {one.parts for one in done.found if len(one.parts) == 2}
             right = pairs & set(PLANTED) if biased else set()
             tested = {one.parts for one in done.findings}
-            hits += len(right)
-            wanted += len(set(PLANTED) & tested) if biased else 0
-            false += len(pairs - right)
-            runs_with_false += bool(pairs - right)
-            shares.append(len(pairs - right) / max(1, len(pairs)))
+            rows.append(
+                {"seed": seed, "biased": biased, "prompts": count, "least": options.least, "used": done.used}
+                | {"right": len(right), "false": sorted(map(list, pairs - right)), "sets": len(done.findings)}
+                | {"wanted": len(set(PLANTED) & tested) if biased else 0}
+            )
+            print(json.dumps(rows[-1]), flush=True)
+            if options.out is not None:
+                with options.out.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
+    summary(rows)
+
+
+def summary(rows: list[dict]) -> None:
+    """Recall and precision of planted pairs, and the runs that found a pair where none is."""
+    for biased in (True, False):
+        chosen = [row for row in rows if row["biased"] is biased]
+        if not chosen:
+            continue
+        false = [len(row["false"]) for row in chosen]
+        right, wanted = sum(row["right"] for row in chosen), sum(row["wanted"] for row in chosen)
         what = "with the two planted pairs" if biased else "without bias"
-        recall = f"recall {hits / wanted:.2f}, " if wanted else ""
-        ending = f"{false} false pairs in {runs_with_false} runs, mean share of false ones {np.mean(shares):.3f}"
-        print(f"{what}, {seeds} seeds, {count} prompts: {recall}{ending}", flush=True)
+        both = f"recall {right / wanted:.2f}, precision {right / max(1, right + sum(false)):.2f}, " if wanted else ""
+        print(
+            f"{what}, {len(chosen)} seeds, {chosen[0]['prompts']} prompts: {both}{sum(false)} false pairs in "
+            f"{sum(map(bool, false))} runs, of {np.mean([row['sets'] for row in chosen]):.0f} sets tested",
+            flush=True,
+        )
 
 
 def real(options: argparse.Namespace) -> None:
@@ -145,8 +166,10 @@ def real(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["planted", "smollm2"])
+    parser.add_argument("what", choices=["planted", "smollm2", "summary"])
+    parser.add_argument("files", nargs="*", type=Path, help="with summary: files that planted --out wrote")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--prompts", type=int, default=0)
     parser.add_argument("--least", type=float, default=0.5)
     parser.add_argument("--gguf", type=Path, help="SmolLM2's file; that of its wheel when left out")
@@ -155,8 +178,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=np.inf, help="start no further audit after so long")
     options = parser.parse_args()
     began = time.perf_counter()
-    if options.what == "planted":
-        planted(options.seeds, options.prompts or 300, options.least)
+    if options.what == "summary":
+        summary([json.loads(line) for file in options.files for line in file.read_text().splitlines()])
+    elif options.what == "planted":
+        planted(options)
     else:
         real(options)
     print(f"{time.perf_counter() - began:.0f} s")

@@ -179,6 +179,7 @@ def flip(
     above: Line | None = None,
     most: int = 5,
     checks: int = 50,
+    enough: int | None = None,
     within: Iterable[int | str] | None = None,
     store: Store | None = None,
     executor: futures.Executor | None = None,
@@ -209,6 +210,8 @@ def flip(
         The largest set to look for.
     checks
         The most measurements, the untouched input included.
+    enough
+        Stop as soon as so many sets are found and nothing smaller is likelier than not; look for all when left out.
     within
         Ids or labels of the parts that may be ablated; all when left out.
     store, executor, progress
@@ -221,7 +224,7 @@ def flip(
     """
     game = as_explained(game, explanation)
     kept = np.ones(game.n, dtype=np.bool_)
-    return _search(game, explanation, kept, below, above, most, checks, within, store, executor, progress)
+    return _search(game, explanation, kept, below, above, most, checks, enough, within, store, executor, progress)
 
 
 def suffice(
@@ -232,6 +235,7 @@ def suffice(
     above: Line | None = None,
     most: int = 5,
     checks: int = 50,
+    enough: int | None = None,
     within: Iterable[int | str] | None = None,
     store: Store | None = None,
     executor: futures.Executor | None = None,
@@ -244,7 +248,7 @@ def suffice(
     """
     game = as_explained(game, explanation)
     kept = np.zeros(game.n, dtype=np.bool_)
-    return _search(game, explanation, kept, below, above, most, checks, within, store, executor, progress)
+    return _search(game, explanation, kept, below, above, most, checks, enough, within, store, executor, progress)
 
 
 def _search(
@@ -255,6 +259,7 @@ def _search(
     above: Line | None,
     most: int,
     checks: int,
+    enough: int | None,
     within: Iterable[int | str] | None,
     store: Store | None,
     executor: futures.Executor | None,
@@ -264,6 +269,8 @@ def _search(
         raise InputError("say which line to cross: below=VALUE or above=VALUE, one of the two.")
     check_whole("most", most, 1)
     check_whole("checks", checks, 2)
+    if enough is not None:
+        check_whole("enough", enough, 1)
     output = one_output(game, explanation)
     parts = chosen_parts(game, within)
     most = min(most, len(parts))
@@ -293,6 +300,8 @@ def _search(
         )
     search = Search(explanation, kept, parts, most, start, line, sign)
     while cost[0] < checks:
+        if enough is not None and len(search.outcome()[0]) >= enough:
+            break
         batch = search.propose(min(max(1, checks // _ROUNDS), checks - cost[0]))
         if not batch:
             break

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interplay._game.masks import Masks, Values
+from interplay._spectrum.characters import Features
 from interplay._spectrum.spectrum import Spectrum
 from interplay.actions._program import least
 from interplay.actions._toggles import Toggles
@@ -54,7 +55,9 @@ class Keeping:
             if float(alone @ alone) < best:
                 best, weights = float(alone @ alone), inverse @ centred
         singles = signs.T @ weights
-        added = {(part,): float(weight) for part, weight in enumerate(singles.tolist()) if weight}
+        added: dict[Features, float] = {
+            (part,): float(weight) for part, weight in enumerate(singles.tolist()) if weight
+        }
         return Keeping(self.spectrum + Spectrum(self.spectrum.n, added), 1.0, self.sizes, self.capacity)
 
     def gains(self, mask: npt.NDArray[np.bool_]) -> Values:
