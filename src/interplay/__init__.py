@@ -17,7 +17,15 @@ from interplay._explain.explanation import Explanation, Fit, Point, Removal, loa
 from interplay._explain.faithfulness import Faithfulness
 from interplay._game.cost import Cost
 from interplay._game.game import Game
-from interplay._game.layout import Gallery, GridLayout, ImageLayout, TableLayout, TextLayout, TrainingLayout
+from interplay._game.layout import (
+    Gallery,
+    GridLayout,
+    IllustratedLayout,
+    ImageLayout,
+    TableLayout,
+    TextLayout,
+    TrainingLayout,
+)
 from interplay._game.partial import Partial
 from interplay._game.tree import Part, Tree
 from interplay._public import publish as _publish
@@ -42,6 +50,7 @@ __all__ = [
     "Gallery",
     "Game",
     "GridLayout",
+    "IllustratedLayout",
     "ImageLayout",
     "InputError",
     "Interactions",

@@ -163,13 +163,17 @@ class ShadedGrid:
 
 @dataclass(frozen=True)
 class ShadedPicture:
-    """A picture whose segments have an effect each (n,), and the sets that are worth outlining."""
+    """A picture whose segments have an effect each (n,), and the sets that are worth outlining.
+
+    ``most`` is the strongest effect of all features where some lie beside the picture.
+    """
 
     layout: ImageLayout
     labels: tuple[str, ...]
     effects: tuple[Effect, ...]
     meaning: str
     sets: tuple[Effect, ...] = ()
+    most: float | None = None
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,26 @@ class ImageLayout:
         }
 
 
+@dataclass(frozen=True)
+class IllustratedLayout:
+    """Features that are segments of a picture, the first ones, and ranges of a text that goes with it.
+
+    ``text.spans`` has an empty range for each segment, so that both count features alike.
+    """
+
+    picture: ImageLayout
+    text: TextLayout
+
+    @property
+    def segments(self) -> int:
+        """How many features are the picture's."""
+        return next((i for i, (start, end) in enumerate(self.text.spans) if start < end), len(self.text.spans))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parts."""
+        return {"kind": "illustrated", "picture": self.picture.to_dict(), "text": self.text.to_dict()}
+
+
 def letters(column: int) -> str:
     """The name of a spreadsheet's column, counted from 0: A to Z, AA, AB, ..."""
     name = ""
@@ -153,7 +173,7 @@ def letters(column: int) -> str:
     return name
 
 
-Layout: TypeAlias = TextLayout | GridLayout | TrainingLayout | TableLayout | ImageLayout
+Layout: TypeAlias = TextLayout | GridLayout | TrainingLayout | TableLayout | ImageLayout | IllustratedLayout
 
 
 def layout_from_dict(parts: dict[str, Any] | None) -> Layout | None:
@@ -235,12 +255,18 @@ def _pixels(value: object, where: str) -> tuple[tuple[int, int, int], ...]:
     return tuple((row[i], row[i + 1], row[i + 2]) for i in range(0, len(row), 3))
 
 
+def _illustrated_from(saved: Saved) -> IllustratedLayout:
+    picture = _image_from(Saved.of(saved("picture", lambda value, _: value), "the picture"))
+    return IllustratedLayout(picture, _text_from(Saved.of(saved("text", lambda value, _: value), "the text")))
+
+
 _READERS: dict[str, Callable[[Saved], Layout]] = {
     "text": _text_from,
     "grid": _grid_from,
     "training": _training_from,
     "table": _table_from,
     "image": _image_from,
+    "illustrated": _illustrated_from,
 }
 
 
@@ -252,6 +278,10 @@ def check_layout(layout: Layout | None, features: int, outputs: int) -> None:
         count = len(layout.examples.names)
     elif isinstance(layout, TextLayout):
         count = len(layout.spans)
+    elif isinstance(layout, IllustratedLayout):
+        if max(map(max, layout.picture.segments)) >= layout.segments:
+            raise damaged(f"the picture has a segment beyond the {layout.segments} that are no words")
+        count = len(layout.text.spans)
     elif isinstance(layout, GridLayout):
         count = len(layout.cells)
     elif isinstance(layout, TableLayout):

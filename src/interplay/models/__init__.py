@@ -17,6 +17,7 @@ from interplay.models._server.capabilities import Capabilities
 from interplay.models._server.connection import Spent
 from interplay.models._server.scoring import ServerScorer
 from interplay.models._server.server import Server
+from interplay.models._vision import VisionLM
 
 __all__ = [
     "Answer",
@@ -34,6 +35,7 @@ __all__ = [
     "ServerScorer",
     "Spent",
     "TextScorer",
+    "VisionLM",
     "load_network",
 ]
 

@@ -25,6 +25,7 @@ _TELLS: Attributes = {
     "special_tokens": (lambda seen: isinstance(seen, (set, frozenset, list, tuple)), "a set of texts"),
     "check": (callable, "a function from a text to notes"),
     "batch_size": (is_whole, "a whole number of at least 1"),
+    "sees": (lambda seen: isinstance(seen, bool), "True or False"),
     "hides": (lambda seen: isinstance(seen, bool), "True or False"),
     "repeats": (is_whole, "a whole number of at least 1"),
     "bind": (callable, "a function from a text to a scorer"),
@@ -93,6 +94,8 @@ class Scorer:
         output side by side (see `interplay.Game`).
     hides
         Whether texts may have parts hidden from the model's attention (``ablate="attention"``).
+    sees
+        Whether it reads a picture with each text, which a lens is given as ``image``.
 
     Raises
     ------
@@ -113,6 +116,7 @@ class Scorer:
     bind: Callable[[str], Scorer] | None = field(default=None, repr=False)
     repeats: int = 1
     hides: bool = False
+    sees: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.score):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from interplay._checks import unknown, within
 from interplay._errors import InputError
@@ -27,6 +28,7 @@ from interplay._units import (
     sentence_spans,
     word_spans,
 )
+from interplay.lenses._features.illustrated import Picture, with_picture
 from interplay.lenses._features.levels import check_levels, parts_of
 from interplay.lenses._features.regions import Prompt, Unit, compose, units_of
 from interplay.lenses._features.standins import ATTENTION, MEND, Ablate, averaged, mended, replacements_for, suiting
@@ -44,6 +46,10 @@ def text(
     ablate: Ablate | None = None,
     template: str | None = None,
     region: str | Sequence[str] | None = None,
+    image: Any = None,
+    grid: tuple[int, int] | None = None,
+    segments: Any = None,
+    fill: str | float | Sequence[float] | npt.NDArray[Any] = "blur",
     keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
@@ -88,6 +94,10 @@ def text(
         surroundings are never ablated.
     region
         The regions, one or several, whose units are ablated; all of them when left out.
+    image, grid, segments, fill
+        For a scorer that reads a picture with the text (`interplay.models.VisionLM`): the picture, whose segments
+        are features, too, before those of the text; how it is cut, and what an ablated segment becomes, as
+        `interplay.lenses.image` takes them (``fill`` is its ``ablate``).
     keep
         The probability with which a design keeps each unit.
     name
@@ -101,19 +111,21 @@ def text(
         model cannot take whole.
     """
     asked = Scorer.of(scorer)
+    picture = _picture(asked, image, grid, segments, fill)
     prompt = compose(text, template, region)
     levels, given = levels_of(unit)
     chosen = units_of(prompt, given)
     spans = [span for name in prompt.ablated for span in _cut(asked, prompt, name, chosen[name])]
     units = tuple(prompt.text[a:b] for a, b in spans)
-    bound = asked if asked.bind is None else Scorer.of(asked.bind(prompt.whole))
+    whole = prompt.whole if picture is None else picture.seen(prompt.whole)
+    bound = asked if asked.bind is None else Scorer.of(asked.bind(whole))
     stands_in = suiting(bound) if ablate is None else ablate
     shift = len(prompt.before)
     places = [(prompt.whole, [(start + shift, end + shift) for start, end in spans])]
     worlds, notes = replacements_for(bound, stands_in, units, places)
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
-    notes += bound.check(prompt.whole)
+    notes += bound.check(whole)
     notes += notes_on_words(prompt.text[slice(*prompt.regions[one])] for one in chosen if chosen[one] == "word")
     if len(spans) == 1:
         only = chosen[prompt.ablated[0]]
@@ -138,6 +150,10 @@ def text(
         repeats=bound.repeats,
         question=_question(bound, [chosen[name] for name in prompt.ablated]),
     )
+    if picture is not None:
+        if levels:
+            raise InputError(f"a text with a picture takes one unit, not {levels!r}: give the finest of them.")
+        return with_picture(game, bound, picture, value.in_worlds(), value.identity)
     if not levels:
         return game
     return game.zoomed(parts_of(prompt.text, spans, levels, partial(cut_into, asked)))
@@ -160,6 +176,25 @@ def levels_of(unit: Unit | Sequence[str] | Mapping[str, Unit]) -> tuple[tuple[st
 def cut_into(scorer: Scorer, text: str, unit: str) -> list[Span]:
     """As `spans_of`; none of a blank text."""
     return spans_of(scorer, text, unit) if text.strip() else []
+
+
+def _picture(
+    scorer: Scorer,
+    image: Any,
+    grid: tuple[int, int] | None,
+    segments: Any,
+    fill: str | float | Sequence[float] | npt.NDArray[Any],
+) -> Picture | None:
+    """The picture beside the text, where there is one; an error where the scorer wants one, or reads none."""
+    if image is None:
+        if scorer.sees:
+            raise InputError("this scorer reads a picture with the text: pass image=, and grid= or segments=.")
+        if grid is not None or segments is not None:
+            raise InputError("grid and segments cut a picture: pass image= with them.")
+        return None
+    if not scorer.sees:
+        raise InputError("this scorer reads no picture: leave out image=, or use one of ip.models.VisionLM.")
+    return Picture.of(image, grid, segments, fill)
 
 
 def _question(scorer: Scorer, units: Sequence[Unit]) -> str:
@@ -195,6 +230,10 @@ class _TextAblation:
             | ({"mended": True} if self.mends else {})
             | ({"hidden": True} if self.hides else {})
         )
+
+    def in_worlds(self) -> list[Callable[[Masks], list[str]]]:
+        """Masks to texts, in each world."""
+        return [partial(self._texts, replacements=one) for one in self.worlds]
 
     def price(self, ablations: int) -> Cost:
         """What so many texts take."""

@@ -81,6 +81,12 @@ class PictureMap(_Map):
     paths: tuple[tuple[str, str], ...]
     labels: tuple[str, ...]
     kind: str = "picture"
+    beside: float | None = None  # the strongest effect, where other features lie beside the picture
+
+    @property
+    def most(self) -> float:
+        """The strongest effect that differs from zero."""
+        return super().most if self.beside is None else self.beside
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class Explorer:
     outs: tuple[View, ...]
     map: Map
     effects: tuple[tuple[Effect, ...], ...] = field(repr=False)
+    picture: PictureMap | None = None  # beside a text
 
     @classmethod
     def of(cls, view: View) -> Explorer | None:
@@ -116,7 +123,10 @@ class Explorer:
         rankings = [out.part(Ranking) for out in outs]
         if not all(rankings):
             return None
-        return cls(outs, _map(outs[0]), tuple(_effects(out) for out in outs))
+        first = _map(outs[0])
+        beside = outs[0].part(ShadedPicture) if isinstance(first, TextMap) else None
+        effects = tuple(_effects(out) for out in outs)
+        return cls(outs, first, effects, None if beside is None else _picture(beside))
 
     @property
     def ranking(self) -> Ranking:
@@ -172,12 +182,17 @@ def _map(view: View) -> Map:
         if isinstance(part, ShadedGrid):
             return _grid(part, ranking.labels)
         if isinstance(part, ShadedPicture):
-            height, width = len(part.layout.segments), len(part.layout.segments[0])
-            paths = segment_paths(part.layout.segments, len(effects))
-            return PictureMap(effects, part.meaning, png(part.layout.picture), width, height, paths, ranking.labels)
+            return _picture(part)
         if isinstance(part, Row):
             return RowMap(effects, part.meaning, part.names, part.values, part.typical)
     return ChipMap(effects, "effect by itself", ranking.labels)
+
+
+def _picture(part: ShadedPicture) -> PictureMap:
+    height, width = len(part.layout.segments), len(part.layout.segments[0])
+    paths = segment_paths(part.layout.segments, len(part.effects))
+    shown = png(part.layout.picture)
+    return PictureMap(part.effects, part.meaning, shown, width, height, paths, part.labels, beside=part.most)
 
 
 def _pieces(part: ShadedText) -> tuple[tuple[str, int | None], ...]:
@@ -186,6 +201,8 @@ def _pieces(part: ShadedText) -> tuple[tuple[str, int | None], ...]:
     pieces: list[tuple[str, int | None]] = []
     for feature in sorted(range(len(part.layout.spans)), key=lambda i: part.layout.spans[i]):
         start, end = part.layout.spans[feature]
+        if start == end:  # a segment of a picture beside the text
+            continue
         if start > position:
             pieces.append((text[position:start], None))
         pieces.append((text[start:end], feature))

@@ -32,7 +32,7 @@ def shaded_text(layout: TextLayout, values: npt.NDArray[np.float64], *, colour: 
             shown.append(" … ", "dim")
             position = start
         for (left, right), value in zip(layout.spans, values, strict=True):
-            if left < start or right > end:
+            if left == right or left < start or right > end:  # a segment of a picture beside the text, or not shown
                 continue
             shown.append(text[position:left])
             strength = float(value) / scale
@@ -67,7 +67,8 @@ def _windows(layout: TextLayout, values: npt.NDArray[np.float64], most: int) -> 
     if length <= most:
         return [(0, length)]
     windows: list[tuple[int, int]] = []
-    for feature in sorted(np.argsort(-np.abs(values), kind="stable")[:_EXCERPTS].tolist()):
+    there = np.array([left < right for left, right in layout.spans])
+    for feature in sorted(np.argsort(-np.abs(values) * there, kind="stable")[:_EXCERPTS].tolist()):
         left, right = layout.spans[feature]
         start, end = max(0, left - _AROUND), min(length, right + _AROUND)
         start, end = _whole_features(layout, start, end)

@@ -25,7 +25,7 @@ from interplay._findings.views import (
     effects_of,
     signed,
 )
-from interplay._game.layout import GridLayout, ImageLayout, TableLayout, TextLayout
+from interplay._game.layout import GridLayout, IllustratedLayout, ImageLayout, TableLayout, TextLayout
 from interplay._spectrum.indices import canonical_index
 from interplay._spectrum.interactions import Interactions, distinct_labels
 from interplay._spectrum.spectrum import Spectrum
@@ -139,11 +139,21 @@ def _placed(explanation: Explanation, ranking: Ranking) -> tuple[Part, ...]:
     if isinstance(layout, TableLayout):
         return (Row(layout.names, layout.values, layout.typical, effects, meaning),)
     if isinstance(layout, ImageLayout):
-        together = ranking.certain(2)
-        least = _WORTH * max((abs(effect.value) for effect in together), default=0.0)
-        sets = tuple(effect for effect in islice(together, _OUTLINED) if abs(effect.value) > least)
-        return (ShadedPicture(layout, explanation.labels, effects, meaning, sets),)
+        return (ShadedPicture(layout, explanation.labels, effects, meaning, _outlined(ranking)),)
+    if isinstance(layout, IllustratedLayout):
+        k = layout.segments
+        sets = tuple(effect for effect in _outlined(ranking) if max(effect.features) < k)
+        most = max((abs(effect.value) for effect in effects if not effect.faint), default=0.0)
+        picture = ShadedPicture(layout.picture, explanation.labels[:k], effects[:k], meaning, sets, most)
+        return (ShadedText(layout.text, effects, meaning), picture)
     return ()
+
+
+def _outlined(ranking: Ranking) -> tuple[Effect, ...]:
+    """The sets that are worth outlining in a picture."""
+    together = ranking.certain(2)
+    least = _WORTH * max((abs(effect.value) for effect in together), default=0.0)
+    return tuple(effect for effect in islice(together, _OUTLINED) if abs(effect.value) > least)
 
 
 def _energy(spectrum: Spectrum, layout: GridLayout) -> tuple[tuple[str, float], ...]:
