@@ -351,3 +351,15 @@ def test_a_larger_budget_goes_on_from_the_store(tmp_path):
     large = ip.explain(game, budget=2500, method="spex", store=tmp_path / "store.db")
     assert large.from_store == small.used
     assert worst_error(large.spectrum, truth) < 1e-9
+
+
+def test_what_is_exact_on_unseen_masks_is_uncertain_by_rounding_alone():
+    spectrum = ip.Spectrum(40, {(): 0.5, (3,): 1.0, (5, 9, 30): -2.0, (1, 2, 8, 20): 0.7})
+    masks = ip.design(40, 800, method="spex")
+    doubt = ip.fit(masks, spectrum.predict(masks), method="spex").fit.uncertainty
+    assert doubt is not None
+    assert max(doubt.of("bii").values()) < 1e-9
+    noise = 0.1 * np.random.default_rng(0).standard_normal(len(masks))
+    noisy = ip.fit(masks, spectrum.predict(masks) + noise, method="spex").fit.uncertainty
+    assert noisy is not None
+    assert noisy.deviations[5, 9, 30] > 1e-4

@@ -16,12 +16,13 @@ from interplay.estimators._doubt import transferred
 from interplay.estimators._exact import MOST_FEATURES, Exact
 from interplay.estimators._gp.gp import GP
 from interplay.estimators._lasso.lasso import Lasso
-from interplay.estimators._lasso.wide import LARGE, Wide
+from interplay.estimators._lasso.wide import LARGE, LONG, Wide
 from interplay.estimators._many import MANY, many, spread
 from interplay.estimators._proxyspex.proxyspex import ProxySPEX
 from interplay.estimators._validation import gain_of_all, is_constant, r_squared
 from interplay.estimators.spex import SPEX
 
+_WIDE_LONG = 4  # the same where masks are so many that the search for interactions takes minutes
 _WIDE = 8  # features per ablation, beyond which there is no hope of interactions, and trees take minutes
 # The share of the blend's error by which single features must beat it: a twentieth less is not chance.
 _SIMPLE = 0.95
@@ -121,10 +122,11 @@ class Auto(Estimator):
         count, n = masks.shape
         if n <= MOST_FEATURES and count == 1 << n:
             tried: list[Estimator] = [Exact()]
-        elif n > _WIDE * count:
+        elif n > _WIDE * count or (masks.size > LONG and n > _WIDE_LONG * count):
             tried = [Lasso()]
         else:
-            tried = [Lasso(), ProxySPEX(), *([GP()] if count <= self.most else [])]
+            trees = ProxySPEX() if masks.size <= LONG else ProxySPEX(trees=(25, 100), parts=3)
+            tried = [Lasso(), trees, *([GP()] if count <= self.most else [])]
         return _Candidates(masks, tuple((one, one.prepare(masks)) for one in tried))
 
     def recover(self, prepared: _Candidates, values: Values, *, order: int, seed: int) -> Recovery:
@@ -161,8 +163,9 @@ def _narrowed(found: dict[str, Recovery]) -> Estimator | None:
 def _why_only(only: Estimator, count: int, n: int) -> str:
     if only.name == "exact":
         return f"all 2^{n} = {count} masks are measured"
+    wide = _WIDE if count * n <= LONG else _WIDE_LONG
     return (
-        f"{count} ablations of {n} features are too few to tell interactions apart; from {-(-n // _WIDE)} ablations "
+        f"{count} ablations of {n} features are too few to tell interactions apart; from {-(-n // wide)} ablations "
         "on, or with larger units, they are looked for"
     )
 

@@ -18,7 +18,7 @@ from interplay.estimators._base import Estimator, Recovery
 from interplay.estimators._gp.beam import strongest
 from interplay.estimators._gp.hmc import sample
 from interplay.estimators._gp.hyper import Hyper, Signs, Vector
-from interplay.estimators._gp.kernel import Evidence, maximise
+from interplay.estimators._gp.kernel import MANY_FEATURES, Evidence, maximise
 from interplay.estimators._gp.large import fit_support
 from interplay.estimators._gp.posterior import Posterior
 from interplay.estimators._gp.prior import mean_prior, prior_variances
@@ -28,6 +28,7 @@ _SMALL = 600  # ablations on which most steps are taken, each N^3; the last quar
 _FEWEST = 30  # proposals; a shorter chain has not left the neighbourhood of its start and gains nothing
 _DOUBT = 2e10  # multiplications spent on standard deviations, N^2 for each: seconds; weaker sets go without
 MANY = 16  # outputs from which they share: up to so many are fitted each alone
+_SOON = 1e-4  # of the evidence: of very many features a search ends with a step that gains less
 _SHARED = 1000  # coefficients of each of many outputs
 _TWICE = 500  # ablations up to which two fifths are refitted without, to see how far leave-one-out flatters; else one
 _FRESH = 2000  # fresh masks that compare what is kept with the posterior mean: they know what is lost to sqrt(2/N), 3%
@@ -226,6 +227,10 @@ class GP(Estimator):
         rng = np.random.default_rng([seed, 0x6A])
         mixed = rng.permutation(count)
         chosen = np.sort(mixed[: self.subset])
+        if n > MANY_FEATURES and self.device is None:  # a step takes the square of the ablations times the features
+            few = np.sort(mixed[: min(self.subset, _SMALL)])
+            best = maximise(Evidence(signs[few], target[few], light=True), steps=self.steps, gain=_SOON)
+            return [Hyper.unpacked(best, n)], "hyper-parameters fixed"
         evidence = Evidence(signs[chosen], target[chosen], self.device)
         if len(chosen) <= _SMALL:
             best = maximise(evidence, steps=self.steps)

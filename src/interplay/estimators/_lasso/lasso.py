@@ -13,7 +13,7 @@ from interplay._game.masks import Masks, Values
 from interplay._spectrum.characters import Features
 from interplay._spectrum.spectrum import Spectrum
 from interplay.estimators._base import Estimator, Recovery
-from interplay.estimators._lasso.wide import LARGE, Wide
+from interplay.estimators._lasso.wide import LARGE, LONG, Wide
 from interplay.estimators._validation import choose, folds, splits
 
 Signs = npt.NDArray[np.float64]
@@ -48,6 +48,8 @@ class Lasso(Estimator):
     def recover(self, prepared: Signs, values: Values, *, order: int, seed: int) -> Recovery:  # noqa: ARG002
         """Fit single features; ``order`` is ignored."""
         signs, n = prepared, prepared.shape[1]
+        if signs.size > LONG:
+            return Wide().cross_validated(signs < 0, values[:, None], seed=seed, parts=3)[0]
         largest = np.abs((signs - signs.mean(axis=0)).T @ (values - values.mean())).max() / len(values)
         if largest <= 0:
             constant = Spectrum(n, {(): float(values.mean())})

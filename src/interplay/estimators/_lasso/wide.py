@@ -21,6 +21,8 @@ _WIDTH = 2048  # columns of the Gram matrix made at a time
 _OUTPUTS = 256  # outputs descended side by side: what a step needs for each of them is not held for all
 LARGE = 20_000_000
 """Entries of masks above which whole copies of them are not affordable."""
+LONG = 4_000_000
+"""Entries of masks above which coordinate descent takes minutes, and gradient steps on one Gram matrix seconds."""
 
 
 @dataclass
