@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,6 +50,11 @@ def _ink() -> Ink:
     if not _inks:
         importlib.import_module("interplay.report")
     return _inks[0]
+
+
+def page(results: Sequence[Any], path: str | os.PathLike[str], *, title: str, index: str | None) -> None:
+    """Write several results to one page."""
+    _ink().page(results, path, title=title, index=index)
 
 
 class Displayed:

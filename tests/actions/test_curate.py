@@ -123,13 +123,31 @@ def test_several_seeds_give_a_deviation() -> None:
     assert done.to_dict()["chosen"]["deviation"] == done.chosen.deviation
 
 
+def test_rows_are_relabelled_where_the_fit_relabels_what_is_not_kept() -> None:
+    labels = np.array([1, 1, -1, 1, 1, -1])  # all are 1 in truth
+
+    def fit(kept: np.ndarray) -> float:
+        told = -labels
+        told[kept] = labels[kept]
+        return float(told.mean())
+
+    game, other = (ip.lenses.training(fit, lambda mean, at=at: at * mean, examples=6) for at in (1.0, 2.0))
+    done = ip.actions.curate(game, ip.explain(game, budget=64, progress=False), relabel=2, held_out=other)
+    assert sorted(done.removed) == [2, 5]
+    assert done.relabelled
+    assert done.chosen.held_out == pytest.approx(2.0)
+    assert "2 of 6 rows relabelled" in str(done)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "one of the two"),
-        ({"remove": 1, "keep": 2}, "one of the two"),
+        ({}, "one of the three"),
+        ({"remove": 1, "keep": 2}, "one of the three"),
         ({"remove": 6}, "leaves none"),
-        ({"keep": 6}, "at least 1"),
+        ({"relabel": 6}, "relabels them all"),
+        ({"remove": 0}, "at least 1"),
+        ({"keep": 6}, "changes none"),
         ({"remove": 1, "outputs": [3]}, "no output 3"),
         ({"remove": 1, "outputs": ["x"]}, "unknown output"),
         ({"remove": 1, "outputs": []}, "outputs is empty"),

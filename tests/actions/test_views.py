@@ -51,3 +51,11 @@ def test_a_result_shows_itself_everywhere(
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<b>door" not in page
     assert result._repr_html_()
+
+
+def test_the_page_of_an_audit_holds_the_worst_prompts_explanations(made: dict[str, object], tmp_path: Path) -> None:
+    audit = made["audit"]
+    assert isinstance(audit, ip.actions.Audit)
+    assert audit.worst()
+    audit.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<section") == 1 + len(audit.worst())

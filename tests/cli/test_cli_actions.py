@@ -101,6 +101,13 @@ def test_curate_judges_by_other_rows(run: Run, tmp_path: Path) -> None:
         (("audit", "s", "--model", "m", "--reference", "x", "--counterfactual", "who"), "such as who=he,she"),
         (("audit", "line", "--model", "no/such/m", "--reference", "x"), "there is no model"),
         (("curate", "t", "--target", "a", "--tests", "0"), "--tests must be"),
+        (("curate", "csv", "--target", "a", "--tests", "1", "--remove", "9"), "--remove must be from 1 to"),
+        (("curate", "csv", "--target", "a", "--tests", "1", "--remove", "0"), "--remove must be from 1 to"),
+        (("prune", "--model", "m", "--inputs", "a", "--held-out", "b", "--keep", "1.5"), "--keep must be a share"),
+        (("flip", "t", "--model", "m", "--reference", "x", "--below", "0", "--checks", "1"), "--checks must be"),
+        (("audit", "s", "--model", "m", "--reference", "x", "--level", "2"), "--level must be a rate"),
+        (("audit", "s", "--model", "m", "--reference", "x", "--budget", "7"), "too small for 1 prompts"),
+        (("audit", "s", "--model", "m", "--reference", "x", "--by", "slot"), "needs slots"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence_before_a_model_is_loaded(
@@ -108,6 +115,7 @@ def test_a_mistake_ends_in_one_sentence_before_a_model_is_loaded(
 ) -> None:
     (tmp_path / "t").write_text("some words")
     (tmp_path / "n").write_text('{"a": 1}')
+    (tmp_path / "csv").write_text("a,b\n" + "".join(f"{i % 2},{i}\n" for i in range(8)))
     for name in ("deep", "deep.json"):
         (tmp_path / name).write_text("[" * 100_000)
     # A line separator, a line break to Python's splitlines alone, is a character like any other within JSON.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interplay._checks import check_whole, is_between
-from interplay._display import Displayed
+from interplay._display import Displayed, page
 from interplay._errors import InputError
 from interplay._explain.explain import design, explain
 from interplay._explain.explanation import Explanation
@@ -149,6 +150,10 @@ class Audit(Displayed):
             tuple(part for part in parts if part.rows),
             cost=f"{self.used} ablations, {self.from_store} of them known before",
         )
+
+    def to_html(self, path: str | os.PathLike[str], *, title: str = "interplay", index: str | None = None) -> None:
+        """Write it to ``path`` as a page, the prompts in which it does most below it, each with its explanation."""
+        page([self, *(explanation for _, explanation in self.worst())], path, title=title, index=index)
 
     def __str__(self) -> str:
         found = self.found

@@ -68,6 +68,8 @@ class Curation(Displayed):
         Whether the outputs are losses.
     retrainings
         Models trained for it, on the game's and the held-out data.
+    relabelled
+        Whether the rows called removed keep their place with another label.
     """
 
     removed: Features
@@ -81,6 +83,11 @@ class Curation(Displayed):
     pairs: tuple[Pair, ...] = field(repr=False)
     lower_is_better: bool
     retrainings: int
+    relabelled: bool = False
+
+    @property
+    def _done(self) -> str:
+        return "relabelled" if self.relabelled else "removed"
 
     def view(self) -> View:
         """What there is to show: the held-out output by way of choosing, the rows removed, and which act together."""
@@ -92,20 +99,21 @@ class Curation(Displayed):
         )
         better = "lower" if self.lower_is_better else "higher"
         return View(
-            f"Which {len(self.removed)} of {len(self.labels)} rows should go?",
-            f"On held-out data the output is {self.chosen.held_out:.4g} without them, {self.untouched.held_out:.4g} "
-            f"with all; {better} is better.",
+            f"Which {len(self.removed)} of {len(self.labels)} rows should "
+            f"{'get another label' if self.relabelled else 'go'}?",
+            f"On held-out data the output is {self.chosen.held_out:.4g} with them {self._done}, "
+            f"{self.untouched.held_out:.4g} with all as they are; {better} is better.",
             (
                 Table("Ways of choosing", ("by", "output", "held out"), rows),
-                Facts("", (("removed", ", ".join(names[i] for i in self.removed)),)),
-                *([Table("Removed rows that act together", ("rows", "effect", "kind"), pairs)] if pairs else []),
+                Facts("", ((self._done, ", ".join(names[i] for i in self.removed)),)),
+                *([Table(f"Rows {self._done} that act together", ("rows", "effect", "kind"), pairs)] if pairs else []),
             ),
             cost=f"{self.retrainings} retrainings",
         )
 
     def __str__(self) -> str:
         what = "lower" if self.lower_is_better else "higher"
-        rows = [f"{len(self.removed)} of {len(self.labels)} rows removed; held-out output, {what} is better:"]
+        rows = [f"{len(self.removed)} of {len(self.labels)} rows {self._done}; held-out output, {what} is better:"]
         for cull in (self.untouched, self.chosen, *self.rivals):
             doubt = "" if cull.deviation is None else f" ± {cull.deviation:.2g}"
             rows.append(f"  {cull.held_out:>10.4g}{doubt}  {cull.name}")
@@ -128,6 +136,7 @@ def curate(
     *,
     remove: int | None = None,
     keep: int | None = None,
+    relabel: int | None = None,
     held_out: Game,
     outputs: Sequence[str | int] | None = None,
     rankings: Mapping[str, Sequence[float]] | None = None,
@@ -141,7 +150,8 @@ def curate(
 
     Three choices are retrained on the game's own test points, and the best of them is taken: greedy by effects and
     interactions at the rate the ablations kept, the same near the full training set, and single effects. For rows
-    to relabel rather than remove, make both games with a ``fit`` that trains on all rows, those not kept relabelled.
+    to relabel rather than remove, make both games with a ``fit`` that trains on all rows, those not kept with
+    another label, and say ``relabel=`` how many.
 
     >>> import numpy as np, interplay as ip
     >>> heights, wrong = np.array([1.0, 1.1, 0.9, 5.0, 6.0]), np.array([3, 4])
@@ -159,8 +169,8 @@ def curate(
     game, explanation
         A game of `interplay.lenses.training`, and what `interplay.explain` says of it. Higher outputs are better,
         unless the game's score says that they are losses.
-    remove, keep
-        How many rows to remove, or how many to keep; one of the two.
+    remove, keep, relabel
+        How many rows to remove, how many to keep, or how many to relabel; one of the three.
     held_out
         The same rows, scored on data that neither ``game`` nor the choice saw; with ``seeds`` of its own for the
         spread over retrainings.
@@ -180,7 +190,7 @@ def curate(
     """
     if explanation.labels != game.labels or held_out.labels != game.labels:
         raise InputError("the game, its explanation and held_out must have the same rows as features.")
-    count = _count(remove, keep, game.n)
+    count = _count(remove, keep, relabel, game.n)
     check_whole("random", random, 0)
     positions = _positions(explanation, outputs)
     asked = replace(
@@ -241,17 +251,21 @@ def curate(
         pairs=tuple(pair for pair in summary.pairs if set(pair.features) <= set(ours[best])),
         lower_is_better=sign < 0,
         retrainings=spent[0],
+        relabelled=relabel is not None,
     )
 
 
-def _count(remove: int | None, keep: int | None, n: int) -> int:
-    if (remove is None) == (keep is None):
-        raise InputError("say how many rows to remove=, or how many to keep=, one of the two.")
-    count = remove if remove is not None else n - keep  # type: ignore[operator]
-    check_whole("the number of rows to remove", count, 1)
-    if count >= n:
-        raise InputError(f"removing {count} of {n} rows leaves none to train on: remove fewer.")
-    return count
+def _count(remove: int | None, keep: int | None, relabel: int | None, n: int) -> int:
+    asked = {"remove": remove, "keep": keep, "relabel": relabel}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if len(given) != 1:
+        raise InputError("say how many rows to remove=, to keep= or to relabel=, one of the three.")
+    ((name, value),) = given.items()
+    check_whole(f"the number of rows to {name}", value, 1)
+    if value >= n:
+        what = "changes none" if name == "keep" else f"{name}s them all" if name == "relabel" else "leaves none"
+        raise InputError(f"{name}={value} of {n} rows {what}: choose fewer.")
+    return n - value if name == "keep" else value
 
 
 def _positions(explanation: Explanation, outputs: Sequence[str | int] | None) -> list[int]:

@@ -58,7 +58,17 @@ def audit(
     for option in (option for option, value in refused.items() if value is not None):
         raise InputError(f"{option} is for one explanation, and an audit makes many: leave it out.")
     scoring.check()
+    if not 0 < level < 1:
+        raise InputError(f"--level must be a rate between 0 and 1, not {level:g}.")
+    if least < 0:
+        raise InputError(f"--least must be an effect of at least 0, not {least:g}.")
+    if at_least < 2:
+        raise InputError(f"--at-least must be at least 2 prompts, not {at_least}.")
     cases = _cases(file, template)
+    if by == "slot" and template is None:
+        raise InputError("--by slot needs slots: give --template and objects of slots.")
+    if options.budget < 8 * len(cases):
+        raise InputError(f"--budget {options.budget} is too small for {len(cases)} prompts: give {8 * len(cases)}.")
     fillings = dict(map(_fillings, counterfactual))
     scorer = scoring.scorer()
     say(f"scoring    {scorer.name}\nprompts    {len(cases)}\nbudget     {options.budget} ablations over all of them")

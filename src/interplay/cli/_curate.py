@@ -66,6 +66,8 @@ def curate(
         keep=keep,
         seed=options.seed,
     )
+    if not 0 < remove < both.n:
+        raise InputError(f"--remove must be from 1 to {both.n - 1}, as there are {both.n} rows, not {remove}.")
     game, judge = (_columns(both, start, start + tests) for start in (0, tests))
     say(f"rows       {game.n}, of which {remove} may go\njudged by  {tests} other rows")
     with processes(workers) if workers != 1 else contextlib.nullcontext() as executor, opened(options) as store:

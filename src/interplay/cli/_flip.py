@@ -47,6 +47,9 @@ def flip(
     scoring.check()
     if (below is None) == (above is None):
         raise InputError("say which line to cross: either --below VALUE or --above VALUE, one of the two.")
+    for name, value, least in (("--most", most, 1), ("--checks", checks, 2)):
+        if value < least:
+            raise InputError(f"{name} must be at least {least}, not {value}.")
     content = read_text(file)
     scorer = scoring.scorer()
     game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)

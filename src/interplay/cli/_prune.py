@@ -37,6 +37,10 @@ def prune(
 
     options = options or Options()
     options.check(inputs, held_out)
+    if not 0 < keep < 1:
+        raise InputError(f"--keep must be a share between 0 and 1, such as 0.5, not {keep:g}.")
+    if checks < 1:
+        raise InputError(f"--checks must be at least 1, not {checks}.")
     if write is not None:
         check_folder(write)
     lines, others = pairs_in(inputs), pairs_in(held_out)
