@@ -48,7 +48,9 @@ def test_the_index_adds_up_to_the_measured_difference(index: str, n: int, method
     assert found.full is not None
     assert found.empty is not None
     for order in range(1, min(n, 3) + 1):
-        total = sum(found.interactions(order=order).values())
+        read_out = found.interactions(order=order)
+        assert read_out.baseline == pytest.approx(found.empty[0], abs=1e-9)
+        total = sum(read_out.values())
         assert total == pytest.approx(found.full[0] - found.empty[0], abs=1e-9)
 
 
@@ -71,6 +73,21 @@ def test_the_result_knows_what_it_was_made_for(tmp_path: Path) -> None:
     found.save(tmp_path / "found.json")
     assert ip.load(tmp_path / "found.json").index == "sii"
     assert ip.explain(saturating, budget=60, labels=11, method=QUICK).index == "bii"
+
+
+def test_r_squared_is_that_of_the_spectrum_whatever_happens_at_the_ends() -> None:
+    """What a fit misses beside the empty input is no business of the ablations in between."""
+
+    def jumps(masks: np.ndarray) -> np.ndarray:
+        return np.where(masks.sum(axis=1) < 2, -8.0, saturating(masks))
+
+    found = ip.explain(jumps, budget=120, labels=11, index="sv", method=QUICK)
+    masks = all_masks(11)
+    masks = masks[(masks.sum(axis=1) > 1) & ~masks.all(axis=1)]
+    true = jumps(masks)
+    r2 = 1 - ((found.spectrum.predict(masks) - true) ** 2).mean() / true.var()
+    assert r2 > 0.8
+    assert sum(found.interactions().values()) == pytest.approx(found.full[0] - found.empty[0], abs=1e-9)
 
 
 def test_r_squared_is_not_judged_at_the_ends() -> None:

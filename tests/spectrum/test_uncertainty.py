@@ -96,7 +96,7 @@ def test_errors_at_the_ends_widen_what_lies_beside_them(doubt):
 
 
 def test_intervals_hold_for_large_sets_of_a_game_that_jumps_beside_the_empty_input():
-    """Uniform ablations hardly see the jump; that the fit is wrong at the empty input, which is measured, tells of it."""
+    """Uniform ablations hardly see the jump; that the fit is wrong at the empty input, which is measured, tells it."""
     effects = np.random.default_rng(0).standard_normal(10)
 
     def jumps(masks):

@@ -23,9 +23,9 @@ from interplay._explain.zooming import Begun, zoom
 from interplay._game.game import Game, check_labels
 from interplay._game.masks import Masks, Values, check_masks, check_values
 from interplay._game.slopes import check_slopes
-from interplay._spectrum.indices import canonical_index
+from interplay._spectrum.indices import ASKED, canonical_index
 from interplay.ablate import Progress, Store, measure, measure_slopes, progress_bar
-from interplay.estimators import ASKED, Estimator, ForIndex, get_estimator
+from interplay.estimators import Estimator, ForIndex, get_estimator
 
 _FEW_FOR_SLOPES = 32  # ablations below which none are spent on finding out whether slopes help
 

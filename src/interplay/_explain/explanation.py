@@ -21,7 +21,7 @@ from interplay._game.layout import Layout, check_layout, layout_from_dict
 from interplay._game.outline import Branch, check_outline
 from interplay._saved import Saved, damaged, each, facts, feature_ids, listed, number, number_or_nan, text, whole
 from interplay._spectrum.characters import Features
-from interplay._spectrum.indices import canonical_index, compute_index
+from interplay._spectrum.indices import ASKED, canonical_index, compute_index
 from interplay._spectrum.interactions import Interactions
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Deviations, Uncertainty
@@ -67,7 +67,9 @@ class Fit:
 
     ``order`` is the largest set it looked for; ``notes`` are what its reader should know; ``evidence`` says of sets
     how they were found, and ``uncertainty`` how far coefficients can be trusted, where the estimator can say.
-    ``removals`` are what was measured of the real input without the strongest parts and pairs.
+    ``removals`` are what was measured of the real input without the strongest parts and pairs. Of masks drawn for an
+    index ``misses`` has that of what the ``spectrum`` misses of the measured ones: it counts in indices of that kind,
+    and in no prediction.
     """
 
     spectrum: Spectrum
@@ -78,6 +80,7 @@ class Fit:
     evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     uncertainty: Uncertainty | None = None
     removals: tuple[Removal, ...] = ()
+    misses: Spectrum | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able parts, read back by `from_dict`."""
@@ -90,6 +93,7 @@ class Fit:
             "evidence": [[list(key), dict(facts)] for key, facts in self.evidence.items()],
             "uncertainty": None if self.uncertainty is None else self.uncertainty.to_dict(),
             "removals": [removal.to_list() for removal in self.removals],
+            "misses": None if self.misses is None else self.misses.to_dict(),
         }
 
     @classmethod
@@ -102,7 +106,10 @@ class Fit:
             key, told = listed(value, where, 2)
             return feature_ids(key, where, spectrum.n), facts(told, where)
 
-        doubt = saved.maybe("uncertainty", Saved.of)
+        doubt, missed = saved.maybe("uncertainty", Saved.of), saved.maybe("misses", Saved.of)
+        misses = None if missed is None else Spectrum.from_dict(missed.parts)
+        if misses is not None and misses.n != spectrum.n:
+            raise damaged(f"a fit misses what {misses.n} features do, but has {spectrum.n}")
         return cls(
             spectrum,
             Faithfulness.from_dict(saved.inner("faithfulness").parts),
@@ -112,6 +119,7 @@ class Fit:
             dict(saved("evidence", each, found)),
             None if doubt is None else Uncertainty.from_dict(doubt.parts, spectrum.n),
             saved("removals", each, lambda removal, _: Removal.from_list(removal, spectrum.n)),
+            misses,
         )
 
 
@@ -325,7 +333,10 @@ class Explanation(Displayed):
         if top is not None:
             check_whole("top", top, 0)
         highest = 1 if name in ("sv", "bv") else min(highest, self.n)
-        values, baseline = compute_index(self.spectrum, name, highest)
+        missed = self.fit.misses if name in ASKED else None
+        values, baseline = compute_index(self.spectrum if missed is None else self.spectrum + missed, name, highest)
+        if missed is not None and self.empty is not None:
+            baseline = self.empty[0]  # what adds up to f(all) - f(none) does so from here
         doubt = self.fit.uncertainty
         deviations: Mapping[Features, float] | None = None
         if doubt is not None:

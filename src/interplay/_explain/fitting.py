@@ -202,11 +202,14 @@ def _judged(sample: Sample, values: Values, recovery: Recovery, name: str, seed:
         recovery.notes,
         recovery.evidence,
         _seen_at_ends(sample, recovery, output),
+        misses=recovery.misses,
     )
 
 
 def _seen_at_ends(sample: Sample, recovery: Recovery, output: int) -> Uncertainty | None:
     if recovery.uncertainty is None or sample.full is None or sample.empty is None:
+        return recovery.uncertainty
+    if not len(sample.ends):  # both are among the masks that were fitted, so their errors are known and made up for
         return recovery.uncertainty
     ends = np.array([[False], [True]]).repeat(sample.masks.shape[1], axis=1)
     empty, full = (np.array([sample.empty[output], sample.full[output]]) - recovery.spectrum.predict(ends)).tolist()

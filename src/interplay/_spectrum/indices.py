@@ -119,6 +119,9 @@ INDICES: tuple[str, ...] = tuple(_INDICES)
 BESIDE_EMPTY = ("mobius", "fbii", "stii", "fsii")
 """Those that say what a set does where all else is ablated."""
 
+ASKED = ("sv", "sii", "k-sii", "stii", "fsii")
+"""Those that weigh all sizes of masks alike, for which masks can be drawn."""
+
 _IN_WORDS = {
     "shapley": "sv",
     "banzhaf": "bv",

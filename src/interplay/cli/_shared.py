@@ -14,7 +14,7 @@ from interplay._checks import as_path
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.layout import GridLayout
-from interplay._spectrum.indices import canonical_index
+from interplay._spectrum.indices import ASKED, canonical_index
 from interplay.cli._console import print_json, say, standard_output, written_out
 from interplay.cli._options import Options, Reading
 
@@ -56,8 +56,6 @@ def _drawn_for(game: Game, options: Options) -> str | None:
 
     Examples kept at a rate of their own, and parts that are opened step by step, have ablations of their own.
     """
-    from interplay.estimators import ASKED
-
     name = None if options.index is None else canonical_index(options.index)
     return name if name in ASKED and game.keep == 0.5 and game.tree is None else None
 

@@ -12,7 +12,7 @@ from interplay._public import publish
 from interplay.estimators._base import Estimator, Recovery, Rescue
 from interplay.estimators._design import all_masks, biased_design, uniform_design
 from interplay.estimators._doubt import doubt_of
-from interplay.estimators._for_index import ASKED, ForIndex
+from interplay.estimators._for_index import ForIndex
 from interplay.estimators._lasso.first_order import first_order_r2
 from interplay.estimators._slopes.choice import better_with_slopes
 from interplay.estimators._validation import choose, folds, gain_of_all, is_constant, r_squared
@@ -41,7 +41,6 @@ METHODS: tuple[str, ...] = tuple(_METHODS)
 """The names that ``method=`` knows; packages add more by entry points in the group ``interplay.estimators``."""
 
 __all__ = [
-    "ASKED",
     "GP",
     "METHODS",
     "SPEX",

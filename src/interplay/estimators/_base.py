@@ -50,6 +50,8 @@ class Recovery:
         the reported R² makes up for it.
     chosen
         The estimator with the options that won, where several were tried: for other outputs of the same ablations.
+    misses
+        Of masks drawn for an index: what the spectrum misses of the measured ones, as a polynomial that has its index.
     """
 
     spectrum: Spectrum
@@ -64,6 +66,7 @@ class Recovery:
     evidence: Mapping[Features, Mapping[str, Any]] = field(default_factory=dict)
     flatters: float = 1.0
     chosen: Estimator | None = None
+    misses: Spectrum | None = None
 
 
 class Estimator(ABC):

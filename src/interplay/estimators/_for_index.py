@@ -1,4 +1,4 @@
-"""Any estimator, on masks drawn for one index and tied to what was measured at both ends."""
+"""Any estimator, on masks drawn for one index, which adds up to what was measured at both ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ from interplay.estimators._many import MANY, spread
 from interplay.estimators._misses import misses
 from interplay.estimators._validation import is_constant
 
-ASKED = ("sv", "sii", "k-sii", "stii", "fsii")
-"""The indices that weigh all sizes of masks alike, for which masks can be drawn."""
-
 _FEWEST = 16  # masks of sizes that were not measured whole, below which no fit goes by them alone
 _NOTEWORTHY = 1e-6  # of the difference between both ends
 
@@ -38,18 +35,19 @@ class _Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class ForIndex(Estimator):
-    """An ``inner`` estimator on the masks of `index_design`, its spectrum exact where all or nothing is kept.
+    """An ``inner`` estimator on the masks of `index_design`, its index tied to what was measured at both ends.
 
-    What the inner fit misses of the masks that were measured is added, as far as it is no noise, as the index sees it
-    (`misses`): an index that adds up adds up to the measured f(all) - f(none). Where all masks of a size were measured,
-    none of them needs to be predicted: the inner fit goes without them if it predicts the others better so.
+    What the inner fit misses of the masks that were measured counts in the index, as far as it is no noise
+    (`misses`): an index that adds up adds up to the measured f(all) - f(none). The spectrum itself is that of the fit.
+    Where all masks of a size were measured, none of them needs to be predicted: the inner fit goes without them if it
+    predicts the others better so.
 
     Parameters
     ----------
     inner
         What fits the masks.
     index
-        One of `ASKED`.
+        sv, sii, k-sii, stii or fsii.
     """
 
     name: ClassVar[str] = "index"
@@ -151,7 +149,7 @@ def better_without(
 
 
 def tied(recovery: Recovery, masks: Masks, values: Values, index: str) -> Recovery:
-    """The recovery with what it misses, exact at both ends; with a note where these were not measured, or far off."""
+    """The recovery with what it misses; with a note where both ends were not measured, or are far off."""
     rows = np.flatnonzero(masks.all(axis=1)), np.flatnonzero(~masks.any(axis=1))
     if not len(rows[0]) or not len(rows[1]):
         note = (
@@ -167,12 +165,9 @@ def tied(recovery: Recovery, masks: Masks, values: Values, index: str) -> Recove
             f"of the measured difference between everything and nothing, {difference:.3g}, the fit missed "
             f"{gap:.3g}, which was spread evenly over the features",
         )
-    errors, unseen = None, recovery.unseen
-    if unseen is not None:
+    errors = None
+    if recovery.unseen is not None:
         errors = np.full(len(values), np.nan)
         at = np.arange(len(values)) if recovery.rows is None else recovery.rows
-        errors[at] = values[at] - unseen
-    added = misses(recovery.spectrum, masks, values, errors, index)
-    if unseen is not None:
-        unseen = unseen + added.predict(masks[at])
-    return replace(recovery, spectrum=recovery.spectrum + added, unseen=unseen, notes=notes)
+        errors[at] = values[at] - recovery.unseen
+    return replace(recovery, notes=notes, misses=misses(recovery.spectrum, masks, values, errors, index))

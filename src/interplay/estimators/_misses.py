@@ -54,10 +54,11 @@ _PAIR: dict[str, Weight] = {
 
 
 def misses(spectrum: Spectrum, masks: Masks, values: Values, errors: Values | None, index: str) -> Spectrum:
-    """Singles and pairs whose ``index`` is that of what a ``spectrum`` misses of ``values`` (N,) at ``masks`` (N, n).
+    """Singles and pairs whose ``index`` is that of what a ``spectrum`` misses of ``values`` (N,) at ``masks``.
 
-    The masks are distinct and hold both ends, which the sum of both spectra meets. The misses of each size are shrunk
-    as far as noise would explain them, by the ``errors`` (N,) of predictions of unseen masks; NaN where there are none.
+    The masks (N, n) are distinct and hold both ends, whose difference the sum of both spectra meets. The misses of each
+    size are shrunk as far as noise would explain them, by the ``errors`` (N,) of predictions of unseen masks; NaN where
+    there are none.
     """
     missed = values - spectrum.predict(masks)
     trust = np.ones(len(missed)) if errors is None else _trust(masks.sum(axis=1), missed, errors, masks.shape[1])
@@ -80,7 +81,8 @@ def _trust(size: npt.NDArray[np.intp], missed: Values, errors: Values, n: int) -
 def polynomial(masks: Masks, missed: Values, trust: Values, index: str) -> Spectrum:
     """The polynomial of singles and pairs whose ``index`` is that of the function ``trust * missed`` at ``masks``.
 
-    Zero elsewhere; masks (N, n) are distinct and hold both ends, where it is ``missed`` itself. Of a polynomial of
+    Zero elsewhere; masks (N, n) are distinct and hold both ends, where it is ``missed`` itself. There is no constant,
+    for no index has one. Of a polynomial of
     pairs the pairwise index is its Möbius transform, whichever index it is; and to each of sv, sii, k-sii and fsii
     belong the same Shapley values.
     """
@@ -99,7 +101,6 @@ def polynomial(masks: Masks, missed: Values, trust: Values, index: str) -> Spect
     worth = pairs[rows, columns] != 0
     found = zip(rows[worth].tolist(), columns[worth].tolist(), pairs[rows, columns][worth].tolist(), strict=True)
     coefficients |= {(i, j): value / 4 for i, j, value in found}
-    coefficients[()] = float(met[size == 0].sum()) - sum(coefficients.values())
     return Spectrum(n, coefficients)
 
 
