@@ -269,6 +269,31 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def draw(rows: list[dict], path: Path) -> None:
+    """Ablations until both sentences are found, by the number of sentences: growth with the logarithm is a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    sizes = sorted({row["n"] for row in rows})
+    used = [sorted(row["used"] for row in rows if row["n"] == n and row["found"]) for n in sizes]
+    _, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for n, counts in zip(sizes, used, strict=True):
+        axes.plot([n] * len(counts), counts, "o", color="#0a5aa8", alpha=0.25, markersize=5)
+    axes.plot(sizes, [np.median(counts) for counts in used], color="#0a5aa8", label="zoom, median")
+    axes.plot(sizes, sizes, color="#777777", linestyle="--", label="one a sentence (leave one out)")
+    axes.set(
+        xscale="log",
+        xlabel="sentences",
+        ylabel="ablations until the pair is found",
+        ylim=(0, 1.15 * max(map(max, used))),
+    )
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    plt.savefig(path, dpi=150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=["rates"], choices=list(PARTS))
@@ -276,12 +301,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, help="a file of results, one JSON line each; those in it are not run again")
+    parser.add_argument(
+        "--draw", type=Path, help="write the figure of growth, from what --out holds, and do nothing else"
+    )
     options = parser.parse_args()
     rows = (
         [json.loads(line) for line in options.out.read_text().splitlines()]
         if options.out and options.out.exists()
         else []
     )
+    if options.draw is not None:
+        draw([row for row in rows if row["part"] == "growth"], options.draw)
+        return
     known = {Job(**{name: row[name] for name in Job.__dataclass_fields__}) for row in rows}
     jobs = [job for name in options.parts for job in PARTS[name](options.seeds)]
     jobs = [job for job in jobs if job not in known and (options.methods is None or job.method in options.methods)]
