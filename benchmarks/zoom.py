@@ -211,6 +211,7 @@ def rates(seeds: int) -> Iterator[Job]:
     yield from (Job("rates", *goals[1], "zoom", seed) for seed in range(seeds // 2))
     cases = [(2000, rule, noise, 400) for noise in (0.1, 0.3, 0.0) for rule in RULES]
     cases += [(200, "pair", 0.1, 100), (2000, "pair", 0.1, 200), (20000, "pair", 0.1, 600)]
+    cases += [(2000, rule, 0.1, 100) for rule in ("pair", "either")]
     for case in [*goals, *cases]:
         for method in ("leave-one-out", "hierarchical l.o.o."):
             yield from (Job("rates", *case, method, seed) for seed in range(seeds))

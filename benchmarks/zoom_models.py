@@ -74,23 +74,8 @@ def rows_of(
     finest, began = game.finest, time.perf_counter()
     found = ip.explain(game if zoomed else finest, budget=budget, method=method, seed=seed, removals=0, progress=False)
     seconds = time.perf_counter() - began
-    names = named_by(found, finest.labels if game.tree is None else leaf_labels(game), count)
+    names = named_by(found, finest.labels, count)
     return row_of(part, case, seed, game, truth, names, found, budget, seconds, "zoom" if zoomed else f"flat {method}")
-
-
-def leaf_labels(game: ip.Game) -> tuple[str, ...]:
-    """Names of the finest features of a zoomed game."""
-    names: list[str] = []
-
-    def walk(part: ip.Part) -> None:
-        for inner in part.parts:
-            walk(inner)
-        if not part.parts:
-            names.append(part.label)
-
-    for part in game.tree.parts:
-        walk(part)
-    return tuple(names)
 
 
 def row_of(
@@ -106,7 +91,7 @@ def row_of(
     method: str,
 ) -> Row:
     """What the leaves of those names are worth."""
-    labels = leaf_labels(game)
+    labels = game.finest.labels
     without = np.array([[True] * len(labels), [label not in names for label in labels]])
     full, left = game.finest(without)
     return Row(
@@ -130,7 +115,7 @@ def row_of(
 
 def one_out(part: str, case: str, seed: int, game: ip.Game, truth: list[str], budget: int, count: int) -> Row:
     """Leave one out: the untouched input without each leaf, in random order, as far as the budget goes."""
-    labels, began = leaf_labels(game), time.perf_counter()
+    labels, began = game.finest.labels, time.perf_counter()
     tried = np.random.default_rng(seed).permutation(len(labels))[: budget - 1]
     effects = without_each(game, [[i] for i in tried])
     names = [labels[i] for i in tried[np.argsort(-np.abs(effects))[:count]]]
@@ -141,7 +126,7 @@ def one_out(part: str, case: str, seed: int, game: ip.Game, truth: list[str], bu
 
 def coarse_out(part: str, case: str, seed: int, game: ip.Game, truth: list[str], budget: int, count: int) -> Row:
     """Hierarchical leave one out (AttriBoT): parts first, then what is inside the strongest of them, level by level."""
-    labels, began = leaf_labels(game), time.perf_counter()
+    labels, began = game.finest.labels, time.perf_counter()
     parts, used = list(game.tree.parts), 1
     scored: dict[int, float] = {}
     while parts:
@@ -333,7 +318,7 @@ def passages(options: argparse.Namespace) -> Iterator[Row]:
                 unit=("document", "sentence"),
             )
             ends = np.ones((4, game.finest.n), dtype=bool)
-            labels = leaf_labels(game)
+            labels = game.finest.labels
             for i, sentence in enumerate(sentences):
                 ends[[i + 1, 3], labels.index(sentence)] = False
             values = [round(float(game.finest(mask[None])[0]), 3) for mask in ends]
@@ -401,7 +386,7 @@ def components(options: argparse.Namespace) -> Iterator[Row]:
                         progress=False,
                     )  # fmt: skip
                     seconds = time.perf_counter() - began
-                    names = named_by(found, leaf_labels(game), 10)
+                    names = named_by(found, game.finest.labels, 10)
                     row = row_of("components", prompt, seed, game, [], names, found, budget, seconds, method)
                     r2 = 1 - np.mean((truth - at_leaves(found, fresh)) ** 2) / truth.var()
                     yield replace(row, r2=round(float(r2), 4))

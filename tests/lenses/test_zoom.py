@@ -64,6 +64,7 @@ def test_a_planted_interaction_is_found_at_the_leaves(
 def test_coarse_features_are_the_flat_game_seen_from_afar(made: Callable[[], ip.Game]) -> None:
     """Whatever is open, a mask of the parts is measured as the same mask of the leaves."""
     game, rng = made(), np.random.default_rng(1)
+    assert len(game.finest.labels) == game.tree.leaves
     for _ in range(3):
         masks = rng.random((6, game.n)) < 0.8
         assert np.array_equal(game(masks), game.finest(game.tree.expanded(masks)))

@@ -352,8 +352,8 @@ class Game:
         """The game of the leaves, whose ablations a store holds; the game itself where nothing opens."""
         if self.tree is None:
             return self
-        labels, tree = self.tree.leaves, self.tree
-        return self._with(value=tree.value, labels=labels, layout=tree.layout, inputs=tree.inputs, tree=None)
+        tree = self.tree
+        return self._with(value=tree.value, labels=tree.leaf_labels, layout=tree.layout, inputs=tree.inputs, tree=None)
 
     def _with(self, **changes: Any) -> Game:
         parts = {name.removeprefix("_"): getattr(self, name) for name in self.__dataclass_fields__}

@@ -117,6 +117,19 @@ class Tree:
         """How many leaves each part holds."""
         return np.array([part.end - part.start for part in self.parts], dtype=np.intp)
 
+    @cached_property
+    def leaf_labels(self) -> tuple[str, ...]:
+        """Names of the leaves, and of those of a part that does not open its own with their number in it."""
+        names: list[str] = []
+        stack = list(reversed(self.parts))
+        while stack:
+            part = stack.pop()
+            stack += reversed(part.parts)
+            if not part.parts:
+                count = part.end - part.start
+                names += [part.label] if count == 1 else [f"{part.label} ({k + 1})" for k in range(count)]
+        return tuple(names)
+
     def expanded(self, masks: Masks) -> Masks:
         """The leaves' masks (N, L) of masks (N, n) of the parts."""
         return np.repeat(masks, self.sizes, axis=1)
