@@ -18,8 +18,10 @@ from interplay.models._server.connection import Spent
 from interplay.models._server.scoring import ServerScorer
 from interplay.models._server.server import Server
 from interplay.models._vision import VisionLM
+from interplay.models._vllm import VLLM
 
 __all__ = [
+    "VLLM",
     "Answer",
     "Answers",
     "Capabilities",

@@ -13,10 +13,10 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.masks import Values
 from interplay._networks.continuation import Reader
-from interplay.models._causal.likelihood import Copies, Likelihood
 
 Scale: TypeAlias = Literal["log-odds", "probability"]
 _LITTLE = 0.1  # of the probability: less is noted
+from interplay.models._causal.target import Likelihoods
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +28,13 @@ class ChoiceScore:
     """
 
     reader: Reader
-    likelihood: Likelihood | Copies
+    likelihood: Likelihoods
     answers: Mapping[str, tuple[str, ...]]
     scale: Scale
 
     @classmethod
     def of(
-        cls, reader: Reader, likelihood: Likelihood | Copies, answers: Mapping[str, Sequence[str] | str], scale: Scale
+        cls, reader: Reader, likelihood: Likelihoods, answers: Mapping[str, Sequence[str] | str], scale: Scale
     ) -> ChoiceScore:
         """The score of answers as a user gives them.
 

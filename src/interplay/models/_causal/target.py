@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,12 +11,14 @@ import numpy as np
 
 from interplay._errors import AblationError, InputError
 from interplay._game.masks import Values
-from interplay._networks.continuation import Reader, Target
+from interplay._networks.continuation import Ask, Reader, Target
 from interplay._networks.readout import Readout
 from interplay._units import sentence_spans
-from interplay.models._causal.likelihood import Copies, Likelihood
 
 Per: TypeAlias = Literal["token", "sentence"]
+
+Likelihoods: TypeAlias = Callable[[Sequence[Ask]], list[Values]]
+"""The log-probabilities (nats) of each ask's tokens, each (K,)."""
 
 _ENDLESS = 1 << 31  # no vocabulary is as large, and no tensor of ids could hold more
 
@@ -26,7 +28,7 @@ class TargetScore:
     """Prompts to the signed sum of the log-probabilities of targets, or to each token's or sentence's."""
 
     reader: Reader
-    likelihood: Likelihood | Copies
+    likelihood: Likelihoods
     targets: tuple[Target, ...]
     readout: Readout
     per: Per | None = None
