@@ -29,7 +29,6 @@ from pathlib import Path
 import numpy as np
 
 import interplay as ip
-from interplay._explain import gain, zooming
 from interplay.estimators import get_estimator
 
 RULES: dict[str, tuple[int, Callable]] = {
@@ -95,23 +94,6 @@ def zoom(planted: Planted, budget: int, seed: int) -> dict:
     return found_by(ip.explain(planted.zoomed(), budget=budget, seed=seed, progress=False), planted)
 
 
-def with_constants(**constants: float) -> Callable[[Planted, int, int], dict]:
-    """A zoom by other constants than its own."""
-
-    def run(planted: Planted, budget: int, seed: int) -> dict:
-        places = {name: gain if hasattr(gain, name) else zooming for name in constants}
-        own = {name: getattr(place, name) for name, place in places.items()}
-        try:
-            for name, place in places.items():
-                setattr(place, name, constants[name])
-            return zoom(planted, budget, seed)
-        finally:
-            for name, place in places.items():
-                setattr(place, name, own[name])
-
-    return run
-
-
 def least(planted: Planted, budget: int, seed: int) -> dict:  # noqa: ARG001
     """The first budget of a ladder, each half as large again, that finds them."""
     allowed = 32
@@ -171,12 +153,6 @@ METHODS = {
     "SPEX, least": spex,
     "leave-one-out": leave_one_out,
     "hierarchical l.o.o.": hierarchical,
-}
-CONSTANTS = {"_SPREAD": (2.0, 4.0, 8.0, 16.0), "_SLOPE": (0.25, 0.5, 1.0), "_GUARD": (0.05, 0.1, 0.2)}
-METHODS |= {
-    f"zoom, {name[1:].lower()} {value:g}": with_constants(**{name: value})
-    for name, values in CONSTANTS.items()
-    for value in values
 }
 _SLOW = 3  # seeds of what takes minutes a run
 LARGEST_FLAT = 2000  # features beyond which the flat fits are not run: their masks do not tell the features apart
@@ -240,16 +216,7 @@ def limits(seeds: int) -> Iterator[Job]:
             yield Job("limits", 2000, rule, 0.1, 400, "zoom", seed)
 
 
-def constants(seeds: int) -> Iterator[Job]:
-    """What choosing by expected gain rests on, at tight budgets; seeds that no rate is measured on."""
-    for seed in range(1000, 1000 + seeds):
-        for rule, noise, budget in [("pair", 0.1, 120), ("three of four", 0.1, 200), ("either", 0.3, 160)]:
-            for name, values in CONSTANTS.items():
-                for value in values:
-                    yield Job("constants", 2000, rule, noise, budget, f"zoom, {name[1:].lower()} {value:g}", seed)
-
-
-PARTS = {"constants": constants, "rates": rates, "growth": growth, "limits": limits}
+PARTS = {"rates": rates, "growth": growth, "limits": limits}
 
 
 def table(rows: list[dict]) -> str:
