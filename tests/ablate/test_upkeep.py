@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
-from interplay.ablate import Store, compact, measure, merge, verify
+from interplay.ablate import Store, compact, export_values, import_values, measure, merge, verify
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -92,3 +93,64 @@ def test_the_command_line_verifies_compacts_and_merges(run: Run, tmp_path: Path)
     status, _, err = run("store", "verify", "absent.db")
     assert (status, err) == (2, "interplay: there is no store absent.db.\n")
     assert not (tmp_path / "absent.db").exists()
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
+def test_what_is_exported_comes_back_to_the_last_digit(tmp_path: Path, name: str) -> None:
+    masks = ip.design(12, 60, method="lasso")
+    rows = np.random.default_rng(0).standard_normal((12, 100))  # long enough to be compressed
+    wide = ip.Game(lambda kept: kept @ rows / 3.0, ["ä", '"b"', *map(str, range(10))], name="wide")
+    path = filled(tmp_path / "a.db", "one", slice(0, 40))
+    with Store(path) as store:
+        measure(wide, masks, store=store)
+        assert export_values(store, tmp_path / name) == 100
+    with Store(tmp_path / "b.db") as other:
+        assert import_values(other, tmp_path / name) == 100
+        assert import_values(other, tmp_path / name) == 0
+        found = measure(wide, masks, store=other)
+        assert found.measured == 0
+        np.testing.assert_array_equal(found.values, masks @ rows / 3.0)
+        assert measure(game("one"), ip.design(12, 100, method="lasso")[:40], store=other).measured == 0
+
+
+def test_of_what_is_no_export_nothing_is_added(tmp_path: Path) -> None:
+    good = tmp_path / "good.jsonl"
+    with Store(filled(tmp_path / "a.db", "one", slice(0, 20))) as store:
+        export_values(store, good)
+    lines = good.read_text().splitlines()
+    bad = tmp_path / "bad.jsonl"
+    with Store(tmp_path / "b.db") as other:
+        for broken, where in (
+            (['{"other": 1}', *lines[1:]], 1),
+            ([lines[0], *lines[2:]], 2),
+            ([*lines[:5], lines[5][:-4]], 6),
+            ([*lines[:5], lines[5].replace('"mask": "', '"mask": "1')], 6),
+            ([*lines[:5], '{"mask": "000000000000", "value": NaN}'], 6),
+        ):
+            bad.write_text("\n".join(broken))
+            with pytest.raises(ip.StoreError, match=rf"line {where} of .* is not of an exported store"):
+                import_values(other, bad)
+            assert verify(other).values == verify(other).games == 0
+        with pytest.raises(ip.StoreError, match="cannot read"):
+            import_values(other, tmp_path / "nowhere.jsonl")
+        measure(ip.Game(weigh, [f"w{i}" for i in range(12)], name="one"), ip.design(12, 9), store=other)
+        with pytest.raises(ip.StoreError, match="with other features, labels or outputs"):
+            import_values(other, good)
+
+
+@pytest.mark.slow
+def test_many_values_pass_in_bounded_memory(tmp_path: Path) -> None:
+    """A block of values at a time, whatever their number."""
+    fingerprint, count = "many", 60_000
+    with Store(tmp_path / "a.db") as store, Store(tmp_path / "b.db") as other:
+        shelf = store.of(ip.Game(weigh, 40, name=fingerprint))
+        masks = np.random.default_rng(0).random((count, 40)) < 0.5
+        for first in range(0, count, 10_000):
+            shelf.write(masks[first : first + 10_000], weigh(masks[first : first + 10_000]))
+        tracemalloc.start()
+        assert export_values(store, tmp_path / "many.gz") == count
+        assert import_values(other, tmp_path / "many.gz") == count
+        assert verify(other).values == count
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 12 << 20  # all of them would take 25 MiB

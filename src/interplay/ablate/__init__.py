@@ -6,7 +6,7 @@ from interplay.ablate._runner import Measurement, Progress, measure
 from interplay.ablate._sending import is_measuring
 from interplay.ablate._slopes import SlopeMeasurement, measure_slopes
 from interplay.ablate._store import Store
-from interplay.ablate._upkeep import Verified, compact, merge, verify
+from interplay.ablate._upkeep import Verified, compact, export_values, import_values, merge, verify
 
 __all__ = [
     "Measurement",
@@ -15,7 +15,9 @@ __all__ = [
     "Store",
     "Verified",
     "compact",
+    "export_values",
     "format_seconds",
+    "import_values",
     "is_measuring",
     "measure",
     "measure_slopes",

@@ -10,10 +10,10 @@ from cyclopts import App, Parameter
 
 from interplay._checks import as_path
 from interplay._errors import InputError, StoreError
-from interplay.ablate import Store, compact, merge, verify
+from interplay.ablate import Store, compact, export_values, import_values, merge, verify
 from interplay.cli._console import say
 
-store_app = App(name="store", help="Look after a store of ablations: verify, compact, merge.")
+store_app = App(name="store", help="Look after a store of ablations: verify, compact, merge, export, import.")
 
 File = Annotated[Path, Parameter(help="The store's file.")]
 
@@ -48,6 +48,28 @@ def merge_stores(
         for path in others:
             with _existing(path) as other:
                 say(f"copied     {merge(store, other)} values of {path}")
+
+
+@store_app.command(name="export")
+def export_store(
+    file: File,
+    out: Annotated[Path, Parameter(help="The file to write: lines of JSON, compressed where its name ends in .gz.")],
+    /,
+) -> None:
+    """Write all values as lines of JSON."""
+    with _existing(file) as store:
+        say(f"exported   {export_values(store, out)} values to {out}")
+
+
+@store_app.command(name="import")
+def import_store(
+    file: Annotated[Path, Parameter(help="The store to add to; made where there is none.")],
+    exported: Annotated[Path, Parameter(help="What export wrote.")],
+    /,
+) -> None:
+    """Add the values that export wrote."""
+    with Store(file) as store:
+        say(f"imported   {import_values(store, exported)} values of {exported}")
 
 
 def _existing(file: Path) -> contextlib.AbstractContextManager[Store]:

@@ -24,6 +24,8 @@ from interplay.estimators.spex import SPEX
 
 _WIDE_LONG = 4  # the same where masks are so many that the search for interactions takes minutes
 _WIDE = 8  # features per ablation, beyond which there is no hope of interactions, and trees take minutes
+# What takes minutes where masks are many are the trees' refinements: fewer of them are tried there.
+_LONG_TREES = ProxySPEX(trees=(25, 100), parts=3, kept=(128,), floors=(0.1,), noises=(1e-3, 0.01, 0.1, 1.0))
 # The share of the blend's error by which single features must beat it: a twentieth less is not chance.
 _SIMPLE = 0.95
 _NOTHING = 1e-4  # of the variance: what single features may leave unexplained for nobody to ask for more
@@ -125,7 +127,7 @@ class Auto(Estimator):
         elif n > _WIDE * count or (masks.size > LONG and n > _WIDE_LONG * count):
             tried = [Lasso()]
         else:
-            trees = ProxySPEX() if masks.size <= LONG else ProxySPEX(trees=(25, 100), parts=3)
+            trees = ProxySPEX() if masks.size <= LONG else _LONG_TREES
             tried = [Lasso(), trees, *([GP()] if count <= self.most else [])]
         return _Candidates(masks, tuple((one, one.prepare(masks)) for one in tried))
 

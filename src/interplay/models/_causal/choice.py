@@ -13,10 +13,10 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._game.masks import Values
 from interplay._networks.continuation import Reader
+from interplay.models._causal.target import Likelihoods
 
 Scale: TypeAlias = Literal["log-odds", "probability"]
 _LITTLE = 0.1  # of the probability: less is noted
-from interplay.models._causal.target import Likelihoods
 
 
 @dataclass(frozen=True, eq=False)
