@@ -1,4 +1,4 @@
-"""What a server's noise leaves to be explained; and that the same file says the same, on a server and here."""
+"""A server's noise and what it leaves to be explained; the same file there and here; chats that are echoed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
+from echo_server import echo_server
 from fault_proxy import proxy
 from llama_server import llama_server
 from planted_lm import TASKS
@@ -86,3 +87,29 @@ def test_the_same_file_says_the_same_on_a_server_and_here(smollm: ip.models.Caus
             tokens = len(smollm.tokenizer(target)["input_ids"])
             assert np.abs(there - here).max() < 0.25 * tokens  # quantised to 4 bits and back
             assert np.corrcoef(there, here)[0, 1] > 0.98
+
+
+@pytest.mark.model
+def test_a_chat_that_tells_its_prompt_s_log_probabilities_is_read_in_one_call(planted: Any) -> None:
+    """vLLM's ``prompt_logprobs``, of a server in its documented shape with numbers of the real model."""
+    lm = ip.models.CausalLM.load(planted, device="cpu")
+    masks = np.random.default_rng(1).random((4, 10)) < 0.5
+    prompts = [JOINT.text(JOINT.sentences, row.tolist()) for row in masks]
+    messages = [prompt.removesuffix("\nAnswer:") for prompt in prompts]
+    with echo_server(planted) as url:
+        server = ip.models.Server(url, "planted", chat=True)
+        assert server.capabilities.how == "echo"
+        before = server.spent.calls
+        found = server.logprob(JOINT.rival)(messages)  # of several tokens
+        assert server.spent.calls - before == len(set(messages)) + 1  # one checks the echoes
+        np.testing.assert_allclose(found, lm.logprob(JOINT.rival)(prompts), atol=1e-4)
+        begun = ip.models.Conversation(
+            [{"role": "user", "content": messages[0]}, {"role": "assistant", "content": " an"}]
+        )
+        value = server.logprob(" old map")([begun])
+        np.testing.assert_allclose(value, lm.logprob(" old map")([prompts[0] + " an"]), atol=1e-4)
+    with echo_server(planted, stale=True) as url:
+        lying = ip.models.Server(url, "planted", chat=True)
+        assert lying.capabilities.how == "echo"
+        with pytest.raises(ip.AblationError, match="are stale"):
+            lying.logprob(JOINT.rival)(messages)

@@ -17,10 +17,16 @@ from typing import Any
 from fault_proxy import serving
 from planted_lm import one_thread
 
+# The conversation of the planted model, with an answer that may have begun.
+CHAT = (
+    "{% for m in messages %}{% if m['role'] == 'assistant' %}{{ '\nAnswer:' + m['content'] }}{% else %}"
+    "{{ m['content'] }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '\nAnswer:' }}{% endif %}"
+)
+
 
 @contextmanager
-def echo_server(folder: Path, beginning: str = "") -> Iterator[str]:
-    """Serve the model in ``folder``; yields the base URL.
+def echo_server(folder: Path, beginning: str = "", stale: bool = False) -> Iterator[str]:
+    """Serve the model in ``folder``; yields the base URL. With ``stale``, a chat's echo is wrong from the second on.
 
     A ``beginning`` token is reported before each prompt, and counted into the offsets, as vLLM does.
     """
@@ -28,6 +34,8 @@ def echo_server(folder: Path, beginning: str = "") -> Iterator[str]:
 
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = CHAT
+    asked: list[bool] = []
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,6 +47,11 @@ def echo_server(folder: Path, beginning: str = "") -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self.path == "/v1/chat/completions":
+                asked.append("prompt_logprobs" in body)
+                with lock, one_thread(0):
+                    self.reply(200, chat(model, tokenizer, body, wrong=stale and sum(asked) > 1))
+                return
             if self.path != "/v1/completions":
                 self.reply(404, {"error": {"message": "not found"}})
                 return
@@ -87,3 +100,39 @@ def completion(model: Any, tokenizer: Any, body: dict[str, Any], beginning: str)
     }
     usage = {"prompt_tokens": len(tokens), "completion_tokens": 1, "total_tokens": len(tokens) + 1}
     return {"choices": [choice], "usage": usage}
+
+
+def chat(model: Any, tokenizer: Any, body: dict[str, Any], wrong: bool) -> dict[str, Any]:
+    """One token of an answer, and of every token of the prompt its log-probability where asked for, as vLLM does."""
+    import torch
+
+    ending = {name: body[name] for name in ("add_generation_prompt", "continue_final_message") if name in body}
+    ending = ending or {"add_generation_prompt": True}
+    prompt = tokenizer.apply_chat_template(body["messages"], tokenize=False, **ending)
+    ids = tokenizer(prompt)["input_ids"]
+    with torch.inference_mode():
+        log_p = model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1)
+    best = log_p[-1].topk(body.get("top_logprobs") or 1)
+    tops = [
+        {"token": tokenizer.decode([i]), "logprob": v, "bytes": list(tokenizer.decode([i]).encode())}
+        for v, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+    choice = {
+        "message": {"role": "assistant", "content": tops[0]["token"]},
+        "logprobs": {"content": [{**tops[0], "top_logprobs": tops}]},
+    }
+    usage = {"prompt_tokens": len(ids), "completion_tokens": 1, "total_tokens": len(ids) + 1}
+    answer: dict[str, Any] = {"model": "planted", "choices": [choice], "usage": usage}
+    if "prompt_logprobs" in body:
+        each = [
+            {
+                str(token): {
+                    "logprob": float(log_p[i, token]) - wrong,
+                    "rank": 1,
+                    "decoded_token": tokenizer.decode([token]),
+                }
+            }
+            for i, token in enumerate(ids[1:])
+        ]
+        answer["prompt_logprobs"] = [None, *each]
+    return answer

@@ -87,6 +87,29 @@ def echoed(answer: dict[str, Any], text: str) -> tuple[list[tuple[str, float | N
     return read, after[0] if after else None
 
 
+def echoed_chat(answer: dict[str, Any]) -> list[tuple[str, float | None]]:
+    """The tokens of a chat's prompt as vLLM reports them, each with its log-probability; the first has none.
+
+    Raises
+    ------
+    ShapeError
+        Where the answer lacks them.
+    """
+    found = answer.get("prompt_logprobs")
+    if not isinstance(found, list) or len(found) < 2:
+        raise ShapeError("the server gives no log-probabilities of a chat's prompt.")
+    try:
+        read = []
+        for place in found[1:]:
+            ((_, told),) = place.items()  # of the prompt's own token alone, as none of the likeliest was asked for
+            read.append((str(told["decoded_token"]), _logprob(told["logprob"])))
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise ShapeError("the log-probabilities of the chat's prompt have another shape than vLLM's.") from error
+    if not any(value for _, value in read):
+        raise ShapeError("the server gives every token of a chat's prompt the log-probability 0, which cannot be true.")
+    return [("", None), *read]
+
+
 def said(answer: dict[str, Any]) -> str:
     """The text of an answer, which may be empty."""
     choice = _choice(answer)

@@ -9,7 +9,7 @@ from typing import Any
 from interplay._errors import InterplayError
 from interplay.models._server.answers import ShapeError, Token, echoed, first_token
 from interplay.models._server.connection import RefusalError, UnreachableError
-from interplay.models._server.echo import SAME
+from interplay.models._server.echo import SAME, read_back
 from interplay.models._server.endpoint import ENDPOINT_MISSING, Endpoint
 
 _PROBE = "The capital of France is"
@@ -77,9 +77,7 @@ def probe(endpoint: Endpoint) -> Capabilities:
     if not tops:
         _must_answer(endpoint)
         reasons.setdefault("top", "no log-probabilities in its answers")
-    echo = not endpoint.chat and bool(_tried("echo", lambda: _echo(endpoint, tops), reasons))
-    if endpoint.chat:
-        reasons["echo"] = "a chat has no prompt to echo"
+    echo = bool(_tried("echo", lambda: _echo(endpoint, tops), reasons))
     forced = bool(_tried("forced", lambda: _forced(endpoint, tops), reasons))
     return Capabilities(echo, forced, len(tops), reasons, reported)
 
@@ -122,12 +120,11 @@ def _tops(endpoint: Endpoint) -> tuple[Token, ...]:
 
 def _echo(endpoint: Endpoint, tops: tuple[Token, ...]) -> bool:
     candidates = [token for token in tops if token.text.strip()][:_CANDIDATES]
-    if not candidates:  # nothing to hold it against
+    if not candidates and not endpoint.chat:  # nothing to hold it against
         echoed(endpoint.proceed(_PROBE, 1, echo=True, logprobs=1)[0], _PROBE)
         return True
     for token in candidates:
-        text = _PROBE + token.text
-        last, value = echoed(endpoint.proceed(text, 1, echo=True, logprobs=1)[0], text)[0][-1]
+        last, value = read_back(endpoint, _PROBE, token.text)[0][-1]
         if last == token.text:
             if value is None or abs(value - token.logprob) > SAME:
                 raise _DoubtError(f"it echoes {token.text!r} with {value}, but named it with {token.logprob:.4g}")

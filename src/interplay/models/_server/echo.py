@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from interplay._errors import AblationError, InputError
-from interplay.models._server.answers import Token, echoed
+from interplay.models._server.answers import ShapeError, Token, echoed, echoed_chat, first_token
 from interplay.models._server.connection import ExhaustionError, RefusalError, Spent, UnreachableError
 from interplay.models._server.endpoint import Endpoint
 
@@ -19,12 +19,11 @@ class Echoes:
     """A server's echoes of one scorer, with what is needed to hold them against the model's own next token."""
 
     endpoint: Endpoint
-    recent: deque[tuple[str, Token]] = field(default_factory=lambda: deque(maxlen=8))
+    recent: deque[tuple[str, str, Token]] = field(default_factory=lambda: deque(maxlen=8))
 
     def logprob(self, text: str, target: str) -> tuple[float, Spent]:
-        """log p(target | text) in one call, from the log-probabilities of the prompt ``text + target``."""
-        answer, spent = self.endpoint.proceed(text + target, 1, echo=True, logprobs=1)
-        tokens, following = echoed(answer, text + target)
+        """log p(target | text) in one call, from the log-probabilities of the prompt that ends with the target."""
+        tokens, following, spent = read_back(self.endpoint, text, target)
         begin, spelled = len(tokens), ""
         while len(spelled) < len(target) and begin > 0:
             begin -= 1
@@ -34,7 +33,7 @@ class Echoes:
         if not text or begin == 0:
             raise nothing_before(target)
         if following is not None:
-            self.recent.append((text + target, following))
+            self.recent.append((text, target, following))
         return sum(value for _, value in tokens[begin:] if value is not None), spent
 
     def check(self) -> None:
@@ -49,16 +48,16 @@ class Echoes:
             Where the two differ.
         """
         for _ in range(min(_TRIES, len(self.recent))):
-            text, following = self.recent.pop()
+            text, target, following = self.recent.pop()
             try:
-                answer, _ = self.endpoint.proceed(text + following.text, 1, echo=True, logprobs=1)
+                tokens, _, _ = read_back(self.endpoint, text, target + following.text)
             except (
                 RefusalError,
                 UnreachableError,
                 ExhaustionError,
             ):  # says nothing of the values: a text at the window's end, say
                 continue
-            token, value = echoed(answer, text + following.text)[0][-1]
+            token, value = tokens[-1]
             if token != following.text or value is None:
                 continue
             if abs(value - following.logprob) > SAME:
@@ -68,6 +67,22 @@ class Echoes:
                     "kept; start it anew, without a prefix cache."
                 )
             return
+
+
+def read_back(endpoint: Endpoint, text: str, target: str) -> tuple[list[tuple[str, float | None]], Token | None, Spent]:
+    """The tokens of a prompt and a target with their log-probabilities, and the token that the model adds.
+
+    In a chat the target begins the assistant's answer.
+    """
+    if endpoint.chat:
+        answer, spent = endpoint.begun(text, target)
+        tokens = echoed_chat(answer)
+        try:
+            return tokens, first_token(answer)[0], spent
+        except ShapeError:  # the answer may end there
+            return tokens, None, spent
+    answer, spent = endpoint.proceed(text + target, 1, echo=True, logprobs=1)
+    return (*echoed(answer, text + target), spent)
 
 
 def nothing_before(target: str) -> InputError:

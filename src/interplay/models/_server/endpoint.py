@@ -47,6 +47,19 @@ class Endpoint:
         body = {"model": self.model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
         return self._call("/completions", body | options)
 
+    def begun(self, text: str, target: str) -> tuple[dict[str, Any], Spent]:
+        """One token after an answer that begins with ``target``, with log-probabilities of all before it (vLLM)."""
+        spoken = text if isinstance(text, Conversation) else Conversation([{"role": "user", "content": text}])
+        *before, last = spoken.messages
+        if spoken.is_begun:
+            last = dict(last, content=(last.get("content") or "") + target)
+        else:
+            before, last = [*before, last], {"role": "assistant", "content": target}
+        body = {"model": self.model, **self._spoken(Conversation([*before, last], spoken.tools, spoken.options))}
+        asked = {"prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
+        one = {"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": 1}
+        return self._call("/chat/completions", body | asked | one)
+
     def _call(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], Spent]:
         """The answer to ``body``, said again in the server's own dialect where it refuses a word of it."""
         try:
