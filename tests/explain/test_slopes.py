@@ -131,3 +131,20 @@ def test_slopes_are_refused_where_there_are_none():
         ip.explain(Planted().game(), budget=40, slopes=True, method="lasso")
     with pytest.raises(ip.InputError, match="shape"):
         ip.fit(FRESH, SPECTRUM.predict(FRESH), slopes=np.zeros((3, N)))
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_store_takes_values_and_slopes_of_one_output_in_either_order(first, rows):
+    def value(masks):
+        found = SPECTRUM.predict(masks)
+        return found[:, None] if rows else found
+
+    def slopes(masks):
+        return value(masks), jumps_of(SPECTRUM, masks)
+
+    game = ip.Game(value, N, slopes=slopes, name="one output")
+    with ip.Store(":memory:") as store:
+        for wanted in (first, not first):
+            found = ip.explain(game, budget=60, slopes=wanted, store=store, method="gp", progress=False)
+    assert found.from_store > 0

@@ -23,7 +23,8 @@ NOT_GIVEN = float(np.finfo(np.float32).min)
 class Sloped:
     """Values and slopes side by side in rows, (N, T * repeats + T * n), for whatever measures and stores values.
 
-    Slopes of an output that the game does not give, all NaN, are marked; single precision is all that slopes have.
+    A game may give one number for each mask, or a row of one: the rows of the latter have a column more, so that its
+    values are stored as the game itself gives them. Slopes of an output that the game does not give, all NaN, are marked; single precision is all that slopes have.
     """
 
     function: Slopes
@@ -40,16 +41,23 @@ class Sloped:
     def _side_by_side(self, found: Any, masks: Masks) -> Values:
         if not isinstance(found, tuple) or len(found) != 2:
             raise AblationError(f"slopes gave a {type(found).__name__}: return a pair, values and slopes.")
-        values = check_values(found[0], masks).reshape(len(masks), -1)
+        given = check_values(found[0], masks)
+        values = given.reshape(len(masks), -1)
         slopes = check_slopes(found[1], masks, values.shape[1] // self.repeats)
         marked = np.where(np.isnan(slopes), NOT_GIVEN, slopes).astype(np.float32)
-        return np.concatenate([values, marked.reshape(len(masks), -1).astype(np.float64)], axis=1)
+        mark = np.zeros((len(masks), int(given.shape[1:] == (1,))))
+        return np.concatenate([values, marked.reshape(len(masks), -1).astype(np.float64), mark], axis=1)
 
     def split(self, rows: Values) -> tuple[Values, Values]:
-        """The values (N, T * repeats) and the slopes (N, T, n) of such rows."""
-        outputs = rows.shape[1] // (self.repeats + self.n)
-        values, slopes = rows[:, : outputs * self.repeats], rows[:, outputs * self.repeats :]
-        return values, np.where(slopes == NOT_GIVEN, np.nan, slopes).reshape(len(rows), outputs, self.n)
+        """The values, (N,) of single numbers and else (N, T * repeats), and the slopes (N, T, n) of such rows."""
+        outputs, marked = divmod(rows.shape[1], self.repeats + self.n)
+        width = outputs * self.repeats
+        values, slopes = rows[:, :width], rows[:, width : rows.shape[1] - marked]
+        single = width == 1 and not marked
+        return (
+            values[:, 0] if single else values,
+            np.where(slopes == NOT_GIVEN, np.nan, slopes).reshape(len(rows), outputs, self.n),
+        )
 
 
 def check_slopes(slopes: object, masks: Masks, outputs: int) -> Values:

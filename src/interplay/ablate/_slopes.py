@@ -38,6 +38,5 @@ def measure_slopes(game: Game, masks: Masks, *, store: Store, **options: Any) ->
     found = measure(sloped, masks, store=store, **options)
     values, slopes = cast(Sloped, sloped.value).split(found.values)
     good = ~found.failed
-    plain = values[:, 0] if values.shape[1] == 1 and game.outputs is None else values
-    store.of(game).write(masks[good], plain[good])
+    store.of(game).write(masks[good], values[good])
     return SlopeMeasurement(slopes, found)

@@ -200,4 +200,4 @@ def test_examples_that_the_model_gets_wrong_do_not_overshoot_when_they_are_taken
     fit, score = ip.lenses.sklearn_training(LogisticRegression(C=20, max_iter=1000), X, y, X[::5], y[::5])
     slopes, jumps = slopes_and_jumps(ip.lenses.training(fit, score, 30))
     ablated = ~np.broadcast_to((np.random.default_rng(1).random((3, 30)) < 0.6)[:, None], slopes.shape)
-    assert np.corrcoef(slopes[ablated], jumps[ablated])[0, 1] > 0.95
+    assert np.corrcoef(slopes[ablated], jumps[ablated])[0, 1] > 0.9

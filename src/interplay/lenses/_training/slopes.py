@@ -46,10 +46,12 @@ class Retrained:
         """Values (N, T * seeds) or, of a single number, (N,), and slopes (N, T, n), of rows as `_Beside` makes them."""
         seeds, n = self.retraining.seeds, len(self.retraining.groups)
         table = rows.reshape(len(rows), -1, seeds)
-        outputs = table.shape[1] // (1 + n)
-        values, slopes = table[:, :outputs], table[:, outputs:].reshape(len(rows), outputs, n, seeds)
+        outputs, marked = divmod(table.shape[1], 1 + n)
+        values = table[:, :outputs].reshape(len(rows), -1)
+        slopes = table[:, outputs : table.shape[1] - marked].reshape(len(rows), outputs, n, seeds)
         missing = (slopes == NOT_GIVEN).any(axis=3)
-        return values.reshape(len(rows), -1), np.where(missing, np.nan, slopes.mean(axis=3))
+        single = values.shape[1] == 1 and not marked
+        return values[:, 0] if single else values, np.where(missing, np.nan, slopes.mean(axis=3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +84,18 @@ class _Remark:
 
 @dataclass(frozen=True, eq=False)
 class _Beside:
-    """A model's outputs and their slopes in one row, (T + T n,)."""
+    """A model's outputs and their slopes in one row, (T + T n,); with one column more where the score is a row of one."""
 
     score: Evaluator
     jumps: Jumps
     groups: tuple[Indices, ...]
 
     def __call__(self, remembered: tuple[Any, Indices]) -> Values:
-        outputs = np.atleast_1d(np.asarray(self.score(remembered[0]), dtype=np.float64))
+        given = np.asarray(self.score(remembered[0]), dtype=np.float64)
+        outputs, mark = np.atleast_1d(given), np.zeros(int(given.shape == (1,)))
         jumps = self.jumps(*remembered)
         if jumps is None:
-            return np.concatenate([outputs, np.full(len(outputs) * len(self.groups), NOT_GIVEN)])
+            return np.concatenate([outputs, np.full(len(outputs) * len(self.groups), NOT_GIVEN), mark])
         each = np.asarray(jumps, dtype=np.float64).reshape(len(outputs), -1)
-        return np.concatenate([outputs, np.stack([each[:, group].sum(axis=1) for group in self.groups], 1).ravel()])
+        summed = np.stack([each[:, group].sum(axis=1) for group in self.groups], 1).ravel()
+        return np.concatenate([outputs, summed, mark])
