@@ -14,7 +14,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Heads:
         return ip.lenses.heads(model, [text], metric, layers=self.layers, keep=self.keep)
 
 
+@cache
 def smollm2(path: Path | None, device: str) -> Any:
     """SmolLM2-135M-Instruct from a GGUF file, the one of its package unless another is named."""
     import importlib.util

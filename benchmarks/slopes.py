@@ -116,7 +116,7 @@ def lines(options: argparse.Namespace) -> list[Line]:
             found += [Line(part, k, b) for k in range(options.games) for b in options.budgets or budgets]
     if options.part in ("prompt", "all"):
         for number, played in enumerate(GAMES):
-            if played.prompt < options.games:
+            if played.prompt < options.games and options.only in played.name:
                 budgets = (72, 144, 288) if played.layers else (200,) if played.keep == 0.5 else (270, 540, 1080)
                 found += [Line("prompt", number, b) for b in options.budgets or budgets]
     return sorted(found, key=lambda line: line.budget)
@@ -201,6 +201,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--part", choices=["heads", "prompt", "digits", "mlp", "all"], default="all")
     parser.add_argument("--games", type=int, default=4, help="pairs, prompts, or draws of the data")
+    parser.add_argument("--only", default="", help="prompts' games whose names hold this")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--unseen", type=int, default=500, help="masks that judge")
     parser.add_argument("--budgets", type=int, nargs="+")

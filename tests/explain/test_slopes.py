@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
+from interplay._explain.slopes import along
 from interplay.ablate import measure_slopes
 from interplay.estimators import r_squared
 from tests.support.slopes import jumps_of, planted_spectrum
@@ -61,6 +62,16 @@ def test_auto_stops_paying_where_slopes_say_nothing():
     assert planted.gradients <= 10
     assert planted.values + 2 * planted.gradients == found.used
     assert any("the rest was measured without" in note for note in found.notes)
+
+
+def test_few_masks_tell_whether_slopes_know_the_differences_between_values():
+    masks = ip.design(N, 12, method="gp")
+    values = SPECTRUM.predict(masks)
+    assert along(masks, values, jumps_of(SPECTRUM, masks)) > 0.8
+    noise = np.random.default_rng(0).normal(size=(100, *masks.shape))
+    assert np.mean([along(masks, values, one) > 0.5 for one in noise]) < 0.1
+    linear = masks @ np.arange(N)
+    assert along(masks, linear, np.broadcast_to(np.arange(N), masks.shape)) == pytest.approx(1.0)
 
 
 def test_a_store_holds_slopes_and_one_without_them_is_completed(tmp_path):
@@ -148,3 +159,21 @@ def test_a_store_takes_values_and_slopes_of_one_output_in_either_order(first, ro
         for wanted in (first, not first):
             found = ip.explain(game, budget=60, slopes=wanted, store=store, method="gp", progress=False)
     assert found.from_store > 0
+
+
+def test_parts_of_a_zoomed_game_have_the_sum_of_their_leaves_slopes():
+    game = Planted().game()
+    leaves = [ip.Part(f"x{i}", "x", i, i + 1) for i in range(N)]
+    parts = [ip.Part(f"p{i}", "part", i, i + 4, tuple(leaves[i : i + 4])) for i in range(0, N, 4)]
+    coarse = game.zoomed(parts)
+    masks = np.random.default_rng(0).random((6, 5)) < 0.5
+    values, slopes = coarse.slopes(masks)
+    _, each = game.slopes(np.repeat(masks, 4, axis=1))
+    np.testing.assert_array_equal(values, coarse(masks))
+    np.testing.assert_allclose(slopes, each.reshape(6, 5, 4).sum(axis=2))
+    finer = coarse.refine([1])
+    assert finer.slopes(np.ones((1, 8), dtype=bool))[1].shape == (1, 8)
+    assert coarse.finest.slopes is game.slopes
+    assert ip.explain(coarse, budget=60, progress=False).used <= 60
+    with pytest.raises(ip.InputError, match="no part in a zoom"):
+        ip.explain(coarse, budget=60, slopes=True, progress=False)

@@ -234,9 +234,11 @@ def _wanted_slopes(
         raise InputError(f"slopes must be 'auto', True or False, not {slopes!r}.")
     if slopes is True and game.slopes is None:
         raise InputError("slopes=True needs a game with slopes, which this one lacks: leave slopes='auto'.")
+    if slopes is True and game.tree is not None:
+        raise InputError("slopes take no part in a zoom, which measures values alone: leave slopes='auto'.")
     if slopes is True and not estimator.takes_slopes:
         raise InputError(f"{estimator.name} takes no slopes: choose method='gp' or 'auto', or leave slopes='auto'.")
-    if game.slopes is None or not estimator.takes_slopes or is_complete(game.n, budget):
+    if game.slopes is None or game.tree is not None or not estimator.takes_slopes or is_complete(game.n, budget):
         return False
     return slopes if slopes is True or budget >= _FEW_FOR_SLOPES else False
 

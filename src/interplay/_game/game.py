@@ -18,7 +18,7 @@ from interplay._game.masks import Masks, Values, averaged, check_masks, check_va
 from interplay._game.outline import Branch
 from interplay._game.partial import Partial
 from interplay._game.slopes import Sloped, Slopes
-from interplay._game.tree import Coarse, CoarseTexts, Part, Tree, in_blocks
+from interplay._game.tree import Coarse, CoarseSlopes, CoarseTexts, Part, Tree, in_blocks
 
 
 def check_labels(labels: Sequence[str] | int) -> tuple[str, ...]:
@@ -307,7 +307,8 @@ class Game:
         if parts is None:
             parts = [Part(label, "feature", i, i + 1) for i, label in enumerate(self.labels)]
         seen = in_blocks(parts) if blocks else tuple(parts)
-        return self._seen(Tree(self.value, self.n, seen, self.layout, self._inputs, self._price))
+        tree = Tree(self.value, self.n, seen, self.layout, self._inputs, self._price, slopes=self.slopes)
+        return self._seen(tree)
 
     def refine(self, ids: Sequence[int]) -> Game:
         """The game in which the features of these numbers are opened into their parts.
@@ -343,8 +344,9 @@ class Game:
         inputs = None if tree.inputs is None else Coarse(tree, tree.inputs)
         labels = [part.name for part in tree.parts]
         coarse = CoarseTexts if hasattr(tree.value, "replaced") else Coarse
+        slopes = None if tree.slopes is None else CoarseSlopes(tree, tree.slopes)
         return self._with(
-            value=coarse(tree, tree.value), labels=labels, layout=tree.shown, inputs=inputs, slopes=None, tree=tree
+            value=coarse(tree, tree.value), labels=labels, layout=tree.shown, inputs=inputs, slopes=slopes, tree=tree
         )
 
     @property
@@ -353,7 +355,14 @@ class Game:
         if self.tree is None:
             return self
         tree = self.tree
-        return self._with(value=tree.value, labels=tree.leaf_labels, layout=tree.layout, inputs=tree.inputs, tree=None)
+        return self._with(
+            value=tree.value,
+            labels=tree.leaf_labels,
+            layout=tree.layout,
+            inputs=tree.inputs,
+            slopes=tree.slopes,
+            tree=None,
+        )
 
     def _with(self, **changes: Any) -> Game:
         parts = {name.removeprefix("_"): getattr(self, name) for name in self.__dataclass_fields__}

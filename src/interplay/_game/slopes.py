@@ -24,7 +24,8 @@ class Sloped:
     """Values and slopes side by side in rows, (N, T * repeats + T * n), for whatever measures and stores values.
 
     A game may give one number for each mask, or a row of one: the rows of the latter have a column more, so that its
-    values are stored as the game itself gives them. Slopes of an output that the game does not give, all NaN, are marked; single precision is all that slopes have.
+    values are stored as the game itself gives them. Slopes of an output that the game does not give, all NaN, are
+    marked; single precision is all that slopes have.
     """
 
     function: Slopes

@@ -17,6 +17,7 @@ from interplay._game.cost import Cost
 from interplay._game.layout import Layout
 from interplay._game.masks import Masks
 from interplay._game.outline import Branch
+from interplay._game.partial import Partial
 
 _WIDEST = 16  # parts into which one opens at once; more are put into blocks, so that each opening costs few ablations
 
@@ -87,7 +88,7 @@ class Tree:
         The features: side by side they hold all leaves.
     layout
         Where the leaves lie in what the user gave.
-    inputs, price
+    inputs, price, slopes
         As in `Game`, of the leaves' masks.
     roots
         The parts before any was opened; the present ones when left out.
@@ -100,6 +101,7 @@ class Tree:
     inputs: Callable[[Masks], Iterable[Any]] | None = field(default=None, repr=False)
     price: Callable[[int], Cost] | None = field(default=None, repr=False)
     roots: tuple[Part, ...] = field(default=(), repr=False)
+    slopes: Callable[[Masks], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "roots", self.roots or self.parts)
@@ -225,3 +227,22 @@ class CoarseTexts(Coarse):
             leaves |= dict.fromkeys(range(part.start, part.end), "") | {part.start: text}
         shown: str = self.function.replaced(leaves)  # type: ignore[attr-defined]
         return shown
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseSlopes:
+    """Values and slopes of the leaves' masks as those of the parts', each of which moves all of its leaves' gates."""
+
+    tree: Tree
+    function: Callable[[Masks], Any]
+
+    def __call__(self, masks: Masks) -> Any:
+        found = self.function(self.tree.expanded(masks))
+        if isinstance(found, Partial):
+            return replace(found, values=self._summed(found.values)) if len(found.values) else found
+        return self._summed(found)
+
+    def _summed(self, found: Any) -> Any:
+        if not isinstance(found, tuple) or len(found) != 2:
+            return found  # whoever measures it says what is wrong
+        return found[0], np.add.reduceat(np.asarray(found[1]), self.tree.starts, axis=-1)

@@ -14,8 +14,8 @@ exact in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -122,8 +122,15 @@ class MovedChances(Moved):
         return self.said
 
 
-def jumps_by_step(kept: npt.NDArray[np.bool_], score: Callable[[Any], Any], now: Any, moved: list[Any]) -> Any:
-    """f(with) - f(without) of every example, (T, N) or (N,), where ``moved`` are the models after each step."""
-    here = np.asarray(score(now), dtype=np.float64)
-    there = np.stack([np.asarray(score(one), dtype=np.float64) for one in moved], axis=-1)
-    return (here[..., None] - there) * np.where(kept, 1.0, -1.0)
+def jumps_by_step(kept: npt.NDArray[np.bool_], score: Any, now: Moved, moved: Sequence[Moved]) -> Floats:
+    """f(with) - f(without) of every example, (T, N) or (N,), where ``moved`` are the models after each step.
+
+    ``score``, a `SklearnScore` of T test points, reads all models at once, as one of (N + 1) T test points.
+    """
+    models = [*moved, now]
+    said = np.concatenate([model.said for model in models])
+    read = replace(score, y=np.tile(score.y, len(models)), average=False)
+    values = np.asarray(read(replace(now, said=said)), dtype=np.float64).reshape(len(models), -1)
+    if score.average:
+        values = values.mean(axis=1)
+    return np.asarray((values[-1] - values[:-1]).T * np.where(kept, 1.0, -1.0))

@@ -39,6 +39,8 @@ class Retrained:
         beside = replace(retraining.score, measure=_Beside(retraining.score, self.jumps, retraining.groups))
         found = replace(retraining, fit=remembering, score=beside)(masks)
         if isinstance(found, Partial):
+            if not len(found.values):  # all failed
+                return found
             return replace(found, values=self._parted(np.asarray(found.values)))
         return self._parted(found)
 
@@ -84,7 +86,7 @@ class _Remark:
 
 @dataclass(frozen=True, eq=False)
 class _Beside:
-    """A model's outputs and their slopes in one row, (T + T n,); with one column more where the score is a row of one."""
+    """A model's outputs and their slopes in a row, (T + T n,); with one column more where the score is a row of one."""
 
     score: Evaluator
     jumps: Jumps
@@ -97,5 +99,6 @@ class _Beside:
         if jumps is None:
             return np.concatenate([outputs, np.full(len(outputs) * len(self.groups), NOT_GIVEN), mark])
         each = np.asarray(jumps, dtype=np.float64).reshape(len(outputs), -1)
-        summed = np.stack([each[:, group].sum(axis=1) for group in self.groups], 1).ravel()
-        return np.concatenate([outputs, summed, mark])
+        starts = np.cumsum([0, *(len(group) for group in self.groups[:-1])])
+        summed = np.add.reduceat(each[:, np.concatenate(self.groups)], starts, axis=1)
+        return np.concatenate([outputs, summed.ravel(), mark])
