@@ -31,6 +31,13 @@ def test_finest_parts_are_never_opened() -> None:
     assert only.chosen([0, 1], 50, 500) == [1]
 
 
+def test_a_part_of_one_part_opens_like_any_other() -> None:
+    leaves = [ip.Part(f"s{i}", "sentence", i, i + 1) for i in range(12)]
+    alone = [ip.Part(f"p{i}", "paragraph", i, i + 1, (leaf,)) for i, leaf in enumerate(leaves)]
+    found = ip.explain(ip.Game(lambda masks: 1.0 * masks[:, 4], 12).zoomed(alone), budget=60)
+    assert "s4" in found.labels
+
+
 def test_parts_share_their_ablations() -> None:
     both, one = promise([0.5, 0.5, 0, 0, 0, 0]), promise([0.5, 0, 0, 0, 0, 0])
     assert one.ablations([0]) < both.ablations([0, 1]) < 2 * one.ablations([0])

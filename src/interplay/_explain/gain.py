@@ -56,7 +56,7 @@ class Promise:
         unexplained = float(np.clip(1.0 - np.mean(known), _FLOOR, 1.0)) if known else 1.0
         if complete and known:  # four masks of two parts say all there is, though no fit can be judged by them
             unexplained = _FLOOR
-        bits = np.log2([max(len(part.parts), 1) for part in tree.parts])
+        bits = np.log2([max(len(part.parts), 2) if part.parts else 1 for part in tree.parts])
         return cls(_energy(tree, fits), bits, unexplained, complete)
 
     def ablations(self, ids: Sequence[int]) -> int:

@@ -273,6 +273,7 @@
   };
 
   for (const root of document.querySelectorAll(".explorer.live")) explore(root);
+  for (const leaf of document.querySelectorAll(".unfolding .leaf:not([aria-pressed])")) leaf.disabled = true; // no map beside it
   for (const tree of document.querySelectorAll(".interplay .unfolding")) {
     const folds = tree.querySelector(".folds"), branches = [...tree.querySelectorAll("details")];
     folds.hidden = !branches.length;

@@ -19,17 +19,15 @@ from interplay._findings.views import (
     ShadedGrid,
     ShadedPicture,
     ShadedText,
-    Unfolding,
     View,
-    alone,
     effects_of,
     signed,
 )
 from interplay._game.layout import GridLayout, IllustratedLayout, ImageLayout, TableLayout, TextLayout
-from interplay._spectrum.indices import canonical_index
 from interplay._spectrum.interactions import Interactions, distinct_labels
 from interplay._spectrum.spectrum import Spectrum
 from interplay.report._views.headline import brief, cost_of, quality_of, question_of
+from interplay.report._views.unfolded import effects_alone, unfolding_of
 
 if TYPE_CHECKING:
     from interplay._explain.explanation import Explanation
@@ -47,7 +45,6 @@ MEANINGS = {
     "fsii": "Faith-Shapley interactions (best fit, exact at both ends)",
     "fbii": "Faith-Banzhaf interactions (best fit over all ablations)",
 }
-_SHARES = ("sv", "sii", "k-sii", "stii", "fsii")  # those whose single features are Shapley values, or nearly
 MOST = 3000  # sets of a ranking
 _OFF = 1.645**2  # of the variance expected: errors at the ends beyond a 90% interval are worth a word
 _WORTH = 0.05  # of the strongest: sets below it are not outlined
@@ -69,11 +66,10 @@ def explanation_view(explanation: Explanation, index: str | None, *, removals: S
     )
     scores = [fit.faithfulness.r2 for fit in explanation.fits if not np.isnan(fit.faithfulness.r2)]
     known = f" of median R² {np.median(scores):.3f} on unseen ablations" if scores else ""
-    unfolding = (Unfolding(explanation.outline, (), ""),) if explanation.outline else ()
     return View(
         question_of(explanation),
         f"{len(names)} outputs were explained by the same ablations, with fits{known}.",
-        unfolding,
+        unfolding_of(explanation),
         notes=explanation.game_notes,
         cost=cost_of(explanation),
         choices=tuple(replace(choice, notes=choice.notes[len(explanation.game_notes) :]) for choice in choices),
@@ -91,7 +87,7 @@ def _one(explanation: Explanation, index: str | None, removals: Sequence[Removal
     return View(
         question_of(explanation),
         _answer(explanation, ranking),
-        (quality, ranking, *_placed(explanation, ranking), *_unfolding(explanation, ranking)),
+        (quality, ranking, *_placed(explanation, ranking), *unfolding_of(explanation, ranking.index)),
         notes=explanation.game_notes + (made if poor else ()),
         asides=() if poor else made,
         cost=cost_of(explanation),
@@ -115,23 +111,12 @@ def ranking_of(found: Interactions, removals: Sequence[Removal] = ()) -> Ranking
     )
 
 
-def _unfolding(explanation: Explanation, ranking: Ranking) -> tuple[Unfolding, ...]:
-    """Features of mixed size by what they came out of, where they are; of several outputs it stands above these."""
-    if not explanation.outline:
-        return ()
-    share = "sv" if canonical_index(ranking.index) in _SHARES else "bv"
-    meaning = "Shapley value" if share == "sv" else "mean effect of keeping it"
-    return (Unfolding(explanation.outline, alone(explanation.interactions(share)), meaning),)
-
-
 def _placed(explanation: Explanation, ranking: Ranking) -> tuple[Part, ...]:
     """The features where they lie in what the user gave, each with the effect it has by itself."""
     layout = explanation.layout
     if layout is None:
         return ()
-    share = "sv" if canonical_index(ranking.index) in _SHARES else "bv"
-    effects = alone(explanation.interactions(share))
-    meaning = "Shapley value" if share == "sv" else "mean effect of keeping it"
+    effects, meaning = effects_alone(explanation, ranking.index)
     if isinstance(layout, TextLayout):
         return (ShadedText(layout, effects, meaning),)
     if isinstance(layout, GridLayout):

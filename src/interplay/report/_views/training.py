@@ -12,6 +12,7 @@ from interplay._findings.views import Card, Cards, Effect, Facts, Matrix, Part, 
 from interplay._game.layout import Gallery, TrainingLayout
 from interplay._spectrum.interactions import distinct_labels
 from interplay.report._views.headline import brief, cost_of, quality_of, question_of
+from interplay.report._views.unfolded import unfolding_of
 
 if TYPE_CHECKING:
     from interplay._explain.explanation import Explanation
@@ -40,7 +41,7 @@ def training_view(explanation: Explanation) -> View:
     return View(
         question_of(explanation),
         _answer(explanation, layout, summary, [brief(name) for name in names]),
-        (quality, *_summed(summary, layout, cards), _matrix(found, summary, names)),
+        (quality, *_summed(summary, layout, cards), _matrix(found, summary, names), *unfolding_of(explanation, "bv")),
         notes=explanation.game_notes,
         asides=notes,
         cost=cost_of(explanation),
