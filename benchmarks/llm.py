@@ -207,28 +207,20 @@ def table(options: argparse.Namespace) -> None:
         dropped.setdefault(r["number"], {})[r["by"]] = r["drops"]
     methods = [m for m in (*OURS, *PEERS) if any(r["by"] == m for r in fits)]
     words = [r for r in fits if r["case"] == "words"]
-    # Only prompts that every method was run on: means over different prompts would not be comparable.
-    sets = [{r["number"] for r in words if r["by"] == m} for m in methods]
-    shared = set.intersection(*sets) if sets else set()
-    lines = [f"## R² on unseen masks, {len(shared)} prompts\n", _head(("words", "prompts", *methods))]
+    lines = ["## R² on unseen masks\n", _head(("words", "prompts", *methods))]
     for number, (low, high) in enumerate(llm_prompts.BINS):
-        here = [r for r in words if r["number"] in shared and r["bin"] == number]
-        if here:
-            cells = [_mean(r["r2"] for r in here if r["by"] == m) for m in methods]
-            lines.append(_row(f"{low}-{high}", len({r["number"] for r in here}), *cells))
+        lines += _compared(f"{low}-{high}", [r for r in words if r["bin"] == number], methods)
+    judged = _shared(words, methods)
     for kind in llm_prompts.KINDS:
-        here = [r for r in words if r["number"] in shared and r["kind"] == kind]
-        if here:
-            cells = [_mean(r["r2"] for r in here if r["by"] == m) for m in methods]
-            lines.append(_row(kind, len({r["number"] for r in here}), *cells))
-    seconds = [_mean((r["seconds"] for r in words if r["by"] == m and r["number"] in shared), 1) for m in methods]
-    lines.append(_row("seconds a fit", "", *seconds))
+        lines += _compared(kind, [r for r in words if r["kind"] == kind and r["number"] in judged], methods)
+    seconds = [_mean((r["seconds"] for r in words if r["by"] == m and r["number"] in judged), 1) for m in methods]
+    lines.append(_row("seconds a fit", len(judged), *seconds))
     lines += ["\n## Fall of the value (nats) without the k words called strongest\n"]
-    both = [i for i in sorted(shared) if {*methods, "random"} <= set(dropped.get(i, ()))]
-    lines.append(_head(("k", "prompts", *methods, "random")))
+    rivals = [m for m in (*methods, "random") if any(m in drops for drops in dropped.values())]
+    lines.append(_head(("k", "prompts", *rivals)))
+    both = [i for i, drops in sorted(dropped.items()) if set(rivals) <= set(drops)]
     for j, k in enumerate(REMOVED):
-        cells = [_mean((dropped[i][m][j] for i in both), 2) for m in (*methods, "random")]
-        lines.append(_row(k, len(both), *cells))
+        lines.append(_row(k, len(both), *[_mean((dropped[i][m][j] for i in both), 2) for m in rivals]))
     lines += ["\n## Passages: R², and the share of those that hold the answer among the two strongest\n"]
     passages = [r for r in fits if r["case"] == "passages"]
     found = [m for m in methods if any(r["by"] == m for r in passages)]
@@ -249,9 +241,25 @@ def table(options: argparse.Namespace) -> None:
         options.out.write_text(text, encoding="utf-8")
 
 
+def _shared(fits: Sequence[dict], methods: Sequence[str]) -> set[int]:
+    """Prompts that every method was run on: means over different prompts would not be comparable."""
+    sets = [{r["number"] for r in fits if r["by"] == m} for m in methods]
+    return set.intersection(*sets) if sets else set()
+
+
+def _compared(name: str, fits: Sequence[dict], methods: Sequence[str]) -> list[str]:
+    """A row of mean R² over the prompts that all methods have which were run on any of these."""
+    run = [m for m in methods if any(r["by"] == m for r in fits)]
+    shared = _shared(fits, run)
+    if not shared:
+        return []
+    cells = [_mean(r["r2"] for r in fits if r["by"] == m and r["number"] in shared) for m in methods]
+    return [_row(name, len(shared), *cells)]
+
+
 def speed(values: Path) -> Sequence[str]:
-    """What 128 ablations took beside the model's forward pass on the same tokens."""
-    lines = [_head(("words", "tokens", "ours, ms", "bare model, ms", "ratio"))]
+    """What 128 ablations took beside the model's forward pass on the same prompts, without the answer's tokens."""
+    lines = [_head(("words", "tokens of a prompt", "ours, ms", "bare model, ms", "ratio"))]
     for path in sorted(values.glob("*-unseen.npz")):
         told = json.loads(str(np.load(path)["told"]))
         if "bare_128" in told:

@@ -49,7 +49,10 @@ def passages_game(lm: ip.models.CausalLM, prompt: llm_prompts.Prompt) -> ip.Game
 
 
 def bare_seconds(lm: ip.models.CausalLM, texts: list[str]) -> float:
-    """Seconds of the model's forward pass alone on the same tokens, ready in batches of one length or nearly."""
+    """Seconds of the model's forward pass alone on the prompts' tokens, ready in batches of one length or nearly.
+
+    What is measured after a prompt, up to 16 tokens, is not among them.
+    """
     import torch
 
     rows = sorted((lm.reader.prompt(text) for text in texts), key=len, reverse=True)
