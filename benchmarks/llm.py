@@ -221,24 +221,32 @@ def table(options: argparse.Namespace) -> None:
     both = [i for i, drops in sorted(dropped.items()) if set(rivals) <= set(drops)]
     for j, k in enumerate(REMOVED):
         lines.append(_row(k, len(both), *[_mean((dropped[i][m][j] for i in both), 2) for m in rivals]))
-    lines += ["\n## Passages: R², and the share of those that hold the answer among the two strongest\n"]
-    passages = [r for r in fits if r["case"] == "passages"]
-    found = [m for m in methods if any(r["by"] == m for r in passages)]
+    lines += ["\n## Share of the passages that hold the answer among those of the 5 words called strongest\n"]
+    held = [r for r in words if r["kind"] == "passages"]
+    judged = _shared(held, methods)
     prompts = llm_prompts.prompts()
-    lines.append(_head(("", "prompts", *found)))
-    judged = [r for r in passages if "r2" in r]
-    cells = [_mean(r["r2"] for r in judged if r["by"] == m) for m in found]
-    lines.append(_row("R²", len({r["number"] for r in judged}), *cells))
-    count = len({r["number"] for r in passages})
-    shares = [
-        _mean((_share(r["first"], prompts[r["number"]].holding) for r in passages if r["by"] == m), 2) for m in found
-    ]
-    lines.append(_row("recall", count, *shares))
+    found = {m: [r for r in held if r["by"] == m and r["number"] in judged] for m in methods}
+    shares = [_mean((_held(r["first"], prompts[r["number"]]) for r in found[m]), 2) for m in methods]
+    lines += [_head(("prompts", *methods)), _row(len(judged), *shares)]
+    passages = [r for r in fits if r["case"] == "passages"]
+    if passages:
+        lines += _of_passages(passages, [m for m in methods if any(r["by"] == m for r in passages)])
     lines += ["\n## Seconds an ablation against the bare model\n", *speed(options.values)]
     text = "\n".join(lines) + "\n"
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
+
+
+def _of_passages(passages: Sequence[dict], methods: Sequence[str]) -> list[str]:
+    """R² of whole passages, and the share of those that hold the answer among the two strongest."""
+    lines = ["\n## Whole passages: R², and the share of those that hold the answer among the two strongest\n"]
+    lines.append(_head(("", "prompts", *methods)))
+    seen, prompts = [r for r in passages if "r2" in r], llm_prompts.prompts()
+    cells = [_mean(r["r2"] for r in seen if r["by"] == m) for m in methods]
+    lines.append(_row("R²", len({r["number"] for r in seen}), *cells))
+    each = [[_share(r["first"], prompts[r["number"]].holding) for r in passages if r["by"] == m] for m in methods]
+    return [*lines, _row("recall", len({r["number"] for r in passages}), *[_mean(one, 2) for one in each])]
 
 
 def _shared(fits: Sequence[dict], methods: Sequence[str]) -> set[int]:
@@ -284,6 +292,13 @@ def _part(given: str) -> tuple[int, int]:
 
 def _share(first: Sequence[int], holding: Sequence[int]) -> float:
     return len(set(first[:2]) & set(holding)) / len(holding)
+
+
+def _held(first: Sequence[int], prompt: llm_prompts.Prompt) -> float:
+    """The share of the passages that hold the answer in which one of these words stands."""
+    ends = np.cumsum([len(passage.split()) for passage in prompt.passages])
+    places = set(np.searchsorted(ends, first, side="right").tolist())
+    return len(places & set(prompt.holding)) / len(prompt.holding)
 
 
 def _mean(values: object, digits: int = 3) -> str:

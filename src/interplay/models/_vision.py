@@ -139,7 +139,7 @@ class VisionLM:
         known = model_identity(self.model, self.processor.tokenizer)
         if known is None or targets is None:
             return None
-        pictures = getattr(self.processor, "image_processor", None)
+        pictures: Any = getattr(self.processor, "image_processor", None)
         made = json.loads(pictures.to_json_string()) if hasattr(pictures, "to_json_string") else str(type(pictures))
         rendering = self._rendered("{prompt}")
         return {"score": "vision", "targets": list(targets), "chat": rendering, "pictures": made, "model": known}

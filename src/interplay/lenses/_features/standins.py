@@ -96,6 +96,7 @@ def _given(ablate: Ablate, units: tuple[str, ...]) -> tuple[Any, ...]:
             "ablate must be 'delete', 'mend', 'mask' or the string that an ablated unit becomes, a list of such, a "
             f"mapping from units to strings, or a function of a unit, not {ablate!r}."
         )
+    assert not isinstance(ablate, Infill)  # which is asked with what surrounds the units
     return tuple(ablate(unit) for unit in units)
 
 

@@ -233,7 +233,7 @@ class Likelihood:
         """By how much two ways to the same number may differ."""
         import torch
 
-        return 3 * float(torch.finfo(next(self.model.parameters()).dtype).eps) ** 0.5
+        return 3 * float(np.sqrt(torch.finfo(next(self.model.parameters()).dtype).eps))
 
     def _forward(self, batch: list[Row], cached: int) -> list[float]:
         """The log-probabilities that the rows want, row by row."""
