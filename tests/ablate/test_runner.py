@@ -27,7 +27,7 @@ def masks_of(count: int, n: int = 12, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interplay.ablate._runner._PAUSE", 0.001)
+    monkeypatch.setattr("interplay.ablate._attempt._PAUSE", 0.001)
 
 
 def test_repeated_masks_are_measured_once_and_values_return_in_the_order_asked() -> None:

@@ -54,3 +54,31 @@ def test_as_many_batches_run_as_there_are_workers_and_few_more_wait() -> None:
         found = measure(ip.Game(value, 10, batch_size=4), masks, executor=executor)
     np.testing.assert_array_equal(found.values, masks[:, 0])
     assert executor.most <= 20 + 8
+
+
+@pytest.mark.parametrize("garbage", [None, "x", np.zeros(1), np.full(4, np.nan)], ids=repr)
+def test_what_one_worker_returns_as_garbage_is_measured_again(garbage: object) -> None:
+    calls: list[int] = []
+
+    def value(masks: np.ndarray) -> object:
+        calls.append(len(masks))
+        return garbage if len(calls) == 3 else masks @ np.arange(6.0)
+
+    masks = all_masks(6)
+    with ThreadPoolExecutor(2) as executor:
+        found = measure(ip.Game(value, 6, batch_size=4), masks, executor=executor)
+    np.testing.assert_array_equal(found.values, masks @ np.arange(6.0))
+    assert sum(calls) == 64 + 4
+    assert "measured again" in found.notes[0]
+
+
+def test_a_game_that_always_returns_garbage_is_told_of_after_one_more_try() -> None:
+    calls: list[int] = []
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        calls.append(len(masks))
+        return np.full(len(masks), np.nan)
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ip.AblationError):
+        measure(ip.Game(value, 3, batch_size=8), all_masks(3), executor=executor)
+    assert calls == [8, 8]

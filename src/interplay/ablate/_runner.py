@@ -17,17 +17,16 @@ from interplay._errors import AblationError, InputError, InterplayError, Interru
 from interplay._game.game import Game
 from interplay._game.masks import Masks, Values, as_array, check_masks, check_values
 from interplay._game.partial import Partial
+from interplay.ablate._attempt import attempt, died
 from interplay.ablate._claims import Claims
 from interplay.ablate._sending import Sent, sent
 from interplay.ablate._store import Shelf, Store
 
 _FIRST = 8  # the first two batches are small: a mistake shows early, and the second, warmed up, gives the time
 _RETRIES = 3
-_PAUSE = 0.5  # seconds before the first retry; doubles each time
 _PATIENCE = 0.1  # seconds of waiting at a time
 _QUEUED = 8  # batches that wait for a worker; the rest of what is in flight is what an executor says that it runs
 _POLL = 0.1  # seconds between looks at what other processes have measured
-_OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, AssertionError, IndexError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ class _Run:
                         time.sleep(_POLL)
                         continue
                     began = time.perf_counter()
-                    self._take(batch, _attempt(self.game, self.masks[batch], self.retries), began)
+                    self._take(batch, attempt(self.game, self.masks[batch], self.retries), began)
             else:
                 self._spread(self.executor)
         except KeyboardInterrupt as error:
@@ -320,6 +319,18 @@ class _Run:
             self._timed = (self._timed[0] + len(rows), self._timed[1] + time.perf_counter() - began)
         self.measured += len(rows)
 
+    def _is_unusable(self, rows: npt.NDArray[np.intp], raw: object) -> bool:
+        """Whether a worker's values of a batch cannot be used; with a note of it."""
+        if isinstance(raw, Partial):
+            return False
+        try:
+            check_values(raw, self.masks[rows])
+        except AblationError as error:
+            note = f"a batch came back from a worker as nothing that can be used, and was measured again ({error})"
+            self.notes += [note] if note not in self.notes else []
+            return True
+        return False
+
     def _check_outputs(self, values: Values) -> None:
         names, repeats = self.game.outputs, self.game.repeats
         columns = repeats if names is None else len(names) * repeats
@@ -370,6 +381,7 @@ class _Run:
         began = time.perf_counter()
         failure: Exception | None = None
         back, tells = 0, False
+        again: set[int] = set()  # first rows of batches that came back unusable: a worker may be ill, and not the game
         try:
             while more or running:
                 # Some executors do not tell what they run: these get one more ahead with each batch that comes back.
@@ -382,9 +394,9 @@ class _Run:
                     if not len(batch):  # all that is left is being measured elsewhere
                         break
                     try:
-                        running[executor.submit(_attempt, game, self.masks[batch], self.retries)] = batch
+                        running[executor.submit(attempt, game, self.masks[batch], self.retries)] = batch
                     except futures.BrokenExecutor as error:
-                        failure = _died(error)
+                        failure = died(error)
                 if not running:
                     if failure is not None:
                         raise failure
@@ -397,9 +409,14 @@ class _Run:
                 for future in done:
                     batch = running.pop(future)
                     try:
-                        self._take(batch, future.result(), began)
+                        result = future.result()
+                        if int(batch[0]) not in again and self._is_unusable(batch, result[0]):
+                            again.add(int(batch[0]))
+                            running[executor.submit(attempt, game, self.masks[batch], self.retries)] = batch
+                            continue
+                        self._take(batch, result, began)
                     except futures.BrokenExecutor as error:
-                        failure = failure or _died(error)
+                        failure = failure or died(error)
                     except Exception as error:  # keep what the others are still measuring, then raise the first
                         failure = failure or error
                     began = time.perf_counter()
@@ -423,31 +440,3 @@ def _store_notes(shelf: Shelf) -> Iterator[str]:
             f"{shelf.unwritten} ablations could not be written to the store {store.path} ({store.trouble}): save this "
             "result, or they are lost when the process ends"
         )
-
-
-def _died(error: futures.BrokenExecutor) -> AblationError:
-    failure = AblationError(
-        "a worker process died while it measured, perhaps for lack of memory: start a new executor, with fewer workers."
-    )
-    failure.__cause__ = error
-    return failure
-
-
-def _attempt(game: Game | Sent, masks: Masks, retries: int) -> tuple[object, tuple[str, ...]]:
-    """The game's raw values for a batch, tried again with growing pauses when it raises."""
-    for attempt in range(retries + 1):
-        try:
-            values = game.value(masks)
-        except (*_OURS_TO_FIX, InterplayError):
-            raise  # trying again cannot help
-        except Exception as error:
-            if attempt == retries:
-                raise AblationError(
-                    f"the game failed {retries + 1} times on the same {len(masks)} masks, last with "
-                    f"{type(error).__name__}: {error}."
-                ) from error
-            time.sleep(_PAUSE * 2**attempt)
-        else:
-            note = (f"some ablations succeeded only when tried again (up to {retries} times)",) if attempt else ()
-            return values, note
-    raise AssertionError("unreachable")

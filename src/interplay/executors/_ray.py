@@ -19,7 +19,12 @@ _DEATHS = 3  # workers that one call may cost before it is taken for their kille
 
 
 def ray(
-    workers: int | None = None, gpus: float = 0, address: str | None = None, *, threads: int = 1
+    workers: int | None = None,
+    gpus: float = 0,
+    address: str | None = None,
+    *,
+    threads: int = 1,
+    limit: float | None = None,
 ) -> futures.Executor:
     """An executor over Ray workers, on this machine or in a cluster: for ``executor=`` of `interplay.explain`.
 
@@ -42,6 +47,9 @@ def ray(
         starts Ray on this machine.
     threads
         The cores of each worker: the most threads that it may use in BLAS, OpenMP and PyTorch.
+    limit
+        The most seconds that a batch may take, loading a model included: a worker that takes longer is taken to hang,
+        and is replaced; None for no limit.
 
     Raises
     ------
@@ -55,14 +63,19 @@ def ray(
             raise InputError(f"{what} must be at least 1, not {number}.")
     if gpus < 0:
         raise InputError(f"gpus must be at least 0, not {gpus}.")
-    return _RayExecutor(workers, threads, gpus, address)
+    if limit is not None and not limit > 0:
+        raise InputError(f"limit must be a number of seconds above 0, not {limit}.")
+    return _RayExecutor(workers, threads, gpus, address, limit)
 
 
 class _RayExecutor(futures.ThreadPoolExecutor):
     """Threads of which each waits for one Ray actor at a time; made by `interplay.executors.ray`."""
 
-    def __init__(self, workers: int | None, threads: int, gpus: float, address: str | None) -> None:
+    def __init__(
+        self, workers: int | None, threads: int, gpus: float, address: str | None, limit: float | None = None
+    ) -> None:
         library = _library()
+        self._limit = limit
         self._owned = not library.is_initialized()
         if self._owned:
             _start(address, None if workers is None else workers * threads)
@@ -114,7 +127,7 @@ class _RayExecutor(futures.ThreadPoolExecutor):
         library = _library()
         actor = self._free.get()
         try:
-            return library.get(actor.run.remote(function, args, kwargs))
+            return self._answer(actor, function, args, kwargs)
         except library.exceptions.RayTaskError as error:  # what the function raised, as it would be raised here
             raise error.cause from None
         except library.exceptions.RayActorError as error:
@@ -124,6 +137,22 @@ class _RayExecutor(futures.ThreadPoolExecutor):
             ) from error
         finally:
             self._free.put(actor)
+
+    def _answer(self, actor: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the actor's function returns; one that takes longer than the limit is replaced and asked again."""
+        library = _library()
+        for _ in range(_DEATHS):
+            running = actor.run.remote(function, args, kwargs)
+            try:
+                return library.get(running, timeout=self._limit)
+            except library.exceptions.GetTimeoutError:
+                # Without a retry by Ray of its own, which would take the next turn's place.
+                library.cancel(running, recursive=False)
+                library.kill(actor, no_restart=False)
+        raise AblationError(
+            f"the same batch of ablations took more than {self._limit:g} s on {_DEATHS} workers in turn: raise limit, "
+            "or use a smaller batch_size."
+        )
 
 
 class _Worker:
