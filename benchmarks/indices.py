@@ -241,15 +241,27 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def summary(errors: Errors) -> str:
-    """Our error over the best peer's: geometric means over the games, and the worst game."""
+    """Our error over the best peer's: geometric means over the games whose every mask was run, and the worst of all."""
     hidden = [game for game in errors.games if game.startswith("hidden")]
+    grown = [game for game in errors.games if game in trees.GAMES]
+    every = [game for game in errors.games if game not in trees.GAMES]
     rows = []
     for index in errors.indices:
         row = [f"`{index}`"]
         for multiple in errors.multiples:
-            ratios = [errors.ratio(index, multiple, game) for game in errors.games]
-            of_hidden = geometric([errors.ratio(index, multiple, game) for game in hidden])
-            row.append(f"{geometric(ratios):.2f} (hidden {of_hidden:.2f}; worst {np.nanmax(ratios):.2f})")
+            by_game = {game: errors.ratio(index, multiple, game) for game in errors.games}
+            there = [ratio for ratio in by_game.values() if np.isfinite(ratio)]
+            if not there:
+                row.append("not run: time")
+                continue
+            parts = {"hidden": hidden, "trees": grown}
+            told = [
+                f"{name} {geometric([by_game[game] for game in games]):.2f}"
+                for name, games in parts.items()
+                if any(np.isfinite(by_game[game]) for game in games)
+            ]
+            told.append(f"worst {max(there):.2f}; {len(there)} games")
+            row.append(f"**{geometric([by_game[game] for game in every]):.2f}** ({', '.join(told)})")
         rows.append(row)
     return table(["index", *[f"{m} n evaluations" for m in errors.multiples]], rows)
 
@@ -260,7 +272,7 @@ def precision(errors: Errors) -> str:
     for index in errors.indices:
         row = [f"`{index}`"]
         for multiple in errors.multiples:
-            games = [game for game in errors.games if errors.has(index, multiple, game, "interplay")]
+            games = [game for game in errors.games if np.isfinite(errors.ratio(index, multiple, game))]
             means = {}
             for method in ["interplay", *errors.methods(index)]:
                 found = [errors.top.get((index, multiple, game, method), np.nan) for game in games]
@@ -268,7 +280,7 @@ def precision(errors: Errors) -> str:
             ours = means.pop("interplay")
             there = {method: mean for method, mean in means.items() if np.isfinite(mean)}
             name = max(there, key=there.__getitem__, default="")
-            row.append(f"{ours:.2f} / " + (f"{there[name]:.2f} {name}" if name else "no peer ran"))
+            row.append(f"{ours:.2f} / {there[name]:.2f} {name}" if name else "not run: time")
         rows.append(row)
     return table(["index", *[f"{m} n evaluations" for m in errors.multiples]], rows)
 
@@ -315,7 +327,7 @@ def by_method(errors: Errors, index: str) -> str:
                 if errors.has(index, multiple, game, method) and errors.has(index, multiple, game, "interplay")
             ]
             of_all = "" if len(ratios) == len(errors.games) else f" ({len(ratios)} games)"
-            row.append(f"{geometric(ratios):.1f}{of_all}" if ratios else "did not run")
+            row.append(f"{geometric(ratios):.1f}{of_all}" if ratios else "not run: time")
         rows.append(row)
     return table(["shapiq", *[f"{m} n" for m in errors.multiples]], sorted(rows, key=lambda row: row[-1]))
 
@@ -326,8 +338,8 @@ def report(errors: Errors, picture: str | None = None) -> str:
     parts = [
         "# Comparison with the peers\n",
         "Ours and shapiq 1.8.0's approximators on the same games and budgets, where the truth is known. Our squared "
-        "error over that of the best peer *of each game and budget*, geometric means over games; below 1 we are "
-        "closer:\n",
+        "error over that of the best peer *of each game and budget*, geometric means over games whose every mask was "
+        "run; below 1 we are closer:\n",
         summary(errors),
         *([f"![Our error over the best peer's, by game]({picture})\n"] if picture else []),
         *([_WHOLE, whole_models(errors)] if errors.r2 else []),
