@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +29,52 @@ def test_the_executor_of_dask_gives_the_values_of_home() -> None:
         found = measure(game, masks, executor=client.get_executor())
     np.testing.assert_array_equal(found.values, masks @ weights)
     assert found.measured == found.distinct
+
+
+MPI = """
+import numpy as np
+import interplay as ip
+from interplay.ablate import measure
+from mpi4py.futures import MPIPoolExecutor
+
+if __name__ == "__main__":
+    weights, masks = np.arange(8.0), ip.design(8, 120)
+    with MPIPoolExecutor(1) as executor:
+        found = measure(ip.Game(lambda masks: masks @ weights, 8, batch_size=5), masks, executor=executor)
+    print((found.values == masks @ weights).all(), found.measured)
+"""
+
+
+@pytest.mark.slow
+def test_the_executor_of_mpi_gives_the_values_of_home(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    launcher = shutil.which("mpiexec")
+    if launcher is None:
+        pytest.skip("there is no mpiexec")
+    script = tmp_path / "script.py"
+    script.write_text(MPI)
+    command = [launcher, "-n", "2", sys.executable, "-m", "mpi4py.futures", str(script)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert ran.stdout.split() == ["True", "120"]
+
+
+def test_a_closure_is_called_where_it_stays_and_travels_where_it_is_sent() -> None:
+    weights, calls = np.arange(6.0), []
+
+    class Sends(Executor):
+        """Pickles what it is given, as executors that reach other machines do."""
+
+        def submit(self, function, /, *args, **kwargs) -> Future:
+            calls.append(function)
+            function, args = pickle.loads(pickle.dumps((function, args)))
+            done: Future = Future()
+            done.set_result(function(*args, **kwargs))
+            return done
+
+    masks = all_masks(6)
+    found = measure(ip.Game(lambda masks: masks @ weights, 6, batch_size=8), masks, executor=Sends())
+    np.testing.assert_array_equal(found.values, masks @ weights)
+    assert len(calls) == 8
 
 
 class Bare(Executor):

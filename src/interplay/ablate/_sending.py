@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,6 +80,24 @@ class _Packed:
 
 
 @dataclass(frozen=True)
+class _Carried:
+    """A function that is called as it is where it stays, and packed once where an executor sends it elsewhere."""
+
+    function: Callable[[Masks], Any]
+    game: Game
+
+    def __call__(self, masks: Masks) -> Any:
+        return self.function(masks)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Packed, (self._content,)
+
+    @cached_property
+    def _content(self) -> bytes:
+        return _packed(self.game)
+
+
+@dataclass(frozen=True)
 class _Filed:
     """A pickled function in a file, read once by each process that calls it."""
 
@@ -115,7 +133,7 @@ def sent(game: Game, executor: futures.Executor) -> Iterator[Sent]:
         yield Sent(share(_packed(game)))
         return
     if not isinstance(executor, futures.ProcessPoolExecutor):
-        yield Sent(game.value)
+        yield Sent(_Carried(game.value, game))
         return
     content = _packed(game)
     if len(content) < _SMALL:
