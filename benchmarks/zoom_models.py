@@ -53,8 +53,8 @@ def named_by(explanation: ip.Explanation, leaves: tuple[str, ...], count: int) -
     """The leaves of the strongest sets, alone or together, that the explanation shows one by one."""
     names: list[str] = []
     known = set(leaves)
-    for labels, _ in explanation.interactions(top=4 * count + 8).named():
-        names += [label for label in labels if label not in names and label in known]
+    for key in explanation.interactions(top=4 * count + 8):  # by number: long labels are shortened where they are shown
+        names += [found for i in key if (found := explanation.labels[i]) not in names and found in known]
     return names[:count]
 
 
