@@ -1,10 +1,12 @@
 """Flips: exact on exhaustive games, and cheaper or smaller than greedy, leave-one-out and beam search on real texts.
 
-    python benchmarks/flips.py exhaustive            # sets returned against all minimal sets, n = 12 and 13
-    python benchmarks/flips.py minilm                # 50 short texts
-    python benchmarks/flips.py smollm2 --texts 12    # short reviews
+    python benchmarks/flips.py exhaustive                    # sets returned against all minimal sets, n = 11 to 13
+    python benchmarks/flips.py minilm                        # 50 short texts
+    python benchmarks/flips.py smollm2                       # the same 50
+    python benchmarks/flips.py smollm2 --tables smollm2.npz  # on what flip_tables.py measured
 
-Costs count every model call: the explanation's ablations and the checks. The beam search gets as many calls as ours.
+Costs count every model call: the explanation's ablations and the checks. The beam searches may use as many as ours,
+or 45; all methods but "all checks" stop at their first set.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
 import interplay as ip
+from flip_tables import every, read
 from reviews import REVIEWS, minilm_games, smollm2, smollm2_games
 
 MOST = 4
@@ -63,23 +67,27 @@ def beam(counted: Counted, calls: int, sign: float) -> tuple[int, ...] | None:
     return None
 
 
-def texts(games: list[tuple[str, ip.Game]], per_word: int, checks: int) -> None:
+def truth(game: ip.Game, sign: float) -> tuple[int, ...] | None:
+    """A smallest set, by measuring all."""
+    for size in range(1, MOST + 1):
+        keys = list(combinations(range(game.n), size))
+        crossed = np.flatnonzero(sign * Counted(game)(keys) < 0)
+        if len(crossed):
+            return keys[crossed[0]]
+    return None
+
+
+def texts(games: list[tuple[str, ip.Game]], per_word: float, checks: int, keep: float, *, exact: bool) -> None:
     rows: dict[str, list[tuple[int | None, int]]] = {}
     for number, (_, game) in enumerate(games):
         full = float(game(np.ones((1, game.n), dtype=bool))[0])
         sign = 1.0 if full > 0 else -1.0
         side = {"below" if sign > 0 else "above": 0.0}
-        explanation = ip.explain(game, budget=per_word * game.n, progress=False)
-        # The first set ends the search here, as it does for the others: fewest checks that find one.
-        flips = None
-        for allowed in range(3, checks + 1, 3):
-            flips = ip.actions.flip(game, explanation, most=MOST, checks=allowed, **side)
-            if flips.found or flips.measured < allowed:
-                break
-        assert flips is not None
-        whole = ip.actions.flip(game, explanation, most=MOST, checks=checks, **side)
-        ours = explanation.used + flips.measured
-        rows.setdefault("flip, first set", []).append((_size(flips.found), ours))
+        near = ip.Game(game.value, game.labels, keep=keep)
+        explanation = ip.explain(near, budget=max(8, round(per_word * game.n)), progress=False)
+        flips = ip.actions.flip(near, explanation, most=MOST, checks=checks, enough=1, **side)
+        rows.setdefault("flip, one set", []).append((_size(flips.found), explanation.used + flips.measured))
+        whole = ip.actions.flip(near, explanation, most=MOST, checks=checks, **side)
         rows.setdefault("flip, all checks", []).append((_size(whole.found), explanation.used + whole.measured))
         effects = explanation.interactions("bv")
         ranked = sorted(range(game.n), key=lambda part: -sign * effects.get((part,), 0.0))
@@ -90,20 +98,31 @@ def texts(games: list[tuple[str, ip.Game]], per_word: int, checks: int) -> None:
         alone = sign * counted([(part,) for part in range(game.n)])
         found = along(list(np.argsort(alone)), counted, sign)
         rows.setdefault("leave-one-out", []).append((found and len(found), len(counted.known)))
-        counted = Counted(game)
-        found = beam(counted, explanation.used + whole.measured, sign)
-        rows.setdefault("beam, equal calls", []).append((found and len(found), len(counted.known)))
-        if number % 10 == 9:
-            print(f"{number + 1} texts", flush=True)
-    print("\n| method | flipped | mean size | calls | smaller / larger than ours (all checks) |\n|---|---|---|---|---|")
-    ours_sizes = [size for size, _ in rows["flip, all checks"]]
+        for calls in (explanation.used + checks, 45):
+            counted = Counted(game)
+            found = beam(counted, calls, sign)
+            rows.setdefault("beam, up to 45 calls" if calls == 45 else "beam, up to as many calls as ours", []).append(
+                (found and len(found), len(counted.known))
+            )
+        if exact:
+            key = truth(game, sign)
+            rows.setdefault("every set measured", []).append((key and len(key), 0))
+        if number % 10 == 9 or number + 1 == len(games):
+            table(rows)
+
+
+def table(rows: dict[str, list[tuple[int | None, int]]]) -> None:
+    """What all texts so far say."""
+    print("\n| method | flipped | mean size | calls | smaller / larger than ours (one set) |\n|---|---|---|---|---|")
+    ours_sizes = [size for size, _ in rows["flip, one set"]]
     for name, found in rows.items():
         sizes = [size for size, _ in found if size]
         beyond = MOST + 1
         pairs = [(mine or beyond, theirs or beyond) for mine, (theirs, _) in zip(ours_sizes, found)]
         smaller, larger = sum(b < a for a, b in pairs), sum(b > a for a, b in pairs)
-        calls = np.mean([calls for _, calls in found])
-        print(f"| {name} | {len(sizes)}/{len(found)} | {np.mean(sizes):.2f} | {calls:.0f} | {smaller} / {larger} |")
+        calls, size = np.mean([calls for _, calls in found]), np.mean(sizes) if sizes else np.nan
+        row = f"| {name} | {len(sizes)}/{len(found)} | {size:.2f} | {calls:.0f} | {smaller} / {larger} |"
+        print(row, flush=True)
 
 
 def _size(found: tuple[ip.actions.Flip, ...]) -> int | None:
@@ -133,10 +152,6 @@ def exhaustive_games() -> Iterator[tuple[str, np.ndarray]]:
     for text in (REVIEWS[1], REVIEWS[9], REVIEWS[4]):
         game = ip.lenses.text(encoder.similarity("a complaint"), text, ablate="delete")
         yield "text", np.concatenate([game(part) for part in np.array_split(every(game.n), 64)])
-
-
-def every(n: int) -> np.ndarray:
-    return ((np.arange(1 << n)[:, None] >> np.arange(n)) & 1).astype(bool)
 
 
 def exhaustive(per_part: int, checks: int, most: int) -> None:
@@ -187,18 +202,23 @@ def exhaustive(per_part: int, checks: int, most: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["exhaustive", "minilm", "smollm2"])
-    parser.add_argument("--per-part", type=int, default=0, help="ablations of the explanation, by part")
+    parser.add_argument("--per-part", type=float, default=0, help="ablations of the explanation, by part")
     parser.add_argument("--checks", type=int, default=0)
+    parser.add_argument("--keep", type=float, default=0.8, help="what the ablations of texts keep")
+    parser.add_argument("--tables", type=Path, help="every ablation of the texts, from flip_tables.py")
     parser.add_argument("--most", type=int, default=3)
     parser.add_argument("--texts", type=int, default=50)
     options = parser.parse_args()
     began = time.perf_counter()
     if options.what == "exhaustive":
-        exhaustive(options.per_part or 20, options.checks or 50, options.most)
-    elif options.what == "minilm":
-        texts(minilm_games()[: options.texts], options.per_part or 5, options.checks or 30)
+        exhaustive(round(options.per_part or 20), options.checks or 150, options.most)
     else:
-        texts(smollm2_games(smollm2(), options.texts), options.per_part or 5, options.checks or 30)
+        if options.tables is not None:
+            games = read(options.tables)
+        else:
+            games = minilm_games() if options.what == "minilm" else smollm2_games(smollm2(), options.texts)
+        exact = options.tables is not None
+        texts(games[: options.texts], options.per_part or 0.7, options.checks or 50, options.keep, exact=exact)
     print(f"{time.perf_counter() - began:.0f} s")
 
 

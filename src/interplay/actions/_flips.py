@@ -211,7 +211,7 @@ def flip(
     checks
         The most measurements, the untouched input included.
     enough
-        Stop as soon as so many sets are found and nothing smaller is likelier than not; look for all when left out.
+        Stop as soon as so many sets are found and no smaller one is likely; look for all when left out.
     within
         Ids or labels of the parts that may be ablated; all when left out.
     store, executor, progress
@@ -299,10 +299,11 @@ def _search(
             f"the {what} output is {start:.6g}, already {where} {line:g}: choose a line on its other side."
         )
     search = Search(explanation, kept, parts, most, start, line, sign)
+    rounds = _ROUNDS if enough is None else 3 * _ROUNDS  # what is measured at once cannot be spared any more
     while cost[0] < checks:
-        if enough is not None and len(search.outcome()[0]) >= enough:
+        if enough is not None and search.is_enough(enough):
             break
-        batch = search.propose(min(max(1, checks // _ROUNDS), checks - cost[0]))
+        batch = search.propose(min(max(1, checks // rounds), checks - cost[0]))
         if not batch:
             break
         search.learn(batch, measured(batch))

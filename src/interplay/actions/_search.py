@@ -16,7 +16,8 @@ from interplay.actions._correction import Correction
 from interplay.actions._program import least
 from interplay.actions._toggles import Sets, Toggles
 
-_UNLIKELY = 0.02  # a set this unlikely to cross the line is not worth a measurement
+_UNLIKELY = 0.005  # a set this unlikely to cross the line is not worth a measurement, once one was found
+_SMALLER = 0.02  # a smaller set this likely to cross the line is looked at before the search ends at what it has
 _DISCOUNT = 0.5  # of a set's worth, for one part more
 _JOINT = 400  # likeliest sets whose joint probability is taken, and draws of it
 _SECONDS = 2.0  # for one integer program
@@ -65,16 +66,19 @@ class Search:
         # A part turned alone meets twice the error's standard deviation, if all of the error were that part's.
         floor = (1e-6 * max(abs(start - line), np.sqrt(spectrum.variance))) ** 2
         self._correction = Correction(len(parts), max(8 * unexplained / len(kept), floor, 1e-300))
+        self._exact = 8 * unexplained / len(kept) <= floor
         self._candidates = Candidates(self._toggles, most)
         self._flips: dict[Features, Flip] = {}
         self._gap: float | None = 0.0 if self._candidates.complete >= most else None
 
     def propose(self, count: int) -> list[Features]:
         """Up to ``count`` sets to measure next: likely ones, small ones first; none where none is likely."""
-        prospects = self._prospects(_UNLIKELY)
+        # How unlikely is said by a few measurements: as long as none crossed, all that may be spent on looking is.
+        unlikely = _UNLIKELY if self._exact or self._crossed() else 0.0
+        prospects = self._prospects(unlikely, verify=not self._exact)
         if self._gap is None and not any(prospect.likely > 0.5 for prospect in prospects):
             self._solve()
-            prospects = self._prospects(_UNLIKELY)
+            prospects = self._prospects(unlikely, verify=not self._exact)
         minimal = self._minimal()
 
         def worth(prospect: _Prospect) -> float:
@@ -98,6 +102,13 @@ class Search:
         self._correction.learn(list(self._flips), errors)
         if self._candidates.complete < self._most:
             self._gap = None
+
+    def is_enough(self, count: int) -> bool:
+        """Whether ``count`` minimal sets were found and no smaller one is likely."""
+        sizes = sorted(map(len, self._minimal()))[:count]
+        if len(sizes) < count:
+            return False
+        return all(len(prospect.chosen) >= sizes[-1] for prospect in self._prospects(_SMALLER))
 
     def outcome(self) -> tuple[list[Flip], list[Flip]]:
         """The minimal sets that crossed the line, smallest first, and all others that were measured."""
@@ -125,8 +136,11 @@ class Search:
         crossed = self._crossed()
         return {key for key in crossed if not any(other < key for other in crossed)}
 
-    def _prospects(self, unlikely: float) -> list[_Prospect]:
-        """Sets that may be measured, contain none that crossed, and are not as unlikely as that to cross."""
+    def _prospects(self, unlikely: float, *, verify: bool = False) -> list[_Prospect]:
+        """Sets that may be measured, contain none that crossed, and are not as unlikely as that to cross.
+
+        With ``verify`` also every part of a set that crossed: only where none of them does is that set minimal.
+        """
         from scipy.special import stdtr
 
         if self._candidates.complete < self._most:
@@ -140,7 +154,10 @@ class Search:
             expected = self._candidates.predicted(size) + error
             ahead = self._sign * (expected - self._line)
             likely = stdtr(self._correction.freedom, ahead / np.maximum(scale, 1e-300))
-            for at in np.flatnonzero((likely >= unlikely) & ~_holding(sets, minimal)):
+            worth = likely >= unlikely
+            if verify:
+                worth |= _inside(sets, minimal)
+            for at in np.flatnonzero(worth & ~_holding(sets, minimal)):
                 chosen = tuple(sets[at].tolist())
                 if chosen not in self._flips:
                     found.append(_Prospect(chosen, float(expected[at]), float(likely[at])))
@@ -172,3 +189,12 @@ def _holding(sets: Sets, smaller: Iterable[frozenset[int]]) -> npt.NDArray[np.bo
         if len(key) <= sets.shape[1]:
             holding |= np.isin(sets, list(key)).sum(axis=1) == len(key)
     return holding
+
+
+def _inside(sets: Sets, larger: Iterable[frozenset[int]]) -> npt.NDArray[np.bool_]:
+    """Which of ``sets`` (N, k) lie within one of the ``larger``: (N,)."""
+    inside = np.zeros(len(sets), dtype=np.bool_)
+    for key in larger:
+        if len(key) > sets.shape[1]:
+            inside |= np.isin(sets, list(key)).all(axis=1)
+    return inside
