@@ -84,6 +84,19 @@ def test_every_returned_set_is_measured_and_checks_are_never_exceeded() -> None:
         assert (one.measured > start + 0.5) >= (one in found.found)
 
 
+def test_a_search_that_has_enough_ends_at_a_smallest_set_and_costs_less() -> None:
+    game = ip.Game(sparse_spectrum(9, 14, 3, 1).predict, 9)
+    explanation = ip.explain(game, budget=512, progress=False)
+    line = a_line(game, -1, True, 2)
+    whole = ip.actions.flip(game, explanation, below=line, most=3, checks=200)
+    one = ip.actions.flip(game, explanation, below=line, most=3, checks=200, enough=1)
+    assert one.found
+    assert len(one.found[0].features) == len(whole.found[0].features)
+    assert one.measured <= whole.measured
+    with pytest.raises(ip.InputError, match="enough"):
+        ip.actions.flip(game, explanation, below=line, enough=0)
+
+
 def test_a_line_no_set_reaches_ends_honestly() -> None:
     game = ip.Game(sparse_spectrum(9, 12, 2, 0).predict, 9)
     found = ip.actions.flip(game, ip.explain(game, budget=512, progress=False), below=-1e3, most=5)

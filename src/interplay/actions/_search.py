@@ -154,10 +154,11 @@ class Search:
             expected = self._candidates.predicted(size) + error
             ahead = self._sign * (expected - self._line)
             likely = stdtr(self._correction.freedom, ahead / np.maximum(scale, 1e-300))
-            worth = likely >= unlikely
-            if verify:
-                worth |= _inside(sets, minimal)
-            for at in np.flatnonzero(worth & ~_holding(sets, minimal)):
+            parts = _inside(sets, minimal) if verify else np.zeros(len(sets), dtype=np.bool_)
+            listed = np.flatnonzero(((likely >= unlikely) | parts) & ~_holding(sets, minimal))
+            if len(listed) > 2 * _JOINT:  # nobody will come to the others
+                listed = listed[np.argsort(-(likely + parts)[listed], kind="stable")[: 2 * _JOINT]]
+            for at in listed:
                 chosen = tuple(sets[at].tolist())
                 if chosen not in self._flips:
                     found.append(_Prospect(chosen, float(expected[at]), float(likely[at])))
