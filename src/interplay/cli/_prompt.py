@@ -55,7 +55,9 @@ def prompt(
             "matter. Sentences, or whole documents, if left out."
         ),
     ] = None,
-    ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mend'.")] = "delete",
+    ablate: Annotated[
+        str, Parameter(help="What an ablated unit becomes: a string, 'delete', 'mend' or 'attention'.")
+    ] = "delete",
     form: Annotated[
         str | None, Parameter(help="How each document is written: {text} and, if wanted, {number} and {name}.")
     ] = None,
