@@ -353,6 +353,8 @@ def report(errors: Errors, picture: str | None = None) -> str:
         "done with misses and sizes was chosen on nine other games ([Indices](indices.md)); earlier choices on those "
         "not named `hidden_*` or `trees_*`. `fbii` and whole models are from uniform masks, `ip.explain` as it is by "
         "default.\n",
+        "A cell without a figure is there for want of time; where a peer did not finish a game, the best of the others "
+        "counts, and its row says on how many games it stands.\n",
         'Left out: SPEX, which refuses such budgets ("Insufficient budget to compute the transform"), and ShaplEIG, '
         "which needs PyTorch and BoTorch for Python 3.12. ProxySPEX runs without its search of 90 fits, which takes "
         "minutes a case. Everything else that shapiq lists for an index is here, with the options that its authors "
@@ -388,8 +390,9 @@ def plot(errors: Errors, target: Path) -> None:
         axis.set_xlabel("left of the line: we are closer")
         axis.set_yticks(range(len(errors.games)), errors.games)
     axes[0, 0].invert_yaxis()
-    axes[0, -1].legend(fontsize="small")
-    figure.tight_layout()
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower center", ncols=len(names), fontsize="small")
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.savefig(target, dpi=80)
     plt.close(figure)
 
