@@ -79,7 +79,7 @@ class Promise:
         # unexplained per ablation (the risk of a sparse fit; Donoho and Johnstone 1994).
         net = self.energy - 2.0 * np.log(2.0) * self.bits * self.unexplained / max(spent, 1)
         opens = np.flatnonzero((self.bits > 0) & (net > 0))
-        order = opens[np.argsort(-net[opens] / self.bits[opens], kind="stable")].tolist()
+        order: list[int] = opens[np.argsort(-net[opens] / self.bits[opens], kind="stable")].tolist()
         costs = [self.ablations(order[: k + 1]) for k in range(len(order))]
         lasting = [max(depths[i] for i in order[: k + 1]) * cost <= left for k, cost in enumerate(costs)]
         gains = np.cumsum(net[order])

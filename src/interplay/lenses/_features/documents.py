@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from interplay._checks import unknown, within
 from interplay._errors import InputError
@@ -138,14 +138,14 @@ def _levels(unit: Unit | Sequence[str] | None) -> tuple[tuple[str, ...], Unit | 
     """
     if unit is None or isinstance(unit, str) or _WHOLE not in unit:
         levels, finest = levels_of(unit) if unit is not None else ((), None)
-        return ((_WHOLE, *levels) if levels else ()), finest
+        return ((_WHOLE, *levels) if levels else ()), cast("Unit | None", finest)  # no mapping was given
     inside = [one for one in unit if one != _WHOLE]
     if tuple(unit) != (_WHOLE, *inside):
         raise InputError(
             f"a tuple of units goes from coarse to fine, each once, {_WHOLE!r} first, not {tuple(unit)!r}."
         )
     levels, finest = levels_of(tuple(inside)) if inside else ((), None)  # type: ignore[arg-type]
-    return (_WHOLE, *levels), finest
+    return (_WHOLE, *levels), cast("Unit | None", finest)
 
 
 def _opening(scorer: Scorer, pile: _Pile, levels: Sequence[str]) -> list[Part]:
