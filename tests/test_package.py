@@ -85,7 +85,7 @@ def imports_of(name: str) -> set[str]:
 
 PUBLIC = [ip, ip.actions, ip.estimators, ip.executors, ip.lenses, ip.models, ip.report]
 # What a public object is made of, and nobody is to use.
-INSIDE = {"Shelf", "Hyper", "Endpoint", "SideBySide", "Reader", "SetPrior"}
+INSIDE = {"Shelf", "Hyper", "Endpoint", "SideBySide", "Reader", "SetPrior", "Book"}
 
 
 class Examples(doctest.DocTestFinder):

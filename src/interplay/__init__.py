@@ -26,6 +26,7 @@ from interplay._game.layout import (
     TextLayout,
     TrainingLayout,
 )
+from interplay._game.outline import Branch
 from interplay._game.partial import Partial
 from interplay._game.tree import Part, Tree
 from interplay._public import publish as _publish
@@ -43,6 +44,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "INDICES",
     "AblationError",
+    "Branch",
     "Cost",
     "Explanation",
     "Faithfulness",

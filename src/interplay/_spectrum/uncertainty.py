@@ -22,6 +22,11 @@ _TOGETHER = 0.5  # of the variance of 2^s values left in their sum: a fit errs a
 _AT_BOTH = ("sv", "sii", "k-sii")  # these weigh inputs near both ends as much as all in between
 
 
+def _share(value: object, where: str) -> float:
+    """A weight of a prior: a set is not more likely to matter for having one feature more."""
+    return number(value, where, 1.0)
+
+
 @dataclass(frozen=True)
 class SetPrior:
     """What any set may hold before it is looked at: ``Var F(S) = scale * prod_{j in S} weights[j]``."""
@@ -217,7 +222,7 @@ class Uncertainty:
 
         saved = Saved.of(parts, "the uncertainty")
         inner = saved.maybe("prior", Saved.of)
-        prior = None if inner is None else SetPrior(inner("scale", number), inner("weights", each, number, n))
+        prior = None if inner is None else SetPrior(inner("scale", number), inner("weights", each, _share, n))
         empty, full = saved("ends", each, number, 2)
         return cls(n, dict(saved("deviations", each, found)), prior, (empty, full))
 

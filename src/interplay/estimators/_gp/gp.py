@@ -22,12 +22,12 @@ from interplay.estimators._gp.kernel import MANY_FEATURES, Evidence, maximise
 from interplay.estimators._gp.large import fit_support
 from interplay.estimators._gp.posterior import Posterior
 from interplay.estimators._gp.prior import mean_prior, prior_variances
+from interplay.estimators._many import MANY
 from interplay.estimators._validation import folds, is_constant
 
 _SMALL = 600  # ablations on which most steps are taken, each N^3; the last quarter of them sees all
 _FEWEST = 30  # proposals; a shorter chain has not left the neighbourhood of its start and gains nothing
 _DOUBT = 2e10  # multiplications spent on standard deviations, N^2 for each: seconds; weaker sets go without
-MANY = 16  # outputs from which they share: up to so many are fitted each alone
 _SOON = 1e-4  # of the evidence: of very many features a search ends with a step that gains less
 _SHARED = 1000  # coefficients of each of many outputs
 _TWICE = 500  # ablations up to which two fifths are refitted without, to see how far leave-one-out flatters; else one
