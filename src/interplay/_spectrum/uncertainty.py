@@ -171,7 +171,8 @@ class Uncertainty:
         assert self.prior is not None
         before = self._priors(sets)
         after = np.array(list(self.variances(sets).values()))
-        unknown = np.clip(np.divide(after, before, out=np.zeros_like(after), where=before > 0), 0.0, 1.0)
+        # What the data leave of the prior; the smaller of both is divided, as the prior may be next to nothing.
+        unknown = np.divide(np.minimum(after, before), before, out=np.zeros_like(after), where=before > 0)
         out = np.empty(len(sets))
         for rows, ids in by_size(sets):
             size = ids.shape[1]
