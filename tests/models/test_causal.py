@@ -42,6 +42,7 @@ TARGET = " to the cat"
 @cache
 def tokenizer() -> Any:
     """Fifty-odd tokens: letters, spaces and a few merged words, with the space before a word in the word's token."""
+    pytest.importorskip("tokenizers")
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -253,9 +254,9 @@ def test_a_prompt_of_no_tokens_is_scored_after_the_token_that_begins_texts() -> 
 
 
 def test_special_tokens_that_the_tokenizer_adds_come_before_the_prompt_and_not_before_the_target() -> None:
+    adding = copy.deepcopy(tokenizer())
     from tokenizers.processors import TemplateProcessing
 
-    adding = copy.deepcopy(tokenizer())
     adding._tokenizer.post_processor = TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
@@ -626,6 +627,7 @@ def test_a_target_begins_where_the_prompts_tokens_end_in_the_joint_text_or_is_re
 
 @pytest.mark.parametrize("kind", ["byte level, offsets without spaces", "metaspace"])
 def test_boundaries_of_other_tokenizers_hold_too(kind: str) -> None:
+    pytest.importorskip("tokenizers")
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -174,6 +174,7 @@ class Source:
 
         if self.gguf is not None:
             _need("gguf", "a GGUF file")
+            _need("accelerate", "a GGUF file")
             options["gguf_file"] = self.gguf
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()

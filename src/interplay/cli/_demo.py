@@ -18,7 +18,7 @@ demo = App(name="demo", help="Explain a real model from its wheel: words of a re
 class PromptDemoOptions(Options):
     """The options of `demo prompt`."""
 
-    budget: Budget = 96
+    budget: Budget = 64
 
 
 @demo.command
