@@ -23,7 +23,7 @@ from interplay._networks.identity import model_identity
 from interplay._networks.illustrated import Illustrated
 from interplay._networks.readout import distributions
 from interplay.models._causal.response import ends_of, plainly
-from interplay.models._causal.target import checked
+from interplay.models._causal.target import checked, checked_pair
 from interplay.models._scorer import Scorer
 
 _TOKENS = 4096  # of a batch
@@ -110,9 +110,7 @@ class VisionLM:
 
     def margin(self, a: Target, b: Target) -> Scorer:
         """A scorer by how much the log-probability (nats) of ``a`` exceeds that of ``b``."""
-        targets = [checked(a), checked(b)]
-        if targets[0] == targets[1]:
-            raise InputError(f"the two answers of a margin are both {targets[0]!r}: give two that differ.")
+        targets = checked_pair(a, b)
         name = f"log-probability of {self._shown(targets[0])} minus that of {self._shown(targets[1])}"
         return self._scorer(lambda prompts: -np.diff(self._totals(prompts, targets), axis=1)[:, 0], name, targets)
 

@@ -18,7 +18,7 @@ from interplay._networks.continuation import Ask, Reader, Target
 from interplay._networks.readout import LOGPROB, MARGIN
 from interplay.models._answer_book import Answer
 from interplay.models._causal.choice import ChoiceScore, Scale
-from interplay.models._causal.target import Per, TargetScore, checked
+from interplay.models._causal.target import Per, TargetScore, checked, checked_pair
 from interplay.models._causal.writing import check_writing
 from interplay.models._scorer import Scorer
 
@@ -106,9 +106,7 @@ class VLLM:
 
     def margin(self, a: Target, b: Target) -> Scorer:
         """A scorer of prompts by how much the log-probability (nats) of ``a`` exceeds that of ``b``."""
-        targets = (checked(a), checked(b))
-        if targets[0] == targets[1]:
-            raise InputError(f"the two answers of a margin are both {targets[0]!r}: give two that differ.")
+        targets = checked_pair(a, b)
         name = f"log-probability of {self._shown(targets[0])} minus that of {self._shown(targets[1])}"
         return self._scorer(TargetScore(self.reader, self._likelihood, targets, MARGIN), name)
 

@@ -22,7 +22,7 @@ from interplay.models._causal.choice import ChoiceScore, Scale
 from interplay.models._causal.doubts import notes_on_target
 from interplay.models._causal.likelihood import Copies, Likelihood
 from interplay.models._causal.response import respond
-from interplay.models._causal.target import Per, TargetScore, checked, distinct
+from interplay.models._causal.target import Per, TargetScore, checked, checked_pair, distinct
 from interplay.models._causal.writing import check_writing, write
 from interplay.models._network import SPEAKS
 from interplay.models._scorer import Scorer
@@ -182,9 +182,7 @@ class CausalLM:
 
     def margin(self, a: Target, b: Target) -> Scorer:
         """A scorer of prompts by how much the log-probability (nats) of ``a`` exceeds that of ``b``."""
-        targets = (checked(a), checked(b))
-        if targets[0] == targets[1]:
-            raise InputError(f"the two answers of a margin are both {targets[0]!r}: give two that differ.")
+        targets = checked_pair(a, b)
         name = f"log-probability of {self._shown(targets[0])} minus that of {self._shown(targets[1])}"
         return self._scorer(TargetScore(self.reader, self._likelihood, targets, MARGIN), name)
 

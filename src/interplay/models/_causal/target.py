@@ -101,6 +101,14 @@ def checked(target: Target) -> Target:
     return ids
 
 
+def checked_pair(a: Target, b: Target) -> tuple[Target, Target]:
+    """The two targets of a margin as given, or an `InputError` where one is none or both are the same."""
+    first, second = checked(a), checked(b)
+    if first == second:
+        raise InputError(f"the two answers of a margin are both {first!r}: give two that differ.")
+    return first, second
+
+
 def distinct(names: Sequence[str]) -> list[str]:
     """Names with repeated ones numbered: the, the#2, ..."""
     seen: dict[str, int] = {}
