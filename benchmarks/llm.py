@@ -37,13 +37,6 @@ HERE = Path(__file__).parent
 CASES = ("words", "passages")
 
 
-def in_turn() -> list[int]:
-    """Numbers of prompts: one of each kind and length first, then the second ones."""
-    found = list(enumerate(llm_prompts.prompts()))
-    first = {prompt.bin: number for number, prompt in reversed(found)}
-    return sorted(range(len(found)), key=lambda i: ((i - first[found[i][1].bin]) // len(llm_prompts.KINDS), i))
-
-
 def make_designs(options: argparse.Namespace) -> None:
     sizes = {f"{i:02}": prompt.words for i, prompt in enumerate(llm_prompts.prompts())}
     source, target = options.out.with_suffix(".json"), options.out.with_suffix(".peers.npz")
@@ -102,22 +95,28 @@ def fit(options: argparse.Namespace) -> None:
     part, parts = options.part
     path = options.work / (f"results-{part}.jsonl" if parts > 1 else "results.jsonl")
     began = time.perf_counter()
-    while fit_once(options, path, in_turn()[part::parts]) or time.perf_counter() - began < options.wait:
+    until = began + options.seconds
+    while fit_once(options, path, llm_record.in_turn()[part::parts], until) or (
+        time.perf_counter() - began < options.wait
+    ):
         time.sleep(1)
 
 
-def fit_once(options: argparse.Namespace, path: Path, numbers: Sequence[int]) -> int:
-    """How many fits were made."""
+def fit_once(options: argparse.Namespace, path: Path, numbers: Sequence[int], until: float) -> int:
+    """How many fits were made; none is begun after ``until``."""
     done = {(r["number"], r["case"], r["by"]) for r in results(options.work)}
     made = 0
     for number in numbers:
         for case in CASES:
             game = Recorded(number, case, options.values, options.designs)
+            if options.only is not None and number not in options.only:
+                continue
             unseen = game.unseen() if case == "words" or game.n >= 4 else None
             if unseen is None and (case == "words" or game.n < 4):
                 continue
             for method in options.methods or (*OURS, *PEERS):
-                given = None if (number, case, method) in done else game.sample(method)
+                late = time.perf_counter() > until
+                given = None if late or (number, case, method) in done else game.sample(method)
                 if given is None:
                     continue
                 result = {"number": number, "case": case, "by": method, "kind": game.prompt.kind, "n": game.n}
@@ -327,6 +326,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", choices=(*OURS, *PEERS))
     parser.add_argument("--part", type=_part, default=(0, 1), help="I/K: every K-th prompt from I on, for a process")
     parser.add_argument("--wait", type=float, default=0, help="seconds for which recordings are waited for")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="after which no fit is begun")
+    parser.add_argument("--only", nargs="*", type=int, help="numbers of prompts")
     parser.add_argument("--limit", type=float, default=600, help="seconds after which a peer is stopped")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

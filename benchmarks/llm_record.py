@@ -4,13 +4,19 @@
 
 It needs PyTorch, transformers and NumPy, and none of what fits explanations. For every prompt there is a file of
 values for each design of masks: "unseen" and "uniform", drawn here from fixed seeds; those of ``--designs``, made by
-`llm.py designs`; and "passages", whole passages left out, with the log-probability of the right answer. Short prompts
-and the first designs come first, and nothing new is begun after ``--seconds``, so that what is there is whole.
+`llm.py designs`; and "passages", whole passages left out, with the log-probability of the right answer. One prompt of
+each kind and length comes first, with all its designs; any number of processes may share an ``--out``. Nothing new is
+begun after ``--seconds``, so that what is there is whole.
+
+With ``--dtype float16`` the first ablations of each prompt are measured in float32, too, and all of them where the two
+disagree.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import fcntl
 import json
 import time
 from pathlib import Path
@@ -24,6 +30,15 @@ import llm_prompts
 MASKS, UNSEEN, PASSAGES = 1280, 400, 256
 OWN = ("uniform", "unseen", "passages", "passages_unseen")
 LONGEST = 16  # tokens of the model's own response
+CHECKED, AGREES = 32, 0.999  # ablations of a prompt in both precisions, and the R² from which on half of it will do
+BATCH = {"cuda": 32_768, "cpu": None}  # tokens; a GPU that others use, too, is too uneven to find the best by trying
+
+
+def in_turn() -> list[int]:
+    """Numbers of prompts: one of each kind and length first, short ones before long ones, then the second ones."""
+    found = list(enumerate(llm_prompts.prompts()))
+    first = {prompt.bin: number for number, prompt in reversed(found)}
+    return sorted(range(len(found)), key=lambda i: ((i - first[found[i][1].bin]) // len(llm_prompts.KINDS), i))
 
 
 def drawn(design: str, number: int, n: int) -> np.ndarray:
@@ -73,29 +88,101 @@ def bare_seconds(lm: ip.models.CausalLM, texts: list[str]) -> float:
     return best
 
 
-def record(
-    lm: ip.models.CausalLM, prompt: llm_prompts.Prompt, design: str, masks: np.ndarray, timed: bool
-) -> dict[str, Any]:
+def agreement(half: ip.Game, full: ip.Game, masks: np.ndarray) -> float:
+    """R² of values in half precision against those in float32; 0 where the two models' own responses differ."""
+    if half.notes != full.notes:
+        return 0.0
+    try:
+        found = np.asarray(half(masks), dtype=np.float64)
+    except ip.AblationError:  # numbers beyond those of float16
+        return 0.0
+    wanted = np.asarray(full(masks), dtype=np.float64)
+    return float(1 - ((found - wanted) ** 2).sum() / ((wanted - wanted.mean()) ** 2).sum())
+
+
+def record(lm: ip.models.CausalLM, game: ip.Game, masks: np.ndarray, timed: bool) -> dict[str, Any]:
     """The values (N,) of one prompt's masks, and what they took."""
-    game = passages_game(lm, prompt) if design.startswith("passages") else words_game(lm, prompt)
     began = time.perf_counter()
     values = np.asarray(game(masks), dtype=np.float64)
-    seconds = time.perf_counter() - began
-    texts = game.inputs(masks[:128])
-    told = {"seconds": seconds, "notes": list(game.notes), "kind": prompt.kind, "bin": prompt.bin, "n": game.n}
-    told["tokens"] = float(np.mean([len(lm.reader.prompt(text)) for text in texts]))
+    told: dict[str, Any] = {"seconds": time.perf_counter() - began, "notes": list(game.notes), "n": game.n}
     if timed:
+        texts = game.inputs(masks[:128])
+        told["tokens"] = float(np.mean([len(lm.reader.prompt(text)) for text in texts]))
         game(masks[:128])
         began = time.perf_counter()
         game(masks[:128])
         told |= {"ours_128": time.perf_counter() - began, "bare_128": bare_seconds(lm, texts)}
-    return {"values": values, "told": json.dumps(told)}
+    return {"values": values, "told": told}
+
+
+class Recording:
+    """Writes the files of one prompt after another, each whole or not at all."""
+
+    def __init__(self, options: argparse.Namespace, began: float) -> None:
+        self.options, self.began = options, began
+        self.full = ip.models.CausalLM.load(
+            options.model, device=options.device, dtype="float32", chat=True, batch_tokens=BATCH[options.device]
+        )
+        self.half = None
+        if options.dtype == "float16":
+            model = copy.deepcopy(self.full.model).half()
+            self.half = ip.models.CausalLM(model, self.full.tokenizer, chat=True, batch_tokens=BATCH[options.device])
+        self.made = np.load(options.designs) if options.designs else {}
+        named = {name.split("-", 1)[1] for name in self.made}
+        others = sorted(named, key=lambda name: (name != "spex", name))
+        self.designs = ("unseen", "uniform", "passages_unseen", "passages", *others)
+
+    @property
+    def is_over(self) -> bool:
+        return time.perf_counter() - self.began > self.options.seconds
+
+    def prompt(self, number: int) -> None:
+        """Record all designs of a prompt that are not there yet."""
+        prompt = llm_prompts.prompts()[number]
+        for of_passages in (False, True):
+            wanted = [one for one in self.designs if one.startswith("passages") == of_passages]
+            wanted = [one for one in wanted if not self.path(number, one).exists()]
+            if not wanted or (of_passages and len(prompt.passages) < 4):
+                continue
+            make = passages_game if of_passages else words_game
+            lm, game, agreed = self.full, make(self.full, prompt), None
+            if self.half is not None:
+                half = make(self.half, prompt)
+                agreed = agreement(half, game, drawn(wanted[0], number, game.n)[:CHECKED])
+                if agreed >= AGREES:
+                    lm, game = self.half, half
+            for design in wanted:
+                masks = self.masks(number, design, game.n)
+                if masks is None or self.is_over:
+                    continue
+                timed = design == "unseen" and prompt.kind == "passages"
+                found = record(lm, game, masks[: self.options.most], timed)
+                told = found["told"] | {"kind": prompt.kind, "bin": prompt.bin, "agreement": agreed}
+                told["dtype"] = str(lm.model.dtype).removeprefix("torch.")
+                path = self.path(number, design)
+                with path.with_suffix(".part").open("wb") as out:
+                    np.savez_compressed(out, values=found["values"], told=json.dumps(told))
+                path.with_suffix(".part").replace(path)
+                print(f"{path.stem} n={game.n} {told['seconds']:.1f} s {told['dtype']} {agreed}", flush=True)
+
+    def path(self, number: int, design: str) -> Path:
+        found: Path = self.options.out / f"{number:02}-{design}.npz"
+        return found
+
+    def masks(self, number: int, design: str, n: int) -> np.ndarray | None:
+        if design in OWN:
+            return drawn(design, number, n)
+        key = f"{number:02}-{design}"
+        if key not in self.made:
+            return None
+        return np.unpackbits(self.made[key], axis=1, count=n).astype(bool)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", choices=sorted(BATCH))
+    parser.add_argument("--dtype", default="float32", choices=("float32", "float16"))
     parser.add_argument("--designs", type=Path, help="masks of methods that choose their own")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=np.inf, help="after which nothing new is begun")
@@ -107,32 +194,20 @@ def main() -> None:
 
     torch.set_float32_matmul_precision("high")
     options.out.mkdir(parents=True, exist_ok=True)
-    lm = ip.models.CausalLM.load(options.model, device=options.device, chat=True)
-    print(f"loaded in {time.perf_counter() - began:.0f} s on {lm.model.device}", flush=True)
-    made = np.load(options.designs) if options.designs else {}
-    others = sorted({name.split("-", 1)[1] for name in made}, key=lambda name: (name != "spex", name))
-    chosen = [(i, p) for i, p in enumerate(llm_prompts.prompts()) if options.only is None or i in options.only]
-    chosen.sort(key=lambda pair: (pair[1].words, pair[0]))
-    for design in ("unseen", "uniform", "passages_unseen", "passages", *others):
-        for number, prompt in chosen:
-            path = options.out / f"{number:02}-{design}.npz"
-            n = len(prompt.passages) if design.startswith("passages") else prompt.words
-            if path.exists() or (design.startswith("passages") and n < 4):
+    recording = Recording(options, began)
+    print(f"loaded in {time.perf_counter() - began:.0f} s on {recording.full.model.device}", flush=True)
+    for number in in_turn():
+        if options.only is not None and number not in options.only:
+            continue
+        if recording.is_over:
+            print("out of time", flush=True)
+            break
+        with (options.out / f"{number:02}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # another process measures this one
                 continue
-            if time.perf_counter() - began > options.seconds:
-                print("out of time", flush=True)
-                return
-            if design in OWN:
-                masks = drawn(design, number, n)
-            else:
-                key = f"{number:02}-{design}"
-                if key not in made:
-                    continue
-                masks = np.unpackbits(made[key], axis=1, count=n).astype(bool)
-            timed = design == "unseen" and prompt.kind == "passages"
-            found = record(lm, prompt, design, masks[: options.most], timed)
-            np.savez_compressed(path, **found)
-            print(f"{path.stem} n={n} {json.loads(found['told'])['seconds']:.1f} s", flush=True)
+            recording.prompt(number)
 
 
 if __name__ == "__main__":
