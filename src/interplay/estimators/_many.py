@@ -14,8 +14,8 @@ from interplay._game.masks import Masks, Values
 from interplay.estimators._base import Estimator, Recovery
 
 MANY = 16  # outputs from which on they share: below, each is fitted as if it were the only one
-_PROBES = 6  # outputs that are fitted in full, spread over all: a few seconds each
-_PART = 64  # outputs that share: enough for what they share to cost little, few enough for workers to divide
+_PROBES = 4  # outputs that are fitted in full, spread over all: a few seconds each
+_PART = 128  # outputs that share: enough for what they share to cost little, few enough for workers to divide
 _HELPED = 1 / 3  # of the probes whose blend holds trees: where fewer do, the others go without
 
 
