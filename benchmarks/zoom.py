@@ -1,7 +1,7 @@
 """Few sentences of many matter: how often are they found, with their interaction, and from how many ablations?
 
     python benchmarks/zoom.py --seeds 5                                        # a table; an hour or so on one core
-    python benchmarks/zoom.py --parts rates growth limits --seeds 40 --workers 14 --out zoom.jsonl
+    python benchmarks/zoom.py --parts goals rules singles growth limits --seeds 40 --workers 14 --out zoom.jsonl
 
 A planted rule over n sentences: a pair (both needed), alternatives (either suffices), a negation (one unless the
 other), three of four. Noise is a share of the values' own spread. Methods, at the same budget:
@@ -24,6 +24,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ METHODS = {
     "leave-one-out": leave_one_out,
     "hierarchical l.o.o.": hierarchical,
 }
-_SLOW = 3  # seeds of what takes minutes a run
+_SLOW = 5  # seeds of what takes minutes a run
 LARGEST_FLAT = 2000  # features beyond which the flat fits are not run: their masks do not tell the features apart
 
 
@@ -180,24 +181,36 @@ class Job:
         return asdict(self) | result | {name: round(value, 2) for name, value in took.items()}
 
 
-def rates(seeds: int) -> Iterator[Job]:
-    """The goals first, then every rule and noise, then the other methods, the slow ones with fewer seeds."""
-    goals = [(2000, "pair", 0.1, 400), (20000, "three", 0.1, 1000)]
-    yield from (Job("rates", *goals[0], "zoom", seed) for seed in range(seeds))
-    yield from (Job("rates", *goals[1], "zoom", seed) for seed in range(seeds // 2))
-    cases = [(2000, rule, noise, 400) for noise in (0.1, 0.3, 0.0) for rule in RULES]
-    cases += [(200, "pair", 0.1, 100), (2000, "pair", 0.1, 200), (20000, "pair", 0.1, 600)]
-    cases += [(2000, rule, 0.1, 100) for rule in ("pair", "either")]
-    for case in [*goals, *cases]:
+GOALS = [(2000, "pair", 0.1, 400), (20000, "three", 0.1, 1000)]
+CASES = [
+    *[(2000, rule, noise, 400) for noise in (0.1, 0.3, 0.0) for rule in RULES],
+    *[(200, "pair", 0.1, 100), (2000, "pair", 0.1, 200), (20000, "pair", 0.1, 600)],
+    *[(2000, rule, 0.1, 100) for rule in ("pair", "either")],
+]
+
+
+def goals(seeds: int) -> Iterator[Job]:
+    """Two sentences of 2,000, and three of 20,000 with half as many seeds."""
+    yield from (Job("rates", *GOALS[0], "zoom", seed) for seed in range(seeds))
+    yield from (Job("rates", *GOALS[1], "zoom", seed) for seed in range(seeds // 2))
+
+
+def rules(seeds: int) -> Iterator[Job]:
+    """Every rule and noise by zoom, with half as many seeds, and by flat fits and SPEX with few: seed by seed."""
+    for seed in range(seeds // 2):
+        yield from (Job("rates", *case, "zoom", seed) for case in CASES if case not in GOALS)
+        if seed < _SLOW:
+            yield from (Job("rates", *case, "flat lasso", seed) for case in CASES if case[0] <= LARGEST_FLAT)
+            for n, rule, noise, budget in [(200, "pair", 0.1, 100), GOALS[0], (2000, "either", 0.1, 400)]:
+                yield Job("rates", n, rule, noise, budget, "flat auto", seed)
+                yield Job("rates", n, rule, noise, budget, "SPEX, least", seed)
+
+
+def singles(seeds: int) -> Iterator[Job]:
+    """What is left out one by one: seconds a run."""
+    for case in dict.fromkeys([*GOALS, *CASES]):
         for method in ("leave-one-out", "hierarchical l.o.o."):
             yield from (Job("rates", *case, method, seed) for seed in range(seeds))
-    for seed in range(seeds // 2):
-        yield from (Job("rates", *case, "zoom", seed) for case in cases if case not in goals)
-        yield from (Job("rates", *case, "flat lasso", seed) for case in cases if case[0] <= LARGEST_FLAT)
-        for n, rule, noise, budget in [(200, "pair", 0.1, 100), *goals[:1], (2000, "either", 0.1, 400)]:
-            if seed < _SLOW:
-                yield Job("rates", n, rule, noise, budget, "SPEX, least", seed)
-                yield Job("rates", n, rule, noise, budget, "flat auto", seed)
 
 
 def growth(seeds: int) -> Iterator[Job]:
@@ -216,7 +229,7 @@ def limits(seeds: int) -> Iterator[Job]:
             yield Job("limits", 2000, rule, 0.1, 400, "zoom", seed)
 
 
-PARTS = {"rates": rates, "growth": growth, "limits": limits}
+PARTS = {"goals": goals, "rules": rules, "singles": singles, "growth": growth, "limits": limits}
 
 
 def table(rows: list[dict]) -> str:
@@ -261,12 +274,17 @@ def draw(rows: list[dict], path: Path) -> None:
     plt.savefig(path, dpi=150)
 
 
+def _in_time(job: Job, until: float | None) -> dict | None:
+    return None if until is not None and time.time() > until else job.done()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=["rates"], choices=list(PARTS))
+    parser.add_argument("--parts", nargs="+", default=["goals", "rules", "singles"], choices=list(PARTS))
     parser.add_argument("--methods", nargs="+", default=None, choices=list(METHODS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seconds", type=float, help="begin no run later than that")
     parser.add_argument("--out", type=Path, help="a file of results, one JSON line each; those in it are not run again")
     parser.add_argument(
         "--draw", type=Path, help="write the figure of growth, from what --out holds, and do nothing else"
@@ -283,14 +301,17 @@ def main() -> None:
     known = {Job(**{name: row[name] for name in Job.__dataclass_fields__}) for row in rows}
     jobs = [job for name in options.parts for job in PARTS[name](options.seeds)]
     jobs = [job for job in jobs if job not in known and (options.methods is None or job.method in options.methods)]
+    until = None if options.seconds is None else time.time() + options.seconds
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        for row in pool.imap_unordered(Job.done, jobs):
+        for row in pool.imap_unordered(partial(_in_time, until=until), jobs):
+            if row is None:
+                continue
             rows.append(row)
             if options.out is not None:
                 with options.out.open("a") as file:
                     file.write(json.dumps(row) + "\n")
             print(row, flush=True)
-    for name in options.parts:
+    for name in dict.fromkeys(row["part"] for row in rows):
         print(f"\n{name}\n\n{table([row for row in rows if row['part'] == name])}")
 
 
