@@ -6,6 +6,7 @@
     python benchmarks/scale.py workers                       # what executors add to batches of 10 ms; what two bring
     python benchmarks/scale.py driver                        # seconds of the driver for each ablation and each batch
     python benchmarks/scale.py simulate                      # 64 workers and 1e6 ablations by a fake clock
+    python benchmarks/scale.py store --values 10000000       # filled, verified, exported, imported, merged, compacted
 
 Seconds of the processor (``cpu``) are told beside those of the clock: on a busy machine only they compare. Games are
 sparse sums of products of up to three signs, with noise of 0.3 of their spread; R² is that of unseen masks without it.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -41,13 +43,15 @@ CASES = (  # name, features, ablations, outputs, method, workers
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["fits", "workers", "driver", "simulate", "one"])
+    parser.add_argument("what", choices=["fits", "workers", "driver", "simulate", "store", "fill", "one"])
     parser.add_argument("--case", help="one of: " + ", ".join(case[0] for case in CASES))
     parser.add_argument("--features", type=int)
     parser.add_argument("--ablations", type=int)
     parser.add_argument("--outputs", type=int)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--method")
+    parser.add_argument("--values", type=int, default=1_000_000, help="of the store")
+    parser.add_argument("--folder", type=Path, help="where the store is made; a temporary one when left out")
     parser.add_argument("--executor", choices=["processes", "ray"], default="processes")
     parser.add_argument("--peer-python", type=Path, help="a Python with spectralexplain (see compare.py)")
     options = parser.parse_args()
@@ -57,6 +61,10 @@ def main() -> None:
         fits(options)
     elif options.what == "workers":
         workers()
+    elif options.what == "store":
+        store(options.values, options.folder)
+    elif options.what == "fill":
+        fill(options.values, options.folder)
     elif options.what == "driver":
         print(json.dumps(driver(), indent=1))
     else:
@@ -179,6 +187,44 @@ def _timed(game: ip.Game, masks: np.ndarray, executor: object) -> float:
 def _waits(masks: np.ndarray) -> np.ndarray:
     time.sleep(0.01)
     return masks[:, 0] * 1.0
+
+
+_AT_ONCE = 100_000  # ablations of one call, so that what grows is the store alone
+
+
+def fill(count: int, folder: Path) -> None:
+    """A store of ``count`` values in ``folder``, as runs one after another leave it."""
+    game = ip.Game(_first, 40, batch_size=1000, name="a store to be filled")
+    with ip.Store(folder / "runs.db") as kept:
+        for began in range(0, count, _AT_ONCE):
+            masks = np.random.default_rng(began).random((min(_AT_ONCE, count - began), 40)) < 0.5
+            ip.ablate.measure(game, masks, store=kept)
+
+
+def store(count: int, folder: Path | None) -> None:
+    """Seconds and peak memory of filling a store of ``count`` values, and of each command that looks after it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary) if folder is None else folder
+        runs, lines, other = place / "runs.db", place / "runs.jsonl", place / "other.db"
+        command = [sys.executable, "-m", "interplay", "store"]
+        steps = {
+            "fill": [sys.executable, __file__, "fill", "--values", str(count), "--folder", str(place)],
+            "verify": [*command, "verify", str(runs)],
+            "export": [*command, "export", str(runs), str(lines)],
+            "import": [*command, "import", str(other), str(lines)],
+            "merge": [*command, "merge", str(other), str(runs)],
+            "compact": [*command, "compact", str(other)],
+        }
+        print("| step | values | seconds | GiB of memory | GiB of the store |\n|---|---|---|---|---|")
+        for name, step in steps.items():
+            began = time.perf_counter()
+            running = subprocess.Popen(step, stdout=subprocess.DEVNULL)
+            _, status, spent = os.wait4(running.pid, 0)
+            if status:
+                raise RuntimeError(f"{name} ended with {status}")
+            size = (runs if name in ("fill", "verify", "export") else other).stat().st_size / 2**30
+            seconds = time.perf_counter() - began
+            print(f"| {name} | {count:,} | {seconds:.1f} | {spent.ru_maxrss / 2**20:.2f} | {size:.2f} |", flush=True)
 
 
 def driver(count: int = 40_000) -> dict[str, float]:
