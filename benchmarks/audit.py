@@ -11,7 +11,7 @@ import json
 import time
 import warnings
 from dataclasses import asdict
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ NAMES = ("Emily", "Jamal", "Anna", "Carlos", "Wei", "Fatima", "John", "Olga")
 JOBS = ("nurse", "doctor", "guard", "lawyer", "cook", "pilot")
 PLACES = ("Berlin", "Lagos", "Lima", "Oslo", "Delhi")
 MOODS = ("calm", "late", "honest", "tired", "polite")
+TRAINED_ON = 20_000  # from few prompts a network learns pairs of its own from noise
 PLANTED = {("jamal", "nurse"): -3.0, ("emily", "pilot"): 3.0}
 TEMPLATE = "{name} the {job} from {place} was {mood} today"
 
@@ -44,7 +45,7 @@ class Classifier:
         rng = np.random.default_rng(seed)
         words = [word for part in (NAMES, JOBS, PLACES, MOODS) for word in part]
         self.column = {word: i for i, word in enumerate(words)}
-        cases = [TEMPLATE.format(**case) for case in prompts(4000, rng)]
+        cases = [TEMPLATE.format(**case) for case in prompts(TRAINED_ON, rng)]
         x = self.bags(cases)
         logit = 1.5 * x[:, self.column["polite"]] - 1.5 * x[:, self.column["late"]]
         if biased:
@@ -54,7 +55,9 @@ class Classifier:
         # Words are left out at random while it trains, so that prompts with gaps are nothing new.
         kept = rng.random((2, *x.shape)) < 0.8
         x = np.concatenate([x, *(x * one for one in kept)])
-        self.model = MLPClassifier((16,), alpha=0.1, max_iter=60, random_state=seed).fit(x, np.tile(y, 3))
+        self.model = MLPClassifier((16,), alpha=0.1, batch_size=500, max_iter=40, random_state=seed).fit(
+            x, np.tile(y, 3)
+        )
 
     def bags(self, texts: list[str]) -> np.ndarray:
         bags = np.zeros((len(texts), len(self.column)))
@@ -65,6 +68,23 @@ class Classifier:
     def __call__(self, texts: list[str]) -> np.ndarray:
         p = np.clip(self.model.predict_proba(self.bags(texts))[:, 1], 1e-9, 1 - 1e-9)
         return np.log(p / (1 - p))
+
+    def truth(self) -> dict[tuple[str, str], float]:
+        """By pair of words, its mean effect over all prompts that hold it: what an audit of every prompt would find."""
+        effects: dict[tuple[str, str], list[float]] = {}
+        slots = (NAMES, JOBS, PLACES, MOODS)
+        whole = np.array(list(product(*(range(len(slot) + 1) for slot in slots))))  # the last stands for a gap
+        words = [(*slot, "_") for slot in slots]
+        said = self([" ".join(words[i][at] for i, at in enumerate(row)) for row in whole])
+        table = said.reshape([len(slot) + 1 for slot in slots])
+        for first, second in combinations(range(len(slots)), 2):
+            rest = [axis for axis in range(len(slots)) if axis not in (first, second)]
+            moved = np.moveaxis(table, (first, second), (0, 1))[(..., *(-1 for _ in rest))]
+            pairs = moved[:-1, :-1] - moved[:-1, -1:] - moved[-1:, :-1] + moved[-1, -1]
+            for i, j in product(range(len(slots[first])), range(len(slots[second]))):
+                key = tuple(sorted((slots[first][i].lower(), slots[second][j].lower())))
+                effects.setdefault(key, []).append(float(pairs[i, j]))
+        return {key: float(np.mean(values)) for key, values in effects.items()}
 
 
 def planted(options: argparse.Namespace) -> None:
@@ -79,18 +99,24 @@ def planted(options: argparse.Namespace) -> None:
             done = ip.actions.audit(
                 lambda case, classifier=classifier: ip.lenses.text(classifier, case, template=TEMPLATE, ablate="_"),
                 prompts(count, np.random.default_rng(1000 + seed)),
-                budget=count * 16,
+                budget=count * (options.per_prompt or 16),
+                method=options.method,
                 least=options.least,
                 level=0.1,
+                at_least=3,
                 index="mobius",
             )
             pairs = {one.parts for one in done.found if len(one.parts) == 2}
             right = pairs & set(PLANTED) if biased else set()
+            own = classifier.truth()
+            false = {"+".join(pair): round(own[pair], 3) for pair in sorted(pairs - right)}
             tested = {one.parts for one in done.findings}
             rows.append(
                 {"seed": seed, "biased": biased, "prompts": count, "least": options.least, "used": done.used}
-                | {"right": len(right), "false": sorted(map(list, pairs - right)), "sets": len(done.findings)}
-                | {"wanted": len(set(PLANTED) & tested) if biased else 0}
+                | {"right": len(right), "false": false, "sets": len(done.findings), "method": options.method}
+                | {"wanted": len(set(PLANTED) & tested) if biased else 0, "per prompt": options.per_prompt or 16}
+                | {"learned": {"+".join(pair): round(own[pair], 3) for pair in PLANTED}}
+                | {"largest other": round(max(abs(own[pair]) for pair in set(own) - set(PLANTED)), 3)}
             )
             print(json.dumps(rows[-1]), flush=True)
             if options.out is not None:
@@ -100,18 +126,26 @@ def planted(options: argparse.Namespace) -> None:
 
 
 def summary(rows: list[dict]) -> None:
-    """Recall and precision of planted pairs, and the runs that found a pair where none is."""
-    for biased in (True, False):
-        chosen = [row for row in rows if row["biased"] is biased]
-        if not chosen:
-            continue
-        false = [len(row["false"]) for row in chosen]
+    """Recall and precision of planted pairs, and the runs that found a pair where none is.
+
+    A pair that nobody planted may be the network's own all the same: it is false where its mean effect over all
+    prompts there can be is no larger than what was asked for.
+    """
+    kinds = sorted({(row["method"], row["per prompt"], row["least"], row["biased"]) for row in rows}, reverse=True)
+    for kind in kinds:
+        chosen = [row for row in rows if (row["method"], row["per prompt"], row["least"], row["biased"]) == kind]
+        method, per_prompt, least, biased = kind
+        others = [len(row["false"]) for row in chosen]
+        false = [sum(abs(own) <= least for own in row["false"].values()) for row in chosen]
         right, wanted = sum(row["right"] for row in chosen), sum(row["wanted"] for row in chosen)
         what = "with the two planted pairs" if biased else "without bias"
-        both = f"recall {right / wanted:.2f}, precision {right / max(1, right + sum(false)):.2f}, " if wanted else ""
+        both = f"recall {right / wanted:.2f}, precision {right / max(1, right + sum(others)):.2f}, " if wanted else ""
         print(
-            f"{what}, {len(chosen)} seeds, {chosen[0]['prompts']} prompts: {both}{sum(false)} false pairs in "
-            f"{sum(map(bool, false))} runs, of {np.mean([row['sets'] for row in chosen]):.0f} sets tested",
+            f"{what}, {method}, {per_prompt} ablations a prompt, effects above {least:g}, {len(chosen)} seeds, "
+            f"{chosen[0]['prompts']} prompts: {both}{sum(others)} other pairs in {sum(map(bool, others))} runs, "
+            f"{sum(false)} of them no such effect of the network in {sum(map(bool, false))} runs; "
+            f"{np.mean([row['sets'] for row in chosen]):.0f} sets tested, "
+            f"{np.mean([row['used'] for row in chosen]):.0f} ablations",
             flush=True,
         )
 
@@ -147,7 +181,7 @@ def real(options: argparse.Namespace) -> None:
                         scorer, case, template=template, ablate="delete"
                     ),
                     [cases[i] for i in order],
-                    budget=count * 16,
+                    budget=count * (options.per_prompt or 64),
                     least=0.05,
                     counterfactuals=counterfactuals,
                     store=store,
@@ -171,7 +205,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--prompts", type=int, default=0)
-    parser.add_argument("--least", type=float, default=0.5)
+    parser.add_argument("--least", type=float, default=1.0)
+    parser.add_argument(
+        "--per-prompt", type=int, default=0, help="ablations, on the mean; every one of the short prompts by default"
+    )
+    parser.add_argument("--method", default="auto")
     parser.add_argument("--gguf", type=Path, help="SmolLM2's file; that of its wheel when left out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path)

@@ -55,14 +55,15 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, help="SmolLM2's file; that of its wheel when left out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--texts", type=int, default=50)
+    parser.add_argument("--fresh", action="store_true", help="fifty texts on which nothing was chosen")
     parser.add_argument("--rows", type=int, default=512, help="texts at a time")
     parser.add_argument("--seconds", type=float, default=np.inf, help="start no text after so long")
     options = parser.parse_args()
     began = time.perf_counter()
     if options.model == "minilm":
-        games = minilm_games()[: options.texts]
+        games = minilm_games(fresh=options.fresh)[: options.texts]
     else:
-        games = smollm2_games(smollm2(options.gguf, options.device), options.texts)
+        games = smollm2_games(smollm2(options.gguf, options.device), options.texts, fresh=options.fresh)
     stored: dict[str, np.ndarray] = {}
     if options.out.exists():
         with np.load(options.out) as known:

@@ -129,8 +129,8 @@ def _size(found: tuple[ip.actions.Flip, ...]) -> int | None:
     return len(found[0].features) if found else None
 
 
-def exhaustive_games() -> Iterator[tuple[str, np.ndarray]]:
-    """Values of all 2^n masks, by the integer whose bit i keeps part i."""
+def exhaustive_games(seed: int | None, *, with_texts: bool) -> Iterator[tuple[str, np.ndarray]]:
+    """Values of all 2^n masks, by the integer whose bit i keeps part i; with a seed, fresh games."""
     from sklearn.datasets import load_breast_cancer, load_wine
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.neural_network import MLPClassifier
@@ -140,23 +140,28 @@ def exhaustive_games() -> Iterator[tuple[str, np.ndarray]]:
     warnings.simplefilter("ignore")
     for name, load in (("wine", load_wine), ("cancer", load_breast_cancer)):
         x, y = load(return_X_y=True)
-        x = x[:, :12]
-        forest = RandomForestClassifier(50, random_state=0).fit(x, y)
-        network = make_pipeline(StandardScaler(), MLPClassifier((20,), max_iter=500, random_state=0)).fit(x, y)
+        rng = np.random.default_rng(seed)
+        x = x[:, :12] if seed is None else x[:, rng.permutation(x.shape[1])[:12]]
+        rows = (3, 60, 100) if seed is None else rng.permutation(len(x))[:3].tolist()
+        forest = RandomForestClassifier(50, random_state=seed or 0).fit(x, y)
+        network = make_pipeline(StandardScaler(), MLPClassifier((20,), max_iter=500, random_state=seed or 0)).fit(x, y)
         for kind, model in (("forest", forest), ("MLP", network)):
-            for row in (3, 60, 100):
+            for row in rows:
                 masks = every(12)
                 column = int(model.predict(x[row : row + 1])[0])
                 yield f"{name}, {kind}", model.predict_proba(np.where(masks, x[row], x.mean(axis=0)))[:, column]
+    if not with_texts:
+        return
     encoder = ip.models.Encoder.load(ip.demo_model(), device="cpu")
-    for text in (REVIEWS[1], REVIEWS[9], REVIEWS[4]):
+    chosen = (1, 9, 4) if seed is None else np.random.default_rng(seed).permutation(len(REVIEWS))[:3].tolist()
+    for text in (REVIEWS[number] for number in chosen):
         game = ip.lenses.text(encoder.similarity("a complaint"), text, ablate="delete")
         yield "text", np.concatenate([game(part) for part in np.array_split(every(game.n), 64)])
 
 
-def exhaustive(per_part: int, checks: int, most: int) -> None:
+def exhaustive(per_part: int, checks: int, most: int, seeds: list[int | None], *, with_texts: bool) -> None:
     cases = []
-    for name, values in exhaustive_games():
+    for name, values in (one for seed in seeds for one in exhaustive_games(seed, with_texts=with_texts)):
         n = len(values).bit_length() - 1
         game = ip.Game(lambda masks, values=values, n=n: values[masks @ (1 << np.arange(n))], n)
         explanation = ip.explain(game, budget=min(per_part * n, 1 << n), progress=False)
@@ -206,17 +211,27 @@ def main() -> None:
     parser.add_argument("--checks", type=int, default=0)
     parser.add_argument("--keep", type=float, default=0.8, help="what the ablations of texts keep")
     parser.add_argument("--tables", type=Path, help="every ablation of the texts, from flip_tables.py")
+    parser.add_argument("--fresh", action="store_true", help="fifty texts on which nothing was chosen")
+    parser.add_argument("--seeds", type=int, nargs="+", help="exhaustive: other games than those of the docs, by seed")
+    parser.add_argument("--no-texts", action="store_true", help="exhaustive: without MiniLM's games")
     parser.add_argument("--most", type=int, default=3)
     parser.add_argument("--texts", type=int, default=50)
     options = parser.parse_args()
     began = time.perf_counter()
     if options.what == "exhaustive":
-        exhaustive(round(options.per_part or 20), options.checks or 150, options.most)
+        exhaustive(
+            round(options.per_part or 20), options.checks or 150, options.most, options.seeds or [None],
+            with_texts=not options.no_texts,
+        )  # fmt: skip
     else:
         if options.tables is not None:
             games = read(options.tables)
         else:
-            games = minilm_games() if options.what == "minilm" else smollm2_games(smollm2(), options.texts)
+            games = (
+                minilm_games(fresh=options.fresh)
+                if options.what == "minilm"
+                else smollm2_games(smollm2(), options.texts, fresh=options.fresh)
+            )
         exact = options.tables is not None
         texts(games[: options.texts], options.per_part or 0.7, options.checks or 50, options.keep, exact=exact)
     print(f"{time.perf_counter() - began:.0f} s")

@@ -63,15 +63,73 @@ QUESTIONS = (
     "What happens to my shares when a company goes bankrupt?",
     "How many hours of sleep does a teenager really need?",
 )
+FRESH_REVIEWS = (
+    "My daughter wore this coat once and it tore.",
+    "Three stars for the pool, none for the breakfast.",
+    "What a lovely surprise this small theatre turned out to be.",
+    "The zip jams, the wheels wobble, the handle came off.",
+    "Our waiter smiled, joked and never rushed us.",
+    "I fell asleep before anything in this thriller happened.",
+    "These headphones are comfortable even after a whole flight.",
+    "The recipe failed twice although I followed every step.",
+    "Bright rooms, soft beds and a breakfast to remember.",
+    "Without the songs this musical would be rather good.",
+    "The lamp arrived late, scratched and without a bulb.",
+    "He plays the villain so well that I hated him.",
+    "A charming cafe ruined by loud music and slow service.",
+    "The course taught me more than two years at school.",
+    "Nothing about this printer works the way it should.",
+    "The view is pretty but the walls are paper thin.",
+    "She sings every note as if it were her last.",
+    "I regret every minute that I spent on this game.",
+    "Solid shoes for little money, and they keep dry.",
+    "The author has talent, but this book hides it well.",
+    "You will not find a friendlier shop in this town.",
+    "The bread was stale and the butter smelled odd.",
+    "Half documentary, half dream, and wholly worth seeing.",
+    "The app crashes whenever I try to save a photo.",
+    "An hour in this garden is better than any pill.",
+)
+FRESH_QUESTIONS = (
+    "Should I see someone about a rash that itches at night?",
+    "Can I get a mortgage while I still pay off my car?",
+    "Is running in the cold bad for the lungs?",
+    "Do pensioners pay less for travel insurance after a fall?",
+    "How much sugar may a diabetic eat each day?",
+    "What does a dentist charge for a crown without cover?",
+    "Which shares pay a dividend every single month?",
+    "Why am I so tired after lunch at the office?",
+    "Will skipping breakfast help me to lose weight?",
+    "Where can students open a free account?",
+    "Is it normal that my ears ring after a concert?",
+    "How do I claim back the tax on my medicine?",
+    "Can too much salt harm the heart of a young man?",
+    "What happens if I miss one payment on my card?",
+    "Are eggs good or bad for my cholesterol?",
+    "Should we rent or buy if we move every few years?",
+    "How often must a nurse wash her hands on a shift?",
+    "Does the clinic lend money to patients who cannot pay?",
+    "Could a better mattress cure my back pain?",
+    "How large a deposit does a landlord usually ask for?",
+    "Can worry about debts make a person ill?",
+    "When do I have to declare what I earn from tips?",
+    "Is swimming safe in the last month of pregnancy?",
+    "Why has the pound lost so much of its value?",
+    "What should I do when a blister bursts?",
+)
 
 
-def minilm_games() -> list[tuple[str, ip.Game]]:
-    """Margins of two similarities: reviews are praise or complaint, questions are about health or money."""
+def minilm_games(*, fresh: bool = False) -> list[tuple[str, ip.Game]]:
+    """Margins of two similarities: reviews are praise or complaint, questions are about health or money.
+
+    ``fresh`` texts are those on which nothing in `interplay.actions` was chosen.
+    """
+    reviews, questions = (FRESH_REVIEWS, FRESH_QUESTIONS) if fresh else (REVIEWS, QUESTIONS)
     encoder = ip.models.Encoder.load(ip.demo_model(), device="cpu")
     found = []
     for texts, first, second in (
-        (REVIEWS, "praise, a good experience", "a complaint, a bad experience"),
-        (QUESTIONS, "a question about health", "a question about money"),
+        (reviews, "praise, a good experience", "a complaint, a bad experience"),
+        (questions, "a question about health", "a question about money"),
     ):
         references = encoder.embed([first, second])
 
@@ -97,12 +155,13 @@ def smollm2(file: Path | None = None, device: str = "cpu") -> ip.models.CausalLM
     return ip.models.CausalLM.load(file, device=device)
 
 
-def smollm2_games(model: ip.models.CausalLM, count: int) -> list[tuple[str, ip.Game]]:
+def smollm2_games(model: ip.models.CausalLM, count: int, *, fresh: bool = False) -> list[tuple[str, ip.Game]]:
     """How much likelier " good" is than " bad" after a review, " health" than " money" as what a question is about."""
+    reviews, questions = (FRESH_REVIEWS, FRESH_QUESTIONS) if fresh else (REVIEWS, QUESTIONS)
     found = []
     for texts, words, template in (
-        (REVIEWS, (" good", " bad"), "Review: {text}\nOverall, this was"),
-        (QUESTIONS, (" health", " money"), "Question: {text}\nThis question is about"),
+        (reviews, (" good", " bad"), "Review: {text}\nOverall, this was"),
+        (questions, (" health", " money"), "Question: {text}\nThis question is about"),
     ):
         scorer = model.margin(*words)
         found += [(text, ip.lenses.text(scorer, text, template=template, ablate="delete")) for text in texts]

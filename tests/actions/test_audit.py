@@ -84,14 +84,24 @@ def test_a_store_pays_for_each_ablation_once_and_goes_on_where_it_stopped() -> N
         return ip.Game(lambda masks: (calls.append(len(masks)), masks.sum(axis=1) * case)[1], 4, name=f"case {case}")
 
     with ip.Store(":memory:") as store:
-        first = ip.actions.audit(make, range(1, 4), budget=48, at_least=2, store=store)
+        first = ip.actions.audit(make, range(1, 4), budget=36, at_least=2, store=store)
         spent = sum(calls)
-        more = ip.actions.audit(make, range(1, 7), budget=96, at_least=2, store=store)
+        more = ip.actions.audit(make, range(1, 7), budget=72, at_least=2, store=store)
     assert spent == first.used == first.from_store + 24  # these games are explained at once: the rest is left
     assert sum(calls) == more.used == 48
     assert more.from_store == 24
     assert [one.parts for one in first.found] == []  # three prompts of one sign each are not yet sure
     assert {one.parts for one in more.found} == {("x0",), ("x1",), ("x2",), ("x3",)}
+
+
+def test_games_that_are_small_enough_for_an_even_share_are_measured_whole() -> None:
+    def make(case: int) -> ip.Game:
+        return ip.Game(lambda masks: masks.prod(axis=1) * 1.0, 4 if case % 2 else 6)
+
+    done = ip.actions.audit(make, range(6), budget=96, order=1)
+    assert [explanation.used for explanation in done.explanations][1::2] == [16, 16, 16]
+    assert all(explanation.method == "exact" for explanation in done.explanations[1::2])
+    assert done.used <= 96
 
 
 def test_parts_are_matched_by_slot_lemma_or_a_function() -> None:

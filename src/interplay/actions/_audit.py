@@ -209,7 +209,8 @@ def audit(
 ) -> Audit:
     """Explain many prompts within one budget, and test which parts and combinations do the same in all of them.
 
-    Every prompt gets half of an even share first; the rest goes where most is unexplained. A set's effect is measured
+    Every prompt gets half of an even share first, or all its ablations where these are no more than an even share; the
+    rest goes where most is unexplained. A set's effect is measured
     in every prompt that holds it, zero included, and tested by Student's t over prompts.
 
     >>> import interplay as ip
@@ -300,7 +301,10 @@ def _explained(
     progress: Callable[[Progress], None] | None,
     options: Mapping[str, Any],
 ) -> Iterator[Explanation]:
-    """An explanation of each game: half the budget evenly, the rest in proportion to what is left unexplained."""
+    """An explanation of each game: half the budget evenly, the rest in proportion to what is left unexplained.
+
+    A game whose every ablation costs no more than an even share is measured whole at once: nothing is left to fit.
+    """
     began, done = time.perf_counter(), 0
 
     def one(game: Game, allowed: int, known: int = 0) -> Explanation:
@@ -312,8 +316,9 @@ def _explained(
             progress(Progress(done, budget, 0, passed, passed / done * (budget - done)))
         return found if output is None else found.for_output(output)
 
-    share = max(_LEAST, budget // (2 * len(games)))
-    first = [one(game, share) for game in games]
+    even = budget // len(games)
+    share = max(_LEAST, even // 2)
+    first = [one(game, 2**game.n if game.n <= np.log2(even) else share) for game in games]
     rest = budget - sum(explanation.used for explanation in first)
     wanted = np.array(
         [
