@@ -42,6 +42,10 @@ class Answering:
         int | None,
         Parameter(help="Of a server: ask each prompt so often, which tells its noise and the R² that it leaves."),
     ] = None
+    batches: Annotated[
+        str | None,
+        Parameter(help="Of a server: ask through its batch end point; this file keeps which batches are under way."),
+    ] = None
     device: Device = None
     dtype: Annotated[str | None, Parameter(help="float32, bfloat16 or float16; as saved if left out.")] = None
 
@@ -75,6 +79,8 @@ class Answering:
             raise InputError("--name is the model's on a server: leave it out, or give a URL as --model.")
         if self.repeats is not None:
             raise InputError("--repeats is for servers: a model here says the same each time; leave it out.")
+        if self.batches is not None:
+            raise InputError("--batches is for servers: leave it out, as a model here answers at once.")
         if self.exact or self.similarity is not None:
             raise InputError(f"{given[0]} is for servers: leave it out, as a model here gives log-probabilities.")
 
@@ -110,7 +116,7 @@ class Answering:
         from interplay.models import Encoder, Server
 
         assert self.name is not None and self.target is not None  # noqa: PT018 - `check` has seen to it
-        server = Server(self.model, self.name, chat=chat, system=self.system)
+        server = Server(self.model, self.name, chat=chat, system=self.system, batches=self.batches)
         often = {"repeats": 1 if self.repeats is None else self.repeats}
         if self.exact:
             return server.exact(self.target, **often)

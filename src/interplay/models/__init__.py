@@ -14,9 +14,9 @@ from interplay.models._network import Network, load_network
 from interplay.models._scorer import Infill, Scorer, TextScorer
 from interplay.models._scripted import Scripted
 from interplay.models._server.capabilities import Capabilities
-from interplay.models._server.connection import Spent
 from interplay.models._server.scoring import ServerScorer
 from interplay.models._server.server import Server
+from interplay.models._server.spending import Spent
 from interplay.models._vision import VisionLM
 from interplay.models._vllm import VLLM
 

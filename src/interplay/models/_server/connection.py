@@ -8,16 +8,17 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from interplay._errors import AblationError, InputError, MissingExtraError
+from interplay._errors import AblationError, InputError, InterplayError, MissingExtraError
 from interplay.models._server.answers import used_tokens
 from interplay.models._server.size import EndlessError, bounded
+from interplay.models._server.spending import Limits, Spent
 
 _FIRST_PAUSE = 0.5  # seconds before the first retry; doubles each time, up to the longest
 _LONGEST_PAUSE = 30.0
@@ -25,6 +26,8 @@ _PATIENCE = 600.0  # a server that asks to wait longer than this is not waited f
 _PASSING = frozenset({408, 409, 425, 429})  # and from 500 on: worth another try
 _NOT_IMPLEMENTED = 501
 _SHORTEST_KEY = 8  # letters; a shorter one is a placeholder, and may be a word of an answer
+
+T = TypeVar("T")
 
 KEY_VARIABLE = "INTERPLAY_API_KEY"
 _OPENAI = "api.openai.com"
@@ -50,6 +53,13 @@ class ExhaustionError(AblationError):
     """The limit of calls or tokens is reached."""
 
 
+class Replay(Protocol):
+    """What answers a call in the server's place: from a batch that was asked before."""
+
+    def call(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], Spent]:
+        """The answer to ``body``, and what it cost."""
+
+
 class Connection:
     """A server's address and key, and the tally of what was sent there. Safe to use from several threads.
 
@@ -71,6 +81,7 @@ class Connection:
         self.spent = Spent()
         self._key = _checked_key(key or _key_of_environment(self.base_url))
         self._lock = threading.Lock()
+        self._replaying = threading.local()
         self._slots = threading.BoundedSemaphore(self.limits.concurrency)
         self._next = 0.0  # when the next request may leave, by the monotonic clock
 
@@ -119,7 +130,10 @@ class Connection:
         InputError
             For a limit of tokens that the server does not count.
         """
-        answer, attempts = self._persist("POST", path, body, None, paid=True)
+        replay: Replay | None = getattr(self._replaying, "now", None)
+        if replay is not None:
+            return replay.call(path, body)
+        answer, attempts = self._persist(partial(self._send, "POST", path, body, paid=True), None)
         tokens = used_tokens(answer)
         if tokens is None and self.limits.max_tokens is not None:
             raise InputError(
@@ -133,15 +147,34 @@ class Connection:
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, retries: int | None = None) -> Any:
         """The answer of an endpoint that runs no model, such as ``/models`` or ``/tokenize``: not counted as spent."""
-        return self._persist(method, path, body, retries, paid=False)[0]
+        return self._persist(partial(self._send, method, path, body, paid=False), retries)[0]
 
-    def _persist(
-        self, method: str, path: str, body: dict[str, Any] | None, retries: int | None, *, paid: bool
-    ) -> tuple[dict[str, Any], int]:
+    def do(self, action: Callable[[Any], T], *, retries: int | None = None) -> T:
+        """What ``action`` does with the client, tried again and its errors worded as of any request."""
+        return self._persist(lambda: self._guarded(lambda: action(self.client), paid=False), retries)[0]
+
+    @contextmanager
+    def replaying(self, replay: Replay) -> Iterator[None]:
+        """In this thread, calls of the model are answered by ``replay``, and nothing is sent."""
+        self._replaying.now = replay
+        try:
+            yield
+        finally:
+            self._replaying.now = None
+
+    def refused(self, status: int, words: str) -> InterplayError:
+        """What the error of one request among those of a batch means."""
+        error = self._refused(status, words)
+        if isinstance(error, _PassingError):
+            return UnreachableError(f"the server at {self.base_url} {error}.", error.status)
+        assert isinstance(error, RefusalError)
+        return error
+
+    def _persist(self, send: Callable[[], T], retries: int | None) -> tuple[T, int]:
         allowed = self.limits.retries if retries is None else retries
         for attempt in range(allowed + 1):
             try:
-                return self._send(method, path, body, paid=paid), attempt + 1
+                return send(), attempt + 1
             except _PassingError as failure:
                 if attempt == allowed or failure.wait > _PATIENCE:
                     again = f", asked {attempt + 1} times" if attempt else ""
@@ -151,31 +184,35 @@ class Connection:
                 self._pause(attempt, failure.wait)
         raise AssertionError("unreachable")
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None, *, paid: bool) -> dict[str, Any]:
+    def _guarded(self, action: Callable[[], T], *, paid: bool) -> T:
+        """What ``action`` gives within its time and turn; what it raises in words of our own."""
         openai = _require_openai()
         with self._slots:
             self._take_turn()
             if paid:
-                self._count_call()
+                self.count()
             try:
-                answer = self._without_key(_within(self.limits.timeout, partial(self._request, method, path, body)))
+                return self._without_key(_within(self.limits.timeout, action))  # type: ignore[no-any-return]
             # The causes are dropped: they carry the request with its headers, and servers may repeat the key.
             except (openai.APITimeoutError, TimeoutError):
                 raise _PassingError(f"gave no answer within {self.limits.timeout:g} seconds") from None
             except EndlessError as error:
                 raise RefusalError(f"the server at {self.base_url} {error}.") from None
             except openai.APIConnectionError as error:
-                reason = self._clean(str(error.__cause__ or error)) or "no reason given"
+                reason = self.cleaned(str(error.__cause__ or error)) or "no reason given"
                 raise _PassingError(f"cannot be reached ({reason})", advice=": is it running?") from None
             except openai.APIStatusError as error:
                 words = _words_of(error.body) or str(error)
                 raise self._refused(error.status_code, words, _retry_after(error)) from None
             except (ValueError, RecursionError):
                 raise _PassingError("answered with broken JSON") from None
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None, *, paid: bool) -> dict[str, Any]:
+        answer = self._guarded(partial(self._request, method, path, body), paid=paid)
         if not isinstance(answer, dict):
             raise RefusalError(
                 f"{self.base_url}{path} answered in another shape than OpenAI's API: is the base_url right? "
-                f"It usually ends in /v1. It said {self._clean(str(answer))[:80]!r}."
+                f"It usually ends in /v1. It said {self.cleaned(str(answer))[:80]!r}."
             )
         if answer.get("error") and "choices" not in answer:  # some send a failure with the status of a success
             code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
@@ -201,7 +238,7 @@ class Connection:
 
     def _refused(self, status: int, words: str, wait: float = 0.0) -> Exception:
         """What an error of the server's means: a refusal, or a failure that may pass."""
-        words = self._clean(words)
+        words = self.cleaned(words)
         if status in (401, 403):
             way = "check api_key" if self._key else f"pass api_key= or set {KEY_VARIABLE}"
             return RefusalError(f"the server at {self.base_url} refuses the key ({status}: {words}): {way}.", status)
@@ -215,17 +252,18 @@ class Connection:
             return _PassingError(f"keeps failing ({status}: {words})", wait, status)
         return RefusalError(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
 
-    def _clean(self, words: str) -> str:
+    def cleaned(self, words: str) -> str:
         """A server's words on one line, short, and without the key."""
         if self._key:
             words = words.replace(self._key, "***")
         words = " ".join(words.split())
         return words if len(words) <= 200 else words[:199] + "…"
 
-    def _count_call(self) -> None:
+    def count(self, calls: int = 1) -> None:
+        """Count so many calls as spent, or an `ExhaustionError` where they are too many."""
         with self._lock:
             limits, spent = self.limits, self.spent
-            if limits.max_calls is not None and spent.calls >= limits.max_calls:
+            if limits.max_calls is not None and spent.calls + calls > limits.max_calls:
                 raise ExhaustionError(
                     f"max_calls={limits.max_calls:,} is reached ({spent} spent): allow more to go on."
                 )
@@ -233,7 +271,12 @@ class Connection:
                 raise ExhaustionError(
                     f"max_tokens={limits.max_tokens:,} is reached ({spent} spent): allow more to go on."
                 )
-            self.spent += Spent(1)
+            self.spent += Spent(calls)
+
+    def count_tokens(self, tokens: int) -> None:
+        """Count tokens of answers that came in a batch."""
+        with self._lock:
+            self.spent += Spent(0, tokens)
 
     def _take_turn(self) -> None:
         """Wait until the rate allows another request."""
@@ -352,47 +395,3 @@ def _retry_after(error: Any) -> float:
         except ValueError:
             return 0.0
     return max(0.0, seconds)
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What was sent to a server: calls of the model, failed attempts included, and tokens read and written by it.
-
-    Tokens are 0 where the server does not count them.
-    """
-
-    calls: int = 0
-    tokens: int = 0
-
-    def __add__(self, other: Spent) -> Spent:
-        return Spent(self.calls + other.calls, self.tokens + other.tokens)
-
-    def __str__(self) -> str:
-        tokens = f" and {self.tokens:,} tokens" if self.tokens or not self.calls else ""
-        return f"{self.calls:,} call{'' if self.calls == 1 else 's'}{tokens}"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How hard a server may be worked.
-
-    ``concurrency`` requests at a time and at most ``rate`` a minute; a request is tried again up to ``retries`` times
-    and takes at most ``timeout`` seconds; ``max_calls`` and ``max_tokens`` bound what is spent in all.
-    """
-
-    concurrency: int = 8
-    retries: int = 5
-    timeout: float = 60.0
-    rate: float | None = None
-    max_calls: int | None = None
-    max_tokens: int | None = None
-
-    def __post_init__(self) -> None:
-        least = {"concurrency": 1, "retries": 0}
-        for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            if value is not None and (value < least[name] if name in least else value <= 0):
-                raise InputError(
-                    f"{name} must be {'at least' if name in least else 'more than'} "
-                    f"{least.get(name, 0)}, not {value!r}."
-                )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from interplay._errors import AblationError, InputError
 from interplay.models._server.answers import ShapeError, Token, echoed, echoed_chat, first_token
-from interplay.models._server.connection import ExhaustionError, RefusalError, Spent, UnreachableError
+from interplay.models._server.connection import ExhaustionError, RefusalError, UnreachableError
 from interplay.models._server.endpoint import Endpoint
+from interplay.models._server.spending import Spent
 
 SAME = 0.05  # two ways to the same log-probability may differ by rounding, in half precision by this much
 _TRIES = 3  # texts tried for a check; where a text ends in the middle of a token there is none

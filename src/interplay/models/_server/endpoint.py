@@ -10,7 +10,8 @@ from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._networks.conversation import Conversation
 from interplay.models._server.answers import ShapeError, pieces
-from interplay.models._server.connection import Connection, RefusalError, Spent, UnreachableError
+from interplay.models._server.connection import Connection, RefusalError, UnreachableError
+from interplay.models._server.spending import Spent
 
 FORCE = 100  # the largest bias that OpenAI's API allows, and larger than any gap between logits
 ENDPOINT_MISSING = (404, 405, 501)

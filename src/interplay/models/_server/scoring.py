@@ -17,9 +17,11 @@ from interplay._game.masks import Values
 from interplay._game.partial import Partial
 from interplay.models._scorer import Scorer
 from interplay.models._server.answers import first_token, has_logprobs, prompt_tokens
-from interplay.models._server.connection import Connection, ExhaustionError, Spent, UnreachableError
+from interplay.models._server.batches import DIRECT, Batches
+from interplay.models._server.connection import Connection, ExhaustionError, UnreachableError
 from interplay.models._server.echo import nothing_before, starts_inside
 from interplay.models._server.endpoint import Endpoint
+from interplay.models._server.spending import Spent
 
 _PATIENCE = 0.5  # seconds of waiting at a time
 
@@ -120,6 +122,7 @@ class SideBySide:
     one: Callable[[str], tuple[Any, Spent]]
     finish: Callable[[list[Any]], Any] = np.array
     check: Callable[[], None] = lambda: None
+    batches: Batches | None = None
     checked: dict[str, tuple[Any, Spent]] = field(default_factory=dict)
     unfinished: dict[str, Any] = field(default_factory=dict)
 
@@ -162,6 +165,8 @@ class SideBySide:
 
     def _gather(self, texts: list[str], results: dict[str, Any]) -> dict[str, InterplayError]:
         """Add to ``results`` those of ``texts``; the failures of the others."""
+        if self.batches is not None and len(texts) > DIRECT:
+            return self.batches.gather(self.one, texts, results)
         failures: dict[str, InterplayError] = {}
         crashes: list[Exception] = []
         broken, left = threading.Event(), threading.Event()

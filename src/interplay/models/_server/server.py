@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -18,11 +19,13 @@ from interplay.models._causal.writing import check_writing
 from interplay.models._encoder import Encoder
 from interplay.models._scorer import Scorer, TextScorer
 from interplay.models._server.answers import is_cut_before_a_word, said
+from interplay.models._server.batches import AT_ONCE, Batches, together
 from interplay.models._server.capabilities import Capabilities, probe
-from interplay.models._server.connection import Connection, Limits, Spent
+from interplay.models._server.connection import Connection
 from interplay.models._server.echo import Echoes
 from interplay.models._server.endpoint import Endpoint, check_model
 from interplay.models._server.scoring import WAYS, ServerScorer, SideBySide, by_force, by_top
+from interplay.models._server.spending import Limits, Spent
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -62,9 +65,18 @@ class Server:
     max_calls, max_tokens
         The most model calls, failed ones included, and tokens to spend in all: what would exceed them is not sent.
         Answers under way when ``max_tokens`` is reached still count.
+    batches
+        A file: ablations are then asked through the server's batch end point (``/batches``, with the ``chat`` or
+        completions that it names), which providers run within a day at a lower price. The file keeps which batches
+        are under way and what they gave, so that a run that was stopped goes on waiting for them. Groups of up to
+        16 prompts, and what tries the server out, are asked directly.
+    poll
+        Seconds between looks at a batch.
 
     Raises
     ------
+    StoreError
+        For a file of batches that holds something else, or cannot be made.
     InputError
         For an address that is none or holds credentials, an empty model name, or limits that make no sense.
     """
@@ -74,6 +86,7 @@ class Server:
     chat: bool
     system: str | None
     endpoint: Endpoint = field(repr=False)
+    batches: Batches | None = field(repr=False)
 
     def __init__(
         self,
@@ -89,6 +102,8 @@ class Server:
         rate: float | None = None,
         max_calls: int | None = None,
         max_tokens: int | None = None,
+        batches: str | os.PathLike[str] | None = None,
+        poll: float = 30.0,
     ) -> None:
         if system is not None and not chat:
             raise InputError("a system message needs a chat: pass chat=True with it.")
@@ -101,6 +116,7 @@ class Server:
             "chat": chat,
             "system": system,
             "endpoint": endpoint,
+            "batches": None if batches is None else Batches(connection, batches, poll),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -219,10 +235,10 @@ class Server:
         _ = self.endpoint.reported
 
         def one(text: str) -> tuple[tuple[Answer, ...], Spent]:
-            found = [self._answered(text, max_tokens, temperature) for _ in range(samples)]
+            found = together(partial(self._answered, text, max_tokens, temperature) for _ in range(samples))
             return tuple(Answer(words) for words, _ in found), sum((cost for _, cost in found), Spent())
 
-        found = SideBySide(self.endpoint.connection, one, finish=list)(prompts)
+        found = SideBySide(self.endpoint.connection, one, finish=list, batches=self.batches)(prompts)
         return found if isinstance(found, Partial) else list(found)
 
     def known(self) -> dict[str, Any]:
@@ -257,7 +273,7 @@ class Server:
             echoes = Echoes(self.endpoint)
 
             def read(text: str, targets: Sequence[str]) -> tuple[list[float], Spent]:
-                found = [echoes.logprob(text, target) for target in targets]
+                found = together(partial(echoes.logprob, text, target) for target in targets)
                 return [value for value, _ in found], sum((cost for _, cost in found), Spent())
 
             return read, echoes.check
@@ -300,7 +316,7 @@ class Server:
         limits = self.endpoint.connection.limits
         if repeats > 1:
             one, finish = partial(_several, one, repeats), partial(_side_by_side, finish, repeats)
-        measured = SideBySide(self.endpoint.connection, one, finish, check)
+        measured = SideBySide(self.endpoint.connection, one, finish, check, self.batches)
 
         def identity() -> dict[str, Any] | None:
             parts = target() if callable(target) else target
@@ -311,7 +327,8 @@ class Server:
 
         def notes(text: str) -> tuple[str, ...]:
             each = measured.price(text)
-            return (f"each ablation is about {each} on {self.model}: {name}", *self.endpoint.notes)
+            waits = () if self.batches is None else ("asked in batches, for which a server may take a day",)
+            return (f"each ablation is about {each} on {self.model}: {name}", *waits, *self.endpoint.notes)
 
         return ServerScorer(
             measured,
@@ -319,7 +336,7 @@ class Server:
             identity=identity,
             outputs=outputs,
             check=notes,
-            batch_size=4 * limits.concurrency,
+            batch_size=4 * limits.concurrency if self.batches is None else AT_ONCE,
             model=self.model,
             repeats=repeats,
             measured=measured,
@@ -331,7 +348,7 @@ _Reader: TypeAlias = Callable[[str, Sequence[str]], tuple[list[float], Spent]]
 
 def _several(one: Callable[[str], tuple[Any, Spent]], repeats: int, text: str) -> tuple[list[Any], Spent]:
     """What a text gives, asked so often, and what that cost."""
-    found = [one(text) for _ in range(repeats)]
+    found = together(partial(one, text) for _ in range(repeats))
     return [result for result, _ in found], sum((cost for _, cost in found), Spent())
 
 
