@@ -38,13 +38,30 @@ PAIRS = (
     ("Scientists found water on the moon.", "Researchers discovered lunar ice."),
     ("Our team lost the final match.", "We were beaten in the last game."),
     ("The library opens at nine.", "Readers can enter from nine o'clock on."),
+    ("The kettle boils on the stove.", "Water is heating up in the kitchen."),
+    ("Two boys threw stones into the lake.", "Children were tossing pebbles in the water."),
+    ("The mayor promised new schools.", "More classrooms were pledged by the head of the city."),
+    ("My phone has no battery left.", "My mobile needs to be charged."),
+    ("The plane landed an hour early.", "Our flight arrived sooner than planned."),
+    ("A fire destroyed the old barn.", "The farm building burned to the ground."),
+    ("The judge set the man free.", "The court released the prisoner."),
+    ("Snails ate all of my lettuce.", "The salad in my garden was eaten by slugs."),
+    ("The shop sells second-hand books.", "Used novels can be bought there."),
+    ("She painted the fence white.", "The garden fence got a coat of white paint."),
+    ("The patient took two pills a day.", "Twice daily he swallowed his medicine."),
+    ("The road was blocked by a fallen tree.", "A trunk lay across the street, so nobody could pass."),
 )
 CAPITALS = {
     "France": "Paris", "Italy": "Rome", "Germany": "Berlin", "Spain": "Madrid", "Japan": "Tokyo", "Egypt": "Cairo",
     "Greece": "Athens", "Russia": "Moscow", "Cuba": "Havana", "Peru": "Lima", "Norway": "Oslo", "Ireland": "Dublin",
     "Austria": "Vienna", "Portugal": "Lisbon", "Poland": "Warsaw", "Hungary": "Budapest", "Iran": "Tehran",
     "Iraq": "Baghdad", "Sweden": "Stockholm", "Denmark": "Copenhagen", "China": "Beijing", "England": "London",
-    "Thailand": "Bangkok", "Kenya": "Nairobi",
+    "Thailand": "Bangkok", "Kenya": "Nairobi", "Turkey": "Ankara", "Finland": "Helsinki", "Belgium": "Brussels",
+    "Bulgaria": "Sofia", "Romania": "Bucharest", "Serbia": "Belgrade", "Croatia": "Zagreb", "Ukraine": "Kiev",
+    "Scotland": "Edinburgh", "Wales": "Cardiff", "Canada": "Ottawa", "Argentina": "Buenos Aires", "Chile": "Santiago",
+    "Vietnam": "Hanoi", "Indonesia": "Jakarta", "Lebanon": "Beirut", "Syria": "Damascus", "Israel": "Jerusalem",
+    "Afghanistan": "Kabul", "Nepal": "Kathmandu", "Venezuela": "Caracas", "Colombia": "Bogota", "Morocco": "Rabat",
+    "South Korea": "Seoul",
 }  # fmt: skip
 NOUNS = (
     "tree", "house", "river", "dog", "cat", "table", "book", "car", "stone", "bird", "door", "fish", "cloud", "horse",
@@ -190,7 +207,7 @@ def main() -> None:
         network = encoder.model
 
         def make(number: int, keep: float) -> ip.Game:
-            return ip.lenses.heads(encoder, PAIRS[number::2], metric, keep=keep)
+            return ip.lenses.heads(encoder, PAIRS[: options.inputs][number::2], metric, keep=keep)
     else:
         model = smollm2(options.gguf, options.device)
         network, cases = model.model, TASKS[options.task]()
