@@ -86,7 +86,7 @@ class Server:
     chat: bool
     system: str | None
     endpoint: Endpoint = field(repr=False)
-    batches: Batches | None = field(repr=False)
+    _batches: Batches | None = field(repr=False)
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Server:
             "chat": chat,
             "system": system,
             "endpoint": endpoint,
-            "batches": None if batches is None else Batches(connection, batches, poll),
+            "_batches": None if batches is None else Batches(connection, batches, poll),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -238,7 +238,7 @@ class Server:
             found = together(partial(self._answered, text, max_tokens, temperature) for _ in range(samples))
             return tuple(Answer(words) for words, _ in found), sum((cost for _, cost in found), Spent())
 
-        found = SideBySide(self.endpoint.connection, one, finish=list, batches=self.batches)(prompts)
+        found = SideBySide(self.endpoint.connection, one, finish=list, batches=self._batches)(prompts)
         return found if isinstance(found, Partial) else list(found)
 
     def known(self) -> dict[str, Any]:
@@ -316,7 +316,7 @@ class Server:
         limits = self.endpoint.connection.limits
         if repeats > 1:
             one, finish = partial(_several, one, repeats), partial(_side_by_side, finish, repeats)
-        measured = SideBySide(self.endpoint.connection, one, finish, check, self.batches)
+        measured = SideBySide(self.endpoint.connection, one, finish, check, self._batches)
 
         def identity() -> dict[str, Any] | None:
             parts = target() if callable(target) else target
@@ -327,7 +327,7 @@ class Server:
 
         def notes(text: str) -> tuple[str, ...]:
             each = measured.price(text)
-            waits = () if self.batches is None else ("asked in batches, for which a server may take a day",)
+            waits = () if self._batches is None else ("asked in batches, for which a server may take a day",)
             return (f"each ablation is about {each} on {self.model}: {name}", *waits, *self.endpoint.notes)
 
         return ServerScorer(
@@ -336,7 +336,7 @@ class Server:
             identity=identity,
             outputs=outputs,
             check=notes,
-            batch_size=4 * limits.concurrency if self.batches is None else AT_ONCE,
+            batch_size=4 * limits.concurrency if self._batches is None else AT_ONCE,
             model=self.model,
             repeats=repeats,
             measured=measured,
