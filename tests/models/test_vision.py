@@ -114,6 +114,97 @@ def test_a_word_and_a_corner_that_an_answer_needs_together_are_found_and_shown(t
     assert "Image" in shown
 
 
+MESSAGES = [
+    {"role": "user", "content": "what colour has it"},
+    {"role": "assistant", "content": "white"},
+    {"role": "user", "content": vision.QUESTION},
+]
+
+
+def chat_of(model: ip.models.VisionLM, messages: Any = MESSAGES, **options: Any) -> ip.Game:
+    given: dict[str, Any] = {"image": vision.picture(), "grid": (2, 2), "fill": 0, "region": [2], "unit": "word"}
+    return ip.lenses.chat(model.margin(" yes", " no"), messages, **given | options)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_chat_of_one_message_is_the_text_with_the_picture(family: str) -> None:
+    model = lm(family)
+    masks = np.random.default_rng(0).random((6, 8)) < 0.6
+    chat, text = chat_of(model, MESSAGES[2:], region=[0]), game_of(model)
+    assert chat.labels == text.labels
+    assert chat(masks) == pytest.approx(text(masks), abs=1e-5)
+
+
+def test_a_picture_stands_where_its_message_has_it_and_goes_with_it() -> None:
+    model = lm("llava")
+    pixels = vision.picture()
+    first = [{"role": "user", "content": [{"type": "text", "text": "what colour"}, {"type": "image"}]}, *MESSAGES[1:]]
+    game = chat_of(model, first, region=[0, 2])
+    assert game.labels[4:6] == ("what", "colour")
+    (left,) = game.inputs(np.array([[True, True, False, True, False, True, True, True, True, True]]))
+    assert left == "user:  colour\n[picture]\n\nassistant: white\n\nuser: is the bright corner"
+    assert model._rendered(left) == " colour<image> whiteis the bright corner answer"
+    held = [{"role": "user", "content": [first[0]["content"][0], {"type": "image", "image": pixels}]}, *MESSAGES[1:]]
+    assert chat_of(model, held, region=[0, 2], image=None).fingerprint == game.fingerprint
+    turns = chat_of(model, first, region=[0, 1], unit="turn")
+    assert turns.labels[4:] == ("turn 1: what colour [picture]",)
+    masks = np.ones((4, 5), dtype=bool)
+    masks[1:, 4] = False  # without the turn there is no picture
+    masks[2:, 0] = masks[3:, 1] = False
+    values = turns(masks)
+    assert values[1] == pytest.approx(values[2], abs=1e-6) == pytest.approx(values[3], abs=1e-6)
+    assert abs(values[0] - values[1]) > 1e-5
+    assert "<image>" not in model._rendered(turns.inputs(masks)[1])
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_a_word_of_a_chat_and_a_corner_that_an_answer_needs_together_are_found_and_shown(tmp_path: Path) -> None:
+    inputs = chat_of(lm("llava")).inputs(vision.EVERY)
+    game = chat_of(ip.models.VisionLM(*vision.planted(inputs, vision.EVERY)))
+    result = ip.explain(game, budget=64, progress=False)
+    ((found, effect),) = result.interactions("mobius", top=1).named()
+    assert found == ("A1", "bright")
+    assert effect == pytest.approx(2 * np.log(9), abs=1)
+    result.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert 'class="picture"' in page
+    assert ">bright</span>" in page
+    assert "what colour has it" in page
+    assert "[picture]" in capture(result)
+
+
+def test_a_template_around_the_text_takes_a_picture() -> None:
+    model = lm("llava")
+    options: dict[str, Any] = {"image": vision.picture(), "grid": (2, 2), "fill": 0}
+    around = ip.lenses.text(model.margin(" yes", " no"), "bright corner", template="is the {text}", **options)
+    assert around.labels == ("A1", "B1", "A2", "B2", "bright", "corner")
+    whole = np.ones((1, 6), dtype=bool)
+    assert around(whole) == pytest.approx(game_of(model)(np.ones((1, 8), dtype=bool)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parts", "options", "words"),
+    [
+        ([{"type": "image"}], {"image": None}, "reads a picture with the text"),
+        ([{"type": "image"}, {"type": "image"}], {}, "holds 2 pictures"),
+        ([{"type": "image", "image": vision.picture()}], {}, "in message 0 and in image="),
+        ([{"type": "image", "url": "https://example.org/a.png"}], {"image": None}, "none is fetched"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}], {"image": None}, "be read"),
+        ([], {"region": None}, "nothing to ablate"),
+    ],
+)
+def test_mistakes_in_a_chat_with_a_picture_are_one_sentence(parts: Any, options: dict[str, Any], words: str) -> None:
+    message = {"role": "user", "content": [*parts, {"type": "text", "text": vision.QUESTION}]}
+    with pytest.raises(ip.InputError, match=words):
+        chat_of(lm("llava"), [message], **{"region": [0], **options})
+
+
+def test_a_picture_for_a_model_that_sees_none_is_refused() -> None:
+    with pytest.raises(ip.InputError, match="reads no picture"):
+        ip.lenses.chat(lambda chats: [0.0 for _ in chats], MESSAGES, image=vision.picture(), grid=(2, 2))
+
+
 def capture(result: ip.Explanation) -> str:
     from io import StringIO
 

@@ -10,6 +10,13 @@ Message = Mapping[str, Any]
 """``role`` and ``content``, and whatever else the chat template or server knows: ``tool_calls``, ``name``, ..."""
 
 
+PICTURES = ("image", "image_url")
+"""Types of the parts of a content that are pictures: the chat templates' and the servers'."""
+
+BETWEEN = "\n"
+"""What stands between the parts of a content in a transcript."""
+
+
 class Conversation(str):
     """Messages, tools and options of a chat template, as a text: its transcript.
 
@@ -58,6 +65,29 @@ class Conversation(str):
 def transcribed(message: Message) -> str:
     """One message, to be read."""
     rest = {key: value for key, value in message.items() if key not in ("role", "content")}
-    content = message.get("content")
-    words = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False) if content else ""
+    words = BETWEEN.join(pieces_of(message.get("content")))
     return f"{message.get('role')}: {words}" + (f" {json.dumps(rest, ensure_ascii=False)}" if rest else "")
+
+
+def pieces_of(content: Any) -> list[str]:
+    """The parts of a message's content, each to be read; one where it is a text, none where there is nothing."""
+    if content is None or isinstance(content, str):
+        return [content] if content else []
+    parts = content if isinstance(content, (list, tuple)) else [content]
+    return [_piece(part) for part in parts]
+
+
+def is_picture(part: Any) -> bool:
+    """Whether a part of a message's content is a picture."""
+    return isinstance(part, Mapping) and part.get("type") in PICTURES
+
+
+def is_words(part: Any) -> bool:
+    """Whether a part of a message's content is a text."""
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _piece(part: Any) -> str:
+    if is_words(part):
+        return str(part["text"])
+    return "[picture]" if is_picture(part) else json.dumps(part, ensure_ascii=False, default=str)

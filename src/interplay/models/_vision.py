@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from interplay._game.masks import Values
 from interplay._networks.batching import is_out_of_memory
 from interplay._networks.behaviour import head_of, unwrapped
 from interplay._networks.continuation import Target
+from interplay._networks.conversation import Conversation, is_picture
 from interplay._networks.evaluation import evaluating
 from interplay._networks.head import only
 from interplay._networks.hub import Source, known_as
@@ -143,11 +144,17 @@ class VisionLM:
         return {"score": "vision", "targets": list(targets), "chat": rendering, "pictures": made, "model": known}
 
     def _rendered(self, text: str) -> str:
-        content = [{"type": "image"}, {"type": "text", "text": text}]
+        """What the model reads; a text by itself is the user's message, after the picture."""
+        chat = text.chat if isinstance(text, Illustrated) else None
+        if chat is None:
+            content = [{"type": "image"}, {"type": "text", "text": text}]
+            chat = Conversation([{"role": "user", "content": content}])
+        ending = {"continue_final_message": True} if chat.is_begun else {"add_generation_prompt": True}
+        tools = {"tools": list(chat.tools)} if chat.tools else {}
         try:
             return str(
                 self.processor.apply_chat_template(
-                    [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+                    [*map(_in_parts, chat.messages)], tokenize=False, **ending, **tools, **chat.options
                 )
             )
         except Exception as error:  # templates raise whatever their authors choose
@@ -157,7 +164,8 @@ class VisionLM:
     def _read(self, prompt: Illustrated) -> dict[str, Any]:
         """The model's inputs for a picture and a text, one row."""
         try:
-            made = self.processor(text=[self._rendered(prompt)], images=[prompt.image], return_tensors="pt")
+            pictures = {"images": [prompt.image]} if _is_seen(prompt) else {}  # its message may be ablated
+            made = self.processor(text=[self._rendered(prompt)], **pictures, return_tensors="pt")
         except InterplayError:
             raise
         except Exception as error:
@@ -239,6 +247,21 @@ class VisionLM:
         return str(self.processor.tokenizer.decode(list(ids), skip_special_tokens=False))
 
 
+def _is_seen(prompt: Illustrated) -> bool:
+    """Whether the picture is anywhere in the prompt."""
+    if prompt.chat is None:
+        return True
+    contents = [message.get("content") for message in prompt.chat.messages]
+    return any(is_picture(part) for content in contents if isinstance(content, (list, tuple)) for part in content)
+
+
+def _in_parts(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as processors' templates take them: its content a list of parts, a picture's without the picture."""
+    content = message.get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+    return {**message, "content": [{"type": "image"} if is_picture(part) else part for part in parts]}
+
+
 def _seeing(score: Callable[[Sequence[str]], Any], prompts: Sequence[str]) -> Any:
     return score(_pictures(prompts))
 
@@ -246,14 +269,14 @@ def _seeing(score: Callable[[Sequence[str]], Any], prompts: Sequence[str]) -> An
 def _pictures(prompts: Sequence[str]) -> list[Illustrated]:
     for prompt in prompts:
         if not isinstance(prompt, Illustrated):
-            raise InputError("a vision-language model needs a picture with the text: pass image= to ip.lenses.text.")
+            raise InputError("a vision-language model needs a picture, too: pass image= to ip.lenses.text or chat.")
     return [prompt for prompt in prompts if isinstance(prompt, Illustrated)]
 
 
 def _unbound(_prompts: Sequence[str]) -> Values:
     raise InputError(
         "this scorer's target is the model's own response to the whole picture and text, which only a lens knows: pass "
-        "the scorer to ip.lenses.text with image=."
+        "the scorer to ip.lenses.text or ip.lenses.chat with image=."
     )
 
 

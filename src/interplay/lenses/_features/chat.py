@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,10 @@ from interplay._errors import InputError
 from interplay._game.game import Game
 from interplay._game.layout import TextLayout
 from interplay._game.masks import Masks
+from interplay._networks.conversation import BETWEEN, is_words, pieces_of
 from interplay._units import Span
+from interplay.lenses._features.illustrated import Fill, picture_of, with_picture
+from interplay.lenses._features.pictured import placed
 from interplay.lenses._features.text import spans_of
 from interplay.models import Conversation, Scorer, TextScorer
 
@@ -30,6 +33,10 @@ def chat(
     unit: Literal["turn", "message", "word", "sentence", "paragraph", "token"] = "turn",
     ablate: str = "delete",
     options: Mapping[str, Any] | None = None,
+    image: Any = None,
+    grid: tuple[int, int] | None = None,
+    segments: Any = None,
+    fill: Fill = "blur",
     keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
@@ -69,6 +76,11 @@ def chat(
         What an ablated unit inside a message becomes; whole turns, messages and tools are always deleted.
     options
         What else the chat template takes, such as ``{"enable_thinking": False}``: part of the game's identity.
+    image, grid, segments, fill
+        For a scorer that reads a picture, too (`interplay.models.VisionLM`): the picture, whose segments are features
+        before the chat's, how it is cut, and what an ablated segment becomes, as `interplay.lenses.text` takes them. It
+        stands where a message's content has a part ``{"type": "image"}``, else before the last question; a part may
+        hold it itself, as ``"image"``, a file's ``"path"`` or a ``data:`` address.
     keep
         The probability with which a design keeps each feature.
     name
@@ -80,18 +92,23 @@ def chat(
         For messages without role or content, an unknown region or unit, nothing to ablate, or messages that the
         model's template refuses, whole or with everything ablated.
     """
-    whole = Conversation(_checked(messages), tools, options)
     asked = Scorer.of(scorer)
+    spoken = _checked(messages)
+    if asked.sees or image is not None:
+        spoken, image = placed(spoken, image)
+    picture = picture_of(asked, image, grid, segments, fill)
+    whole = Conversation(spoken, tools, options)
+    seen: Callable[[Conversation], str] = (lambda one: one) if picture is None else picture.seen
     parts = list(_parts(asked, whole, _region(region, whole), unit))
     if not parts:
         raise InputError("there is nothing to ablate in this chat: choose another region, or pass more messages.")
-    bound = asked if asked.bind is None else Scorer.of(asked.bind(whole))
+    bound = asked if asked.bind is None else Scorer.of(asked.bind(seen(whole)))
     value = _ChatAblation(bound, whole, tuple(parts), "" if ablate == "delete" else ablate)
-    notes = bound.check(whole)
-    bound.check(value.left([False] * len(parts)))
+    notes = bound.check(seen(whole))
+    bound.check(seen(value.left([False] * len(parts))))
     if asked.bind is not None:  # what is measured was not known to whoever made the scorer
         notes += (f"measured: {bound.name}",)
-    return Game(
+    game = Game(
         value,
         [part.label for part in parts],
         outputs=bound.outputs,
@@ -106,16 +123,18 @@ def chat(
         question=f"Which {'parts of the chat' if unit in _WHOLE else f'{unit}s'} drive {bound.name}"
         f"{f' of {bound.model}' if bound.model else ''}?",
     )
+    return game if picture is None else with_picture(game, bound, picture, [value.texts], value.identity)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One feature: messages or a tool that go whole, or a range of one message's content."""
+    """One feature: messages or a tool that go whole, or a range of one message's content, or of one part of it."""
 
     label: str
     messages: tuple[int, ...] = ()
     tool: int | None = None
     span: Span | None = None
+    piece: int | None = None
 
 
 def _checked(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -163,9 +182,8 @@ def _parts(scorer: Scorer, whole: Conversation, region: tuple[frozenset[int], bo
             yield _Part(f"tool: {_name_of(tool, number)}", tool=number)
     if unit in _INSIDE:
         for i in sorted(chosen):
-            content = whole.messages[i].get("content")
-            if isinstance(content, str) and content.strip():
-                yield from (_Part(content[a:b], (i,), span=(a, b)) for a, b in spans_of(scorer, content, unit))
+            for piece, words in _texts(whole.messages[i]):
+                yield from (_Part(words[a:b], (i,), None, (a, b), piece) for a, b in spans_of(scorer, words, unit))
         return
     turns = _turns(whole, chosen) if unit == "turn" else [[i] for i in sorted(chosen)]
     number = 0
@@ -189,9 +207,16 @@ def _turns(whole: Conversation, chosen: frozenset[int]) -> list[list[int]]:
     return turns
 
 
-def _words(message: Mapping[str, Any]) -> str:
+def _texts(message: Mapping[str, Any]) -> list[tuple[int | None, str]]:
+    """The texts of a message that are not blank, and their places among its parts where it has some."""
     content = message.get("content")
-    return " ".join(content.split()) if isinstance(content, str) else "…"
+    if isinstance(content, str):
+        return [(None, content)] if content.strip() else []
+    return [(i, part["text"]) for i, part in enumerate(content or ()) if is_words(part) and part["text"].strip()]
+
+
+def _words(message: Mapping[str, Any]) -> str:
+    return " ".join(" ".join(pieces_of(message.get("content"))).split()) or "…"
 
 
 def _short(label: str) -> str:
@@ -221,7 +246,9 @@ def _spans(whole: Conversation, parts: Sequence[_Part]) -> Iterator[Span]:
         if part.tool is not None:
             yield lines[part.tool]
         elif part.span is not None:
-            begin = starts[part.messages[0]] + len(f"{whole.messages[part.messages[0]]['role']}: ")
+            message = whole.messages[part.messages[0]]
+            before = pieces_of(message["content"])[: part.piece or 0]
+            begin = starts[part.messages[0]] + len(f"{message['role']}: ") + sum(len(one + BETWEEN) for one in before)
             yield begin + part.span[0], begin + part.span[1]
         else:
             last = part.messages[-1]
@@ -243,7 +270,10 @@ class _ChatAblation:
         if known is None:
             return None
         spoken = {"messages": [*map(dict, self.whole.messages)], "tools": list(self.whole.tools)}
-        parts = [[list(part.messages), part.tool, part.span] for part in self.parts]
+        parts = [
+            [list(part.messages), part.tool, part.span, *([] if part.piece is None else [part.piece])]
+            for part in self.parts
+        ]
         return (
             {"lens": "chat", "scorer": known, "parts": parts, "replacement": self.replacement}
             | spoken
@@ -254,10 +284,10 @@ class _ChatAblation:
         """The conversation of one mask."""
         gone = [part for part, kept in zip(self.parts, mask, strict=True) if not kept]
         dropped = {i for part in gone if part.span is None for i in part.messages}
-        cuts: dict[int, list[Span]] = {}
+        cuts: dict[int, list[_Part]] = {}
         for part in gone:
             if part.span is not None:
-                cuts.setdefault(part.messages[0], []).append(part.span)
+                cuts.setdefault(part.messages[0], []).append(part)
         messages = [
             dict(message, content=self._cut(message["content"], cuts[i])) if i in cuts else message
             for i, message in enumerate(self.whole.messages)
@@ -267,10 +297,23 @@ class _ChatAblation:
         tools = [tool for number, tool in enumerate(self.whole.tools) if number not in without]
         return Conversation(messages, tools, self.whole.options)
 
-    def _cut(self, content: str, spans: list[Span]) -> str:
+    def _cut(self, content: Any, gone: list[_Part]) -> Any:
+        """A message's content without some ranges of it, or of its parts."""
+        spans: dict[int | None, list[Span]] = {}
+        for part in gone:
+            assert part.span is not None
+            spans.setdefault(part.piece, []).append(part.span)
+        if None in spans:
+            return self._without(content, spans[None])
+        return [
+            {**part, "text": self._without(part["text"], spans[i])} if i in spans else part
+            for i, part in enumerate(content)
+        ]
+
+    def _without(self, words: str, spans: list[Span]) -> str:
         for start, end in sorted(spans, reverse=True):
-            content = content[:start] + self.replacement + content[end:]
-        return content
+            words = words[:start] + self.replacement + words[end:]
+        return words
 
     def texts(self, masks: Masks) -> list[str]:
         """The conversation of each mask (N, n), as its transcript."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from interplay.lenses._features.image import image as image_lens
 from interplay.lenses._features.standins import averaged
 from interplay.models import Scorer
 
-Texts = Callable[[Masks], list[str]]
+Texts: TypeAlias = Callable[[Masks], list[str]]
+Fill: TypeAlias = str | float | Sequence[float] | npt.NDArray[Any]
+"""What an ablated segment of a picture becomes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Picture:
         image: Any,
         grid: tuple[int, int] | None,
         segments: Any,
-        fill: str | float | Sequence[float] | npt.NDArray[Any],
+        fill: Fill,
     ) -> Picture:
         """Errors as of `interplay.lenses.image`."""
         return cls(image_lens(_nothing, image, grid=grid, segments=segments, ablate=fill))
@@ -65,6 +67,25 @@ class Picture:
         for one in np.eye(self.n, dtype=bool):  # where each segment lies
             made.update(np.ascontiguousarray(self.game.inputs(one[None])[0]).tobytes())
         return made.hexdigest()
+
+
+def picture_of(
+    scorer: Scorer,
+    image: Any,
+    grid: tuple[int, int] | None,
+    segments: Any,
+    fill: Fill,
+) -> Picture | None:
+    """The picture beside the text, where there is one; an error where the scorer wants one, or reads none."""
+    if image is None:
+        if scorer.sees:
+            raise InputError("this scorer reads a picture with the text: pass image=, and grid= or segments=.")
+        if grid is not None or segments is not None:
+            raise InputError("grid and segments cut a picture: pass image= with them.")
+        return None
+    if not scorer.sees:
+        raise InputError("this scorer reads no picture: leave out image=, or use one of ip.models.VisionLM.")
+    return Picture.of(image, grid, segments, fill)
 
 
 def _nothing(_images: Any) -> Any:

@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from interplay._checks import unknown, within
 from interplay._errors import InputError
@@ -28,7 +27,7 @@ from interplay._units import (
     sentence_spans,
     word_spans,
 )
-from interplay.lenses._features.illustrated import Picture, with_picture
+from interplay.lenses._features.illustrated import Fill, picture_of, with_picture
 from interplay.lenses._features.levels import check_levels, parts_of
 from interplay.lenses._features.regions import Prompt, Unit, compose, units_of
 from interplay.lenses._features.standins import ATTENTION, MEND, Ablate, averaged, mended, replacements_for, suiting
@@ -49,7 +48,7 @@ def text(
     image: Any = None,
     grid: tuple[int, int] | None = None,
     segments: Any = None,
-    fill: str | float | Sequence[float] | npt.NDArray[Any] = "blur",
+    fill: Fill = "blur",
     keep: float = 0.5,
     name: str | None = None,
 ) -> Game:
@@ -111,7 +110,7 @@ def text(
         model cannot take whole.
     """
     asked = Scorer.of(scorer)
-    picture = _picture(asked, image, grid, segments, fill)
+    picture = picture_of(asked, image, grid, segments, fill)
     prompt = compose(text, template, region)
     levels, given = levels_of(unit)
     chosen = units_of(prompt, given)
@@ -176,25 +175,6 @@ def levels_of(unit: Unit | Sequence[str] | Mapping[str, Unit]) -> tuple[tuple[st
 def cut_into(scorer: Scorer, text: str, unit: str) -> list[Span]:
     """As `spans_of`; none of a blank text."""
     return spans_of(scorer, text, unit) if text.strip() else []
-
-
-def _picture(
-    scorer: Scorer,
-    image: Any,
-    grid: tuple[int, int] | None,
-    segments: Any,
-    fill: str | float | Sequence[float] | npt.NDArray[Any],
-) -> Picture | None:
-    """The picture beside the text, where there is one; an error where the scorer wants one, or reads none."""
-    if image is None:
-        if scorer.sees:
-            raise InputError("this scorer reads a picture with the text: pass image=, and grid= or segments=.")
-        if grid is not None or segments is not None:
-            raise InputError("grid and segments cut a picture: pass image= with them.")
-        return None
-    if not scorer.sees:
-        raise InputError("this scorer reads no picture: leave out image=, or use one of ip.models.VisionLM.")
-    return Picture.of(image, grid, segments, fill)
 
 
 def _question(scorer: Scorer, units: Sequence[Unit]) -> str:
