@@ -15,6 +15,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC, LinearSVC
 
 import interplay as ip
+from interplay.lenses._training.jumps import Linear, moved_predictors
 
 TRAIN, TEST = 40, 5
 
@@ -201,3 +202,31 @@ def test_examples_that_the_model_gets_wrong_do_not_overshoot_when_they_are_taken
     slopes, jumps = slopes_and_jumps(ip.lenses.training(fit, score, 30))
     ablated = ~np.broadcast_to((np.random.default_rng(1).random((3, 30)) < 0.6)[:, None], slopes.shape)
     assert np.corrcoef(slopes[ablated], jumps[ablated])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("features", [5, 70])  # fewer than examples are kept, and more
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_step_without_an_example_is_newtons_with_few_features_and_many(features: int, classes: int) -> None:
+    rng = np.random.default_rng(features)
+    rows, test = (np.column_stack([rng.normal(size=(k, features)), np.ones(k)]) for k in (40, 6))
+    y = rng.integers(max(classes, 2), size=40)
+    kept = rng.random(40) < 0.6
+
+    def derivatives(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if classes == 1:
+            p = 1.0 / (1.0 + np.exp(-eta))
+            return p - y[:, None], (p * (1.0 - p))[:, :, None]
+        p = np.exp(eta) / np.exp(eta).sum(axis=1, keepdims=True)
+        return p - np.eye(classes)[y], p[:, :, None] * (np.eye(classes) - p[:, None, :])
+
+    eta = rows @ rng.normal(scale=0.1, size=(features + 1, classes))
+    moved = moved_predictors(rows, test, Linear(eta, 0.3, 0.0, derivatives), kept)
+    first, second = derivatives(eta)
+    ridge = np.diag(np.repeat(np.append(np.full(features, 0.3), 0.0), classes))
+    for i in np.flatnonzero(kept)[:5]:
+        others = kept & (np.arange(40) != i)
+        hessian = np.einsum("np,ncd,nq->pcqd", rows[others], second[others], rows[others])
+        hessian = hessian.reshape(len(ridge), -1) + ridge
+        # The intercepts of all classes together are free: the smallest step is as good as any.
+        step = np.linalg.pinv(hessian, rcond=1e-12) @ np.outer(rows[i], first[i]).ravel()
+        np.testing.assert_allclose(moved[i], test @ step.reshape(-1, classes), rtol=1e-4, atol=1e-5)

@@ -26,6 +26,7 @@ _LARGEST = 3000  # parameters; the Hessian is solved densely
 _TURNS = 20  # of Newton's method for the implicit step, at most
 _CLOSE = 1e-6  # predictors by which the last turn may move
 _STRIDE = 2.0  # and by which one may: a loss that flattens out sends Newton's method too far
+_NONE = 1e-9  # of the largest second derivative, is none
 _RIDGE = 1e-9  # of the Hessian's mean diagonal, for directions that no loss and no penalty sees
 
 
@@ -53,22 +54,59 @@ def moved_predictors(
 
     An example that is ``kept`` (N,) is left out, another one taken in. None for too many parameters.
     """
-    width, outputs = design.shape[1], model.eta.shape[1]
+    outputs, around = model.eta.shape[1], 0.0
+    full, full_test = design, design_test
+    if design.shape[1] - 1 > int(kept.sum()) and model.penalty > 0:
+        design, design_test = _within(design, design_test, kept)
+        around = 1.0 / model.penalty
+    width = design.shape[1]
     if width * outputs > _LARGEST:
         return None
     first, second = model.derivatives(model.eta)
-    hessian = np.einsum("np,ncd,nq->pcqd", design[kept], second[kept], design[kept], optimize=True)
-    hessian = hessian.reshape(width * outputs, width * outputs)
-    ridge = np.append(np.full(width - 1, model.penalty), model.constant)
-    hessian.flat[:: len(hessian) + 1] += np.repeat(ridge, outputs)
-    hessian.flat[:: len(hessian) + 1] += _RIDGE * max(float(np.trace(hessian)) / len(hessian), 1e-12)
-    inverse = np.linalg.inv(hessian).reshape(width, outputs, width, outputs)
-    own = np.einsum("np,pcqd,nq->ncd", design, inverse, design, optimize=True)
+    inverse = _inverse_hessian(design[kept], second[kept], model)
+    each = (design @ inverse.reshape(width, -1)).reshape(len(design), outputs, width, outputs)
+    own = (design[:, None, None, :] @ each)[:, :, 0]
+    own += around * ((full**2).sum(1) - (design**2).sum(1))[:, None, None] * np.eye(outputs)
     step = np.empty_like(first)
     step[kept] = np.linalg.solve(np.eye(outputs) - second[kept] @ own[kept], first[kept][..., None])[..., 0]
     step[~kept] = -_taken_in(model, ~kept, own[~kept])
-    across = np.einsum("tp,pcqd->tcqd", design_test, inverse, optimize=True)
-    return np.asarray(np.einsum("tcqd,nq,nd->ntc", across, design, step, optimize=True))
+    pushed = (inverse.reshape(width * outputs, -1) @ _outer(design, step).T).reshape(width, -1)
+    moved = (design_test @ pushed).reshape(len(design_test), outputs, -1).transpose(2, 0, 1)
+    if around:
+        moved = moved + around * (full @ full_test.T - design @ design_test.T)[..., None] * step[:, None]
+    return np.asarray(moved)
+
+
+def _within(design: Floats, design_test: Floats, kept: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Rows by their coordinates in the span of the kept ones' features, the constant column last.
+
+    Where there are more features than kept examples, the penalty alone curves the objective in all other directions.
+    """
+    basis, _ = np.linalg.qr(design[kept, :-1].T)
+    inside, test = (np.column_stack([rows[:, :-1] @ basis, rows[:, -1]]) for rows in (design, design_test))
+    return inside, test
+
+
+def _inverse_hessian(design: Floats, second: Floats, model: Linear) -> Floats:
+    """Of the objective in all parameters, (P C, P C): rows ``design`` (N, P) with second derivatives (N, C, C)."""
+    width, outputs = design.shape[1], second.shape[1]
+    hessian = np.stack([design.T @ _outer(design, second[:, c]) for c in range(outputs)], axis=1)
+    hessian = hessian.reshape(width * outputs, width * outputs)
+    ridge = np.append(np.full(width - 1, model.penalty), model.constant)
+    hessian.flat[:: len(hessian) + 1] += np.repeat(ridge, outputs)
+    size = max(float(np.trace(hessian)) / len(hessian), 1e-12)
+    if outputs > 1 and np.abs(second.sum(axis=2)).max(initial=0.0) < _NONE * np.abs(second).max(initial=0.0):
+        # Softmax does not see what all outputs share: no step goes there, so any curvature will do.
+        table = hessian.reshape(width, outputs, width, outputs)
+        for place in np.flatnonzero(ridge == 0):
+            table[place, :, place] += size / outputs
+    hessian.flat[:: len(hessian) + 1] += _RIDGE * size
+    return np.asarray(np.linalg.inv(hessian))
+
+
+def _outer(design: Floats, each: Floats) -> Floats:
+    """Products of every row's features (N, P) with what it has for every output (N, C), as rows (N, P C)."""
+    return (design[:, :, None] * each[:, None, :]).reshape(len(design), -1)
 
 
 def _taken_in(model: Linear, which: npt.NDArray[np.bool_], own: Floats) -> Floats:
