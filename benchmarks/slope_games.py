@@ -1,11 +1,12 @@
-"""The games of slopes.py that a language model takes part in, and recordings of them.
+"""The games of slopes.py that a network takes part in, and recordings of them.
 
     python benchmarks/slope_games.py --model SMOLLM2.gguf --device cuda --out DIR
+    python benchmarks/slope_games.py --pairs 4 --out DIR               # MiniLM's sentence pairs instead
 
-measures, for each prompt and each choice of heads, everything that `slopes.py` asks for at any of its budgets: values
-and slopes of the design's first masks, values of masks that no fit sees, and slopes at gates between 0 and 1. A GPU
-takes seconds for what takes hours of a laptop; the file (DIR/NAME.npz, slopes in half precision) is then read by
-`slopes.py --recorded DIR` anywhere, and what it lacks, a few single checks, is measured by the model itself.
+measures, for each prompt (or pair) and each choice of heads, everything that `slopes.py` asks for at any of its
+budgets: values and slopes of the design's first masks, values of masks that no fit sees, and slopes at gates between 0
+and 1. A GPU takes seconds for what takes hours of a laptop; the file (DIR/NAME.npz, slopes in half precision) is then
+read by `slopes.py --recorded DIR` anywhere, and what it lacks, a few single checks, is measured by the model itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import interplay as ip
 
 UNSEEN = 1000
+SECOND = 100  # features below which slopes are measured without each part alone, too
 PROMPTS = (
     ("What is the capital of France?", "The capital is", " Paris", " London"),
     ("What is the largest planet in the solar system?", "The largest planet is", " Jupiter", " Mars"),
@@ -58,6 +60,40 @@ class Heads:
         text = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{start}"
         metric = ip.lenses.metrics.margin(right, wrong)
         return ip.lenses.heads(model, [text], metric, layers=self.layers, keep=self.keep)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """All heads of MiniLM while it compares two sentences."""
+
+    pair: int
+    keep: float = 0.5
+    plain: int = 1656
+    sloped: int = 276
+
+    @property
+    def name(self) -> str:
+        """In the table and, as a file, without spaces."""
+        return f"MiniLM, pair {self.pair}"
+
+    @property
+    def file(self) -> str:
+        """The recording's name."""
+        return self.name.replace(",", "").replace(" ", "-") + ".npz"
+
+    def game(self, encoder: Any) -> ip.Game:
+        """The game itself."""
+        from interplay._demo import PAIRS
+
+        return ip.lenses.heads(encoder, [PAIRS[self.pair]], ip.lenses.metrics.similarity())
+
+
+@cache
+def minilm() -> Any:
+    """The encoder of the demo."""
+    from interplay._demo import demo_model
+
+    return ip.models.Encoder.load(demo_model(), device="cpu")
 
 
 @cache
@@ -108,11 +144,13 @@ def fresh_masks(n: int, keep: float, unseen: int) -> np.ndarray:
     return np.random.default_rng(12345).random((unseen, n)) < keep
 
 
-def record(heads: Heads, game: ip.Game, path: Path, unseen: int = UNSEEN) -> str:
+def record(heads: Heads | Pair, game: ip.Game, path: Path, unseen: int = UNSEEN) -> str:
     """Measure and save; in words how long it took."""
     design = ip.design(game.n, heads.plain, method="auto", keep=heads.keep)
     fresh = fresh_masks(game.n, heads.keep, unseen)
     ends = np.array([[True], [False]]).repeat(game.n, axis=1)
+    if game.n < SECOND:
+        ends = np.concatenate([ends, ~np.eye(game.n, dtype=bool)])
     began = time.perf_counter()
     values, slopes = game.slopes(np.concatenate([ends, design[: heads.sloped]]))  # type: ignore[misc]
     middle = time.perf_counter()
@@ -125,14 +163,18 @@ def record(heads: Heads, game: ip.Game, path: Path, unseen: int = UNSEEN) -> str
         slopes=slopes.astype(np.float16),
         integrated=integrated(game),
     )
-    each = took[0] / (heads.sloped + 2), took[1] / len(rest)
+    each = took[0] / len(values), took[1] / len(rest)
     return f"{took[0]:.0f} + {took[1]:.0f} s; a mask with slopes costs {each[0] / each[1]:.2f} without"
 
 
 class Recorded:
-    """A recording as a game: what it lacks, the model measures, loaded when it is first needed."""
+    """A recording as a game: what it lacks, the model measures, loaded when it is first needed.
 
-    def __init__(self, heads: Heads, path: Path, model: Callable[[], Any]) -> None:
+    Without a ``model``, masks that it lacks get the mean of those it has: no fit asks for them, only what is told of
+    the result (true jumps beside slopes, removals) does.
+    """
+
+    def __init__(self, heads: Heads | Pair, path: Path, model: Callable[[], Any] | None) -> None:
         self.heads, self.load = heads, model
         with np.load(path) as found:
             self.integrated = found["integrated"]
@@ -146,12 +188,16 @@ class Recorded:
     @cached_property
     def live(self) -> ip.Game:
         """The game that was recorded."""
+        assert self.load is not None
         return self.heads.game(self.load())
 
     def value(self, masks: np.ndarray) -> np.ndarray:
         """Values (N,)."""
         keys = [bytes(row) for row in np.packbits(masks, axis=1)]
         lacking = [k for k, key in enumerate(keys) if key not in self.values]
+        if lacking and self.load is None:
+            mean = float(np.mean(list(self.values.values())))
+            return np.array([self.values.get(key, mean) for key in keys])
         if lacking:
             self.values |= dict(zip((keys[k] for k in lacking), self.live(masks[lacking]), strict=True))
         return np.array([self.values[key] for key in keys])
@@ -175,11 +221,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a GGUF file of SmolLM2-135M-Instruct")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pairs", type=int, default=0, help="so many pairs of MiniLM, and no prompts")
     parser.add_argument("--share", type=float, default=1.0, help="of the masks, to try it out")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    model = smollm2(options.model, options.device)
-    for heads in GAMES:
+    model = minilm() if options.pairs else smollm2(options.model, options.device)
+    for heads in [Pair(k) for k in range(options.pairs)] or GAMES:
         plain, sloped, unseen = (int(count * options.share) for count in (heads.plain, heads.sloped, UNSEEN))
         few = replace(heads, plain=plain, sloped=sloped)
         game = few.game(model)

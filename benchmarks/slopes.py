@@ -3,6 +3,7 @@
     python benchmarks/slopes.py --work DIR                       # every part; values are kept there and measured once
     python benchmarks/slopes.py --work DIR --part heads --games 4 --jobs 4
     python benchmarks/slopes.py --work DIR --part prompt --recorded RECORDINGS      # of slope_games.py
+    python benchmarks/slopes.py --work DIR --table      # all that DIR/slopes.jsonl holds: what slopes gain, and misses
 
 An ablation with slopes counts as two (`game.slope_cost`), so that all contenders of a line spend the same; "at thrice
 the cost" is `auto` without slopes at three times the budget. Each is judged on masks that no fit has seen. "one
@@ -11,7 +12,7 @@ gradient" is attribution patching, the slopes at the full input as effects, for 
 at as many random masks as the budget pays (a first-order AtP*); "second order" adds to one gradient how slopes change
 when each part alone is ablated, n + 1 ablations with slopes, whatever the budget is. Parts: heads (MiniLM, 72 heads,
 sentence pairs), prompt (SmolLM2, heads, factual margins), digits (60 training examples of a logistic regression), mlp
-(60 of a small network).
+(60 of a small network), planted (training.py's clouds and corners).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -31,8 +32,16 @@ import numpy as np
 import interplay as ip
 from interplay.ablate import measure, measure_slopes
 from interplay.estimators import r_squared
-from slope_games import GAMES, Recorded, fresh_masks, integrated, smollm2
+from slope_games import GAMES, SECOND, Pair, Recorded, fresh_masks, integrated, minilm, smollm2
+from training import planted
 
+ALLOWED = 0.01  # of R² that slopes may lose
+BUDGETS = {
+    "digits": (40, 80, 160),
+    "mlp": (40, 80, 160),
+    "planted": (50, 100, 200),
+    "heads": (132, 276, 552),
+}
 COLUMNS = (
     "auto, no slopes",
     "auto",
@@ -42,13 +51,6 @@ COLUMNS = (
     "mean slope",
     "second order",
 )
-
-
-def heads(pair: int) -> ip.Game:
-    from interplay._demo import PAIRS, demo_model
-
-    encoder = ip.models.Encoder.load(demo_model(), device="cpu")
-    return ip.lenses.heads(encoder, [PAIRS[pair]], ip.lenses.metrics.similarity())
 
 
 def split_digits(seed: int, *classes: int) -> tuple[np.ndarray, ...]:
@@ -88,21 +90,20 @@ class Line:
 
     def game(self, options: argparse.Namespace) -> tuple[str, ip.Game, np.ndarray | None]:
         """Its name, the game itself, and slopes integrated from all ablated to all kept (1, n), where it has those."""
-        if self.part == "prompt":
-            played = GAMES[self.number]
+        if self.part in ("prompt", "heads"):
+            played = GAMES[self.number] if self.part == "prompt" else Pair(self.number)
 
             def model() -> Any:
-                return smollm2(options.model, "cpu")
+                return smollm2(options.model, "cpu") if self.part == "prompt" else minilm()
 
             path = options.recorded / played.file if options.recorded else None
             if path is None or not path.exists():
                 game = played.game(model())
                 return played.name, game, integrated(game)
-            recorded = Recorded(played, path, model)
+            recorded = Recorded(played, path, None if options.alone else model)
             return played.name, recorded.game(), recorded.integrated
-        if self.part == "heads":
-            game = heads(self.number)
-            return f"MiniLM, pair {self.number}", game, integrated(game)
+        if self.part == "planted":
+            return f"planted pairs, {self.number}", planted(self.number)[0], None
         if self.part == "digits":
             return f"60 digits, logistic regression, {self.number}", digits(self.number), None
         return f"60 digits, small network, {self.number}", mlp(self.number), None
@@ -111,7 +112,7 @@ class Line:
 def lines(options: argparse.Namespace) -> list[Line]:
     """What is asked for."""
     found: list[Line] = []
-    for part, budgets in (("digits", (40, 80, 160)), ("mlp", (40, 80, 160)), ("heads", (132, 276, 552))):
+    for part, budgets in BUDGETS.items():
         if options.part in (part, "all"):
             found += [Line(part, k, b) for k in range(options.games) for b in options.budgets or budgets]
     if options.part in ("prompt", "all"):
@@ -160,7 +161,7 @@ def baselines(
     if between is not None:
         made["five gradients"] = between
     predictors = {name: first_order(effects, values, masks) for name, effects in made.items()}
-    if game.n < 100 and (pairs := second_order(game, store)) is not None:
+    if game.n < SECOND and (pairs := second_order(game, store)) is not None:
         predictors["second order"] = pairs
     return predictors
 
@@ -196,10 +197,35 @@ def judged(options: argparse.Namespace, line: Line) -> dict[str, Any]:
     return scores
 
 
+def results(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What each line gives, as it comes."""
+    asked = lines(options)
+    if options.jobs == 1:
+        yield from (judged(options, line) for line in asked)
+        return
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(judged, options, line) for line in asked]):
+            yield done.result()
+
+
+def table(path: Path) -> None:
+    """What slopes gain at equal cost in every game that was measured, the latest of each, and where they lose."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    found = {(row["part"], row["budget"]): row for row in rows}
+    print("| game | cost | without slopes | `auto` | gain |\n|---|---|---|---|---|")
+    losses = []
+    for (part, budget), row in sorted(found.items()):
+        without, auto = row["auto, no slopes"], row["auto"]
+        print(f"| {part} | {budget} | {without:.3f} | {auto:.3f} | {auto - without:+.3f} |")
+        if auto < without - ALLOWED:
+            losses.append(f"{part} at {budget}: {auto - without:+.3f}; {row['notes'][0]}")
+    print(f"\n{len(losses)} of {len(found)} lose more than {ALLOWED}", *losses, sep="\n- ")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--part", choices=["heads", "prompt", "digits", "mlp", "all"], default="all")
+    parser.add_argument("--part", choices=[*BUDGETS, "prompt", "all"], default="all")
     parser.add_argument("--games", type=int, default=4, help="pairs, prompts, or draws of the data")
     parser.add_argument("--only", default="", help="prompts' games whose names hold this")
     parser.add_argument("--seed", type=int, default=0)
@@ -207,20 +233,22 @@ def main() -> None:
     parser.add_argument("--budgets", type=int, nargs="+")
     parser.add_argument("--model", type=Path, help="a GGUF file of SmolLM2-135M-Instruct")
     parser.add_argument("--recorded", type=Path, help="where slope_games.py put its recordings")
+    parser.add_argument("--alone", action="store_true", help="recordings without the model: no check of slopes")
+    parser.add_argument("--table", action="store_true", help="what slopes gain in all that was measured so far")
     parser.add_argument("--quick", action="store_true", help="without thrice the cost")
     parser.add_argument("--jobs", type=int, default=1, help="games at once, each in a process")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.table:
+        table(options.work / "slopes.jsonl")
+        return
     print(f"| game | cost | {' | '.join(COLUMNS)} |")
     print("|---" * (len(COLUMNS) + 2) + "|")
-    asked = lines(options)
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(judged, options, line) for line in asked]):
-            found = done.result()
-            with (options.work / "slopes.jsonl").open("a") as file:
-                file.write(json.dumps(found) + "\n")
-            shown = " | ".join(f"{found[name]:.3f}" if name in found else "" for name in COLUMNS)
-            print(f"| {found['part']} | {found['budget']} | {shown} |", flush=True)
+    for found in results(options):
+        with (options.work / "slopes.jsonl").open("a") as file:
+            file.write(json.dumps(found) + "\n")
+        shown = " | ".join(f"{found[name]:.3f}" if name in found else "" for name in COLUMNS)
+        print(f"| {found['part']} | {found['budget']} | {shown} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Training-data interactions against first-order methods: linear datamodeling scores, planted truth, acting on it.
 
     python benchmarks/training.py lds --task digits-logistic --keep 0.5 --method gp --work DIR
+    python benchmarks/training.py lds --slopes --spend 125 --method auto --work DIR    # a quarter of the retrainings
     python benchmarks/training.py truth --slopes --budget 100 --method auto --work DIR      # 50 masks with slopes
     python benchmarks/training.py truth --method gp,auto,lasso --work DIR --peer-python PEER/bin/python
     python benchmarks/training.py act --method gp --work DIR
@@ -108,13 +109,14 @@ def lds(options: argparse.Namespace) -> None:
         seconds = time.perf_counter() - began
     if game.repeats > 1:
         values = values.reshape(len(values), -1, game.repeats).mean(axis=2)
-    seen, fresh = slice(0, options.budget), slice(options.budget, None)
+    spent = options.spend or options.budget
+    seen, fresh = slice(0, spent), slice(options.budget, None)
     # The targets are the first that can be ranked (no value makes up half), chosen before anything is fitted.
     common = np.array([np.unique(column.round(9), return_counts=True)[1].max() for column in values.T])
     targets = np.flatnonzero(common < len(values) / 2)[: options.targets]
     slopes = None
     if options.slopes:
-        seen = slice(0, int(options.budget / game.slope_cost))
+        seen = slice(0, int(spent / game.slope_cost))
         with ip.Store(options.work / "runs.db") as store:
             slopes = measure_slopes(game, masks[seen], store=store, progress=None).slopes[:, targets]
     for method in options.method.split(","):
@@ -130,10 +132,10 @@ def lds(options: argparse.Namespace) -> None:
             kind="lds",
             task=options.task,
             keep=options.keep,
-            method=method + " with slopes" * options.slopes,
+            method=method + " with slopes" * options.slopes + f", {spent}" * (spent < options.budget),
             lds=float(np.mean(ranks)),
             by_target=[round(rank, 4) for rank in ranks],
-            budget=options.budget,
+            budget=spent,
             seconds=round(time.perf_counter() - began, 1),
             retraining_seconds=round(seconds, 1),
         )
@@ -453,6 +455,7 @@ def main() -> None:
     parser.add_argument("--keep", type=float, default=0.5)
     parser.add_argument("--method", default="lasso", help="estimators, separated by commas")
     parser.add_argument("--budget", type=int, default=500)
+    parser.add_argument("--spend", type=int, help="for lds, so much of the budget; the unseen subsets stay the same")
     parser.add_argument("--unseen", type=int, default=200)
     parser.add_argument("--targets", type=int, default=5)
     parser.add_argument("--features", type=int, default=10_000, help="of the simulated recordings")
