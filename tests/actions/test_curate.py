@@ -151,7 +151,7 @@ def test_rows_are_relabelled_where_the_fit_relabels_what_is_not_kept() -> None:
         ({"remove": 1, "outputs": [3]}, "no output 3"),
         ({"remove": 1, "outputs": ["x"]}, "unknown output"),
         ({"remove": 1, "outputs": []}, "outputs is empty"),
-        ({"remove": 1, "rankings": {"mine": [1.0]}}, "'mine' has 1 scores"),
+        ({"remove": 1, "rankings": {"mine": [1.0]}}, "'mine': 1 numbers for 6 parts"),
         ({"remove": 1, "held_out": rows_game(twins, 5)}, "same rows"),
     ],
 )

@@ -163,9 +163,10 @@ def test_results_read_as_text_json_and_table() -> None:
         ({"keep": 1.0}, "keep must be a share"),
         ({"keep": True}, "keep must be a share"),
         ({"keep": 3, "sizes": [1.0] * 6}, "keep must be a share"),
-        ({"sizes": [1.0, 2.0]}, "sizes must be 6 positive"),
+        ({"sizes": [1.0] * 5 + [-2.0]}, "sizes must be 6 positive"),
+        ({"sizes": [1.0, 2.0]}, "sizes: 2 numbers for 6 parts"),
         ({"aim": "best"}, "unknown aim"),
-        ({"rankings": {"mine": [1.0]}}, "'mine' has 1 scores"),
+        ({"rankings": {"mine": [1.0]}}, "'mine': 1 numbers for 6 parts"),
         ({"held_out": dense_game(5, 0)}, "same parts"),
     ],
 )

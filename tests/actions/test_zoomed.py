@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import interplay as ip
+from networks import network, tokens
 
 
 def answers(texts: list[str]) -> list[float]:
@@ -63,3 +64,67 @@ def test_an_explanation_of_another_game_is_refused(found: ip.Explanation) -> Non
     other = ip.Game(lambda masks: masks[:, 0] * 1.0, 80).zoomed()
     with pytest.raises(ip.InputError, match="explain this game first"):
         ip.actions.flip(other, found, below=1.0)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_prune_drops_closed_layers_whole_and_the_model_gives_what_was_measured(cut: bool) -> None:
+    """Of a planted game of 40 layers of 8 heads; then by a network's own layers, heads and neurons."""
+    inputs, metric = tokens("llama", rows=2), ip.lenses.metrics.logit(7)
+    select = ip.lenses.Select.heads() + ip.lenses.Select.neurons(groups=4)
+    game = ip.lenses.components(network("llama"), select, inputs, metric, zoom=True)
+    found = ip.explain(game.refine([0]), budget=40)
+    done = ip.actions.prune(game, found, keep=0.6, held_out=game, checks=6, random=0)
+    opened = game.opened(found.outline)
+    assert done.leaves == tuple(part.end - part.start for part in opened.tree.parts)
+    assert sum(done.leaves[i] for i in done.kept) <= 0.6 * game.tree.leaves
+    made = done.apply(network("llama"), cut=cut)
+    again = ip.lenses.components(made, "mlps", inputs, metric)
+    assert again(np.ones((1, again.n), bool))[0] == pytest.approx(done.measured, abs=1e-4)
+    assert f"of {game.tree.leaves} of the finest, kept" in str(done)
+
+
+def test_prune_keeps_as_many_leaves_as_are_asked_for() -> None:
+    """The two that matter of 320, from layers down, beside rankings of the leaves."""
+    plain = ip.Game(
+        lambda m: 1.0 * m[:, [37, 200]].all(axis=1) - 0.2 * m[:, 50], [f"s{i}" for i in range(320)], keep=0.8
+    )
+    game = plain.zoomed()
+    found = ip.explain(game, budget=300)
+    worth = np.zeros(320)
+    worth[[37, 200]] = 1.0
+    done = ip.actions.prune(game, found, keep=2, held_out=game, rankings={"known": worth})
+    assert {done.labels[i] for i in done.kept} == {"s37", "s200"}
+    assert done.measured == done.rivals[1].measured == 1.0
+    with pytest.raises(ip.InputError, match="zoom=True as well"):
+        ip.actions.prune(game, found, keep=2, held_out=plain)
+    with pytest.raises(ip.InputError, match=r"3 numbers for \d+ parts \(320 finest ones\)"):
+        ip.actions.prune(game, found, keep=2, held_out=game, sizes=[1.0] * 3)
+
+
+def test_curate_removes_the_rows_that_harm_out_of_groups_that_help() -> None:
+    def error(kept: set[int]) -> float:
+        return 1.0 * len(kept & {7, 8, 91}) - 0.01 * len(kept)
+
+    def made() -> ip.Game:
+        groups = {f"source {k}": list(range(20 * k, 20 * k + 20)) for k in range(5)}
+        score = ip.lenses.Evaluator(error, lower_is_better=True)
+        return ip.lenses.training(lambda kept: set(kept.tolist()), score, groups, zoom=True)
+
+    game = made()
+    found = ip.explain(game, budget=300)
+    assert found.n < 100
+    done = ip.actions.curate(game, found, remove=3, held_out=made())
+    assert {done.labels[i] for i in done.removed} == {"example 7", "example 8", "example 91"}
+    assert done.chosen.held_out == pytest.approx(-0.97)
+    assert "3 of 100 rows removed" in str(done)
+    assert all(sum(done.sizes[i] for i in cull.removed) <= 3 for cull in done.rivals)
+    ranked = ip.actions.curate(game, found, remove=2, held_out=made(), rankings={"last": -np.arange(100.0)})
+    assert [done.labels[i] for i in ranked.rivals[1].removed] == ["example 99", "example 98"]
+
+
+def test_curate_says_where_groups_are_larger_than_what_is_to_go() -> None:
+    groups = [list(range(20 * k, 20 * k + 20)) for k in range(8)]
+    game = ip.lenses.training(lambda kept: kept, lambda kept: float(len(kept)), groups, zoom=True)
+    found = ip.fit(ip.design(8, 64), game(ip.design(8, 64)), labels=game.labels)
+    with pytest.raises(ip.InputError, match="holds 20 rows, more than the 3 to go"):
+        ip.actions.curate(game, found, remove=3, held_out=game)

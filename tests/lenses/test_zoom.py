@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +150,37 @@ def test_mistakes_of_zooming_lenses_are_one_sentence() -> None:
         ip.lenses.documents(answers, ["One."], unit=("word", "document"))
     with pytest.raises(ip.InputError, match="coarse to fine"):
         ip.lenses.documents(answers, ["One."], unit=("document", "word", "sentence"))
+
+
+def layers() -> ip.Game:
+    import torch
+
+    inputs = {"input_ids": torch.tensor([[1, 2, 3, 4]])}
+    select = ip.lenses.Select.heads() + ip.lenses.Select.neurons(groups=8)
+    return ip.lenses.components(network("gpt2"), select, inputs, ip.lenses.metrics.logit(5), zoom=True, keep=0.9)
+
+
+@pytest.mark.parametrize("made", [documents, patches, examples, layers])
+def test_what_a_lens_zooms_is_stored_taken_up_saved_and_shown(made: Callable[[], ip.Game], tmp_path: Path) -> None:
+    game = made()
+    if game.fingerprint is None:  # a plain function has no name of its own
+        game = game._with(name="named here")
+    store = tmp_path / "runs.db"
+    found = ip.explain(game, budget=80, store=store)
+    again = ip.explain(game, budget=80, store=store)
+    assert again.from_store == again.used == found.used
+    assert again.spectrum == found.spectrum
+    closed = next(i for i, part in enumerate(game.opened(found.outline).tree.parts) if part.parts)
+    deeper = found.zoom(closed, budget=30)
+    assert deeper.n > found.n
+    assert deeper.used <= found.used + 30
+    deeper.save(tmp_path / "found.json")
+    read = ip.load(tmp_path / "found.json")
+    assert game.opened(read.outline).labels == deeper.labels
+    page = tmp_path / "page.html"
+    read.to_html(page)
+    assert all(level in page.read_text() for level in {label.split(": ")[0] for label in read.labels if ": " in label})
+    line = float(np.nanmean([read.full[0], read.empty[0]]))
+    across = {"below": line} if read.full[0] > line else {"above": line}
+    with ip.Store(store) as runs:
+        assert ip.actions.flip(game, read, **across, checks=10, store=runs).from_store >= 1

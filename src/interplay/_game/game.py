@@ -246,7 +246,7 @@ class Game:
     @cached_property
     def fingerprint(self) -> str | None:
         """What identifies this game in a store; None where only the user can name it."""
-        zoom = {} if self.tree is None else {"parts": self.tree.starts.tolist()}
+        zoom = {} if self.tree is None else {"seen as": self.tree.starts.tolist()}
         if self.name is not None:
             return digest(name=self.name, **zoom)
         parts = self.identity() if callable(self.identity) else self.identity

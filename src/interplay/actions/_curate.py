@@ -5,9 +5,10 @@ from __future__ import annotations
 import concurrent.futures as futures
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from interplay._checks import check_whole, unknown
 from interplay._display import Displayed
@@ -23,10 +24,13 @@ from interplay._spectrum.interactions import distinct_labels
 from interplay._spectrum.spectrum import Spectrum
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._keeping import Keeping
+from interplay.actions._parts import as_explained, by_part, stretches
 from interplay.actions._tables import table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Counts: TypeAlias = npt.NDArray[np.intp]  # of each feature's rows
 
 _SHOWN = 8  # pairs of rows in a view
 
@@ -70,6 +74,8 @@ class Curation(Displayed):
         Models trained for it, on the game's and the held-out data.
     relabelled
         Whether the rows called removed keep their place with another label.
+    sizes
+        How many rows each feature holds: 1, but for groups that a zoom left closed.
     """
 
     removed: Features
@@ -84,6 +90,12 @@ class Curation(Displayed):
     lower_is_better: bool
     retrainings: int
     relabelled: bool = False
+    sizes: tuple[int, ...] = field(repr=False, default=())
+
+    @property
+    def _counted(self) -> str:
+        """How many rows are removed, in words."""
+        return f"{sum(self.sizes[i] for i in self.removed)} of {sum(self.sizes)} rows"
 
     @property
     def _done(self) -> str:
@@ -99,8 +111,7 @@ class Curation(Displayed):
         )
         better = "lower" if self.lower_is_better else "higher"
         return View(
-            f"Which {len(self.removed)} of {len(self.labels)} rows should "
-            f"{'get another label' if self.relabelled else 'go'}?",
+            f"Which {self._counted} should {'get another label' if self.relabelled else 'go'}?",
             f"On held-out data the output is {self.chosen.held_out:.4g} with them {self._done}, "
             f"{self.untouched.held_out:.4g} with all as they are; {better} is better.",
             (
@@ -113,7 +124,7 @@ class Curation(Displayed):
 
     def __str__(self) -> str:
         what = "lower" if self.lower_is_better else "higher"
-        rows = [f"{len(self.removed)} of {len(self.labels)} rows {self._done}; held-out output, {what} is better:"]
+        rows = [f"{self._counted} {self._done}; held-out output, {what} is better:"]
         for cull in (self.untouched, self.chosen, *self.rivals):
             doubt = "" if cull.deviation is None else f" ± {cull.deviation:.2g}"
             rows.append(f"  {cull.held_out:>10.4g}{doubt}  {cull.name}")
@@ -168,9 +179,10 @@ def curate(
     ----------
     game, explanation
         A game of `interplay.lenses.training`, and what `interplay.explain` says of it. Higher outputs are better,
-        unless the game's score says that they are losses.
+        unless the game's score says that they are losses. Of a zoom, groups that stayed closed go whole or not at all.
     remove, keep, relabel
-        How many rows to remove, how many to keep, or how many to relabel; one of the three.
+        How many rows to remove, how many to keep, or how many to relabel; one of the three. Where groups stayed closed
+        it is the most that go.
     held_out
         The same rows, scored on data that neither ``game`` nor the choice saw; with ``seeds`` of its own for the
         spread over retrainings.
@@ -178,6 +190,7 @@ def curate(
         The game's outputs to improve, by name or position: one test point or a group; all when left out.
     rankings
         Other scores of the rows by name, such as influence, higher for rows worth keeping: the lowest are removed.
+        Of a zoom, one for each feature or for each row (``game.finest.labels``), added up over closed groups.
     random
         How many random choices to compare with, by their mean.
     seed
@@ -188,9 +201,16 @@ def curate(
     InputError
         For a number of rows that leaves none or all, or held-out data of other rows.
     """
+    game, held_out = as_explained(game, explanation), as_explained(held_out, explanation)
     if explanation.labels != game.labels or held_out.labels != game.labels:
         raise InputError("the game, its explanation and held_out must have the same rows as features.")
-    count = _count(remove, keep, relabel, game.n)
+    sizes = np.array([end - start for start, end in stretches(game)])
+    count = _count(remove, keep, relabel, int(sizes.sum()))
+    if count < sizes.min():
+        raise InputError(
+            f"the smallest group that is open holds {sizes.min()} rows, more than the {count} to go: allow explain a "
+            "larger budget, or choose more rows."
+        )
     check_whole("random", random, 0)
     positions = _positions(explanation, outputs)
     asked = replace(
@@ -213,20 +233,19 @@ def curate(
 
     mean = _mean_spectrum(asked)
     ours = [
-        worst_examples(asked, count),
-        _near_full(mean * sign, count),
-        worst_examples(asked, count, pairs=False),
+        _by_effects(asked, sizes, count, pairs=True),
+        _near_full(mean * sign, sizes, count),
+        _by_effects(asked, sizes, count, pairs=False),
     ]
     inside = measured(game, ours, positions).mean(axis=1)
     best = int(np.argmax(sign * inside))
     rng = np.random.default_rng(seed)
     sets: dict[str, list[Features]] = {"everything kept": [()], "interactions": [ours[best]], "first order": [ours[2]]}
     for name, scores in (rankings or {}).items():
-        if len(scores) != game.n:
-            raise InputError(f"the ranking {name!r} has {len(scores)} scores for {game.n} rows.")
-        sets[name] = [tuple(np.argsort(np.asarray(scores, dtype=np.float64), kind="stable")[:count].tolist())]
+        ranked = by_part(game, f"the ranking {name!r}", scores) / sizes
+        sets[name] = [_fitting(np.argsort(ranked, kind="stable"), sizes, count)]
     if random:
-        sets["random"] = [tuple(rng.choice(game.n, count, replace=False).tolist()) for _ in range(random)]
+        sets["random"] = [_fitting(rng.permutation(game.n), sizes, count) for _ in range(random)]
     flat = [one for group in sets.values() for one in group]
     inner, outer = measured(game, flat, positions), measured(held_out, flat, None)
     culls, start = [], 0
@@ -252,6 +271,7 @@ def curate(
         lower_is_better=sign < 0,
         retrainings=spent[0],
         relabelled=relabel is not None,
+        sizes=tuple(sizes.tolist()),
     )
 
 
@@ -298,11 +318,52 @@ def _mean_spectrum(explanation: Explanation) -> Spectrum:
     return total / len(explanation.fits)
 
 
-def _near_full(spectrum: Spectrum, count: int) -> Features:
+def _fitting(order: npt.ArrayLike, sizes: Counts, count: int) -> Features:
+    """The first features of an order that hold ``count`` rows together; those that would hold more are passed over."""
+    chosen, left = [], count
+    for feature in np.asarray(order).tolist():
+        if sizes[feature] <= left:
+            chosen.append(feature)
+            left -= int(sizes[feature])
+    return tuple(chosen)
+
+
+def _near_full(spectrum: Spectrum, sizes: Counts, count: int) -> Features:
     """The rows whose removal from the full training set is predicted to raise the output most, one after the other."""
-    n = spectrum.n
-    kept = Keeping(spectrum, 1.0, np.ones(n), n - count).backward(np.ones(n, dtype=np.bool_))
-    return tuple(np.flatnonzero(~kept).tolist())
+    keeping = Keeping(spectrum, 1.0, sizes.astype(np.float64), 0.0)
+    return _greedy(sizes, count, lambda gone: keeping.gains(~gone))
+
+
+def _by_effects(explanation: Explanation, sizes: Counts, count: int, *, pairs: bool) -> Features:
+    """As `worst_examples`, by ``sizes``."""
+    if not pairs:
+        effects = training_summary(explanation).examples
+        return _fitting([i for i, _, _ in sorted(effects, key=lambda one: one[1] / sizes[one[0]])], sizes, count)
+    sign = -1.0 if _is_loss(explanation) else 1.0
+    groups = [(ids, sign * values) for ids, values in _mean_spectrum(explanation).by_order() if ids.shape[1]]
+    mu = 1 - 2 * explanation.keep  # the mean of a feature's sign, which is +1 once it is gone
+
+    def gains(gone: npt.NDArray[np.bool_]) -> Values:
+        gain = np.zeros(explanation.n)
+        for ids, values in groups:
+            means = np.where(gone[ids], 1.0, mu)
+            for column in range(ids.shape[1]):
+                rest = np.delete(means, column, axis=1).prod(axis=1)
+                np.add.at(gain, ids[:, column], values * rest * (1 - mu))
+        return gain
+
+    return _greedy(sizes, count, gains)
+
+
+def _greedy(sizes: Counts, count: int, gains: Callable[[npt.NDArray[np.bool_]], Values]) -> Features:
+    """Features that hold at most ``count`` rows, each the one that gains most a row when those before it are gone."""
+    gone, chosen, left = np.zeros(len(sizes), dtype=np.bool_), [], count
+    while (open_to := ~gone & (sizes <= left)).any():
+        worst = int(np.argmax(np.where(open_to, gains(gone) / sizes, -np.inf)))
+        gone[worst] = True
+        chosen.append(worst)
+        left -= int(sizes[worst])
+    return tuple(chosen)
 
 
 def worst_examples(explanation: Explanation, k: int, *, pairs: bool = True) -> tuple[int, ...]:
@@ -315,23 +376,4 @@ def worst_examples(explanation: Explanation, k: int, *, pairs: bool = True) -> t
     """
     if not 0 <= k < explanation.n:
         raise InputError(f"k must lie between 0 and {explanation.n - 1}, not {k}.")
-    sign = -1.0 if _is_loss(explanation) else 1.0
-    if not pairs:
-        summary = training_summary(explanation)
-        return tuple(i for i, _, _ in sorted(summary.examples, key=lambda item: item[1])[:k])
-    groups = [(ids, sign * values) for ids, values in _mean_spectrum(explanation).by_order() if ids.shape[1]]
-    mu = 1 - 2 * explanation.keep  # the mean of a feature's sign, which is +1 once it is gone
-    gone = np.zeros(explanation.n, dtype=np.bool_)
-    chosen: list[int] = []
-    for _ in range(k):
-        gain = np.zeros(explanation.n)
-        for ids, values in groups:
-            means = np.where(gone[ids], 1.0, mu)
-            for column in range(ids.shape[1]):
-                rest = np.delete(means, column, axis=1).prod(axis=1)
-                np.add.at(gain, ids[:, column], values * rest * (1 - mu))
-        gain[gone] = -np.inf
-        worst = int(np.argmax(gain))
-        gone[worst] = True
-        chosen.append(worst)
-    return tuple(chosen)
+    return _by_effects(explanation, np.ones(explanation.n, dtype=np.intp), k, pairs=pairs)

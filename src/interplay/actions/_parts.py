@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from interplay._checks import unknown
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.game import Game
+from interplay._game.masks import Values
 
 
 def chosen_parts(game: Game, within: Iterable[int | str] | None) -> tuple[int, ...]:
@@ -37,6 +40,31 @@ def as_explained(game: Game, explanation: Explanation) -> Game:
     if game.tree is None or not explanation.outline or game.labels == explanation.labels:
         return game
     return game.opened(explanation.outline)
+
+
+def stretches(game: Game) -> tuple[tuple[int, int], ...]:
+    """The first of each part's finest parts, and one past its last: one a part where nothing opens."""
+    if game.tree is None:
+        return tuple((i, i + 1) for i in range(game.n))
+    return tuple((part.start, part.end) for part in game.tree.parts)
+
+
+def by_part(game: Game, name: str, given: Sequence[float]) -> Values:
+    """Numbers of a game's parts (n,): as given, or of its finest parts, those of each part added up.
+
+    Raises
+    ------
+    InputError
+        For another number of them.
+    """
+    numbers = np.asarray(given, dtype=np.float64)
+    if numbers.shape == (game.n,):
+        return numbers
+    leaves = game.finest.n
+    if game.tree is None or numbers.shape != (leaves,):
+        finest = f" ({leaves} finest ones)" if leaves != game.n else ""
+        raise InputError(f"{name}: {numbers.size} numbers for {game.n} parts{finest}; give one for each.")
+    return np.asarray(np.add.reduceat(numbers, game.tree.starts), dtype=np.float64)
 
 
 def one_output(game: Game, explanation: Explanation) -> int:

@@ -23,7 +23,7 @@ from interplay._game.masks import Masks, Values, averaged
 from interplay._spectrum.characters import Features
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._keeping import Keeping
-from interplay.actions._parts import one_output
+from interplay.actions._parts import as_explained, by_part, one_output, stretches
 from interplay.actions._pruned_model import Cuts, pruned
 from interplay.actions._tables import table
 
@@ -70,6 +70,8 @@ class Pruning(Displayed):
         How much more than HiGHS's choice another might be predicted to give; infinite where it was not asked.
     checks, held_out_checks
         Measurements made on the game and on the held-out inputs, untouched and rivals included.
+    leaves
+        How many of the finest parts each part holds: 1, but for those that a zoom left closed.
     """
 
     kept: Features
@@ -84,6 +86,7 @@ class Pruning(Displayed):
     gap: float
     checks: int
     held_out_checks: int
+    leaves: tuple[int, ...] = field(repr=False, default=())
     _cuts: Cuts | None = field(repr=False, default=None)
 
     def apply(self, model: Any, *, cut: bool = False) -> Any:
@@ -108,7 +111,16 @@ class Pruning(Displayed):
                 "only parts of a network ablated by zero, without rescale, can be taken out of its weights: make the "
                 "game with lenses.components(..., ablate='zero')."
             )
-        return pruned(model, self._cuts, self.dropped, cut=cut)
+        starts = np.cumsum((0, *self.leaves))
+        gone = {i for part in self.dropped for i in range(starts[part], starts[part + 1])}
+        return pruned(model, self._cuts, gone, cut=cut)
+
+    @property
+    def _counted(self) -> str:
+        """What is kept, in words."""
+        kept, total = sum(self.leaves[i] for i in self.kept), sum(self.leaves)
+        parts = f"{len(self.kept)} of {len(self.labels)} parts"
+        return parts if total == len(self.labels) else f"{parts}, {kept} of {total} of the finest,"
 
     def view(self) -> View:
         """What there is to show: the held-out metric by way of choosing, and what is dropped."""
@@ -121,16 +133,16 @@ class Pruning(Displayed):
             shares = f"{self.energy.single:.0%} in single parts, {self.energy.within:.0%} within layers, "
             facts.append(("energy", f"{shares}{self.energy.across:.0%} across"))
         return View(
-            f"Which {len(self.kept)} of {len(self.labels)} parts should be kept?",
+            f"Which {self._counted.rstrip(',')} should be kept?",
             f"On held-out inputs the metric is {self.held_out:.4g} with them, {self.untouched:.4g} with all.",
             (Table("Ways of choosing", ("by", "kept", "metric", "held out"), rows), Facts("", tuple(facts))),
             cost=f"{self.checks} measurements, and {self.held_out_checks} on held-out inputs",
         )
 
     def __str__(self) -> str:
-        share = len(self.kept) / len(self.labels)
+        share = sum(self.leaves[i] for i in self.kept) / sum(self.leaves)
         ours = Choice("interactions", self.kept, self.measured, self.held_out)
-        rows = [f"{len(self.kept)} of {len(self.labels)} parts kept ({share:.0%}); held-out metric:"]
+        rows = [f"{self._counted} kept ({share:.0%}); held-out metric:"]
         rows += [f"  {self.untouched:>10.4g}  everything kept"]
         for choice in sorted((ours, *self.rivals), key=lambda choice: choice is not ours):
             rows.append(f"  {choice.held_out:>10.4g}  {choice.name}")
@@ -140,7 +152,7 @@ class Pruning(Displayed):
         """JSON-able parts, an unknown gap as null."""
         numbers = ("predicted", "measured", "held_out", "untouched", "checks", "held_out_checks")
         return {
-            **{name: list(getattr(self, name)) for name in ("kept", "dropped", "labels")},
+            **{name: list(getattr(self, name)) for name in ("kept", "dropped", "labels", "leaves")},
             **{name: getattr(self, name) for name in numbers},
             "rivals": [asdict(rival) for rival in self.rivals],
             "energy": None if self.energy is None else asdict(self.energy),
@@ -188,16 +200,18 @@ def prune(
     Parameters
     ----------
     game, explanation
-        The game of a network's parts, and what `interplay.explain` says of it.
+        The game of a network's parts, and what `interplay.explain` says of it. Of a zoom, parts that stayed closed
+        are kept or dropped whole.
     keep
         How much to keep at most: a share of all parts, or of the sum of ``sizes``; or a whole number of parts. Fewer
-        are kept where that is better.
+        are kept where that is better. What counts are the finest parts.
     held_out
         The same parts on other inputs.
     aim
         Whether a "high" metric is wanted or a "low" one, as of a loss.
     sizes
-        What each part weighs, such as its number of parameters; 1 each when left out.
+        What each part weighs, such as its number of parameters; 1 each when left out. Of a zoom, numbers of the
+        finest parts (``game.finest.labels``) do as well, and so do rankings.
     rankings
         Other scores of the parts by name, such as attribution patching or magnitude: keeping the highest is one more
         choice to begin with, and to compare with. First-order effects always take part.
@@ -214,13 +228,15 @@ def prune(
     InputError
         For a capacity that keeps nothing or everything, or held-out inputs of other parts.
     """
+    game, held_out = as_explained(game, explanation), as_explained(held_out, explanation)
     output = one_output(game, explanation)
     check_whole("checks", checks, 1)
     if held_out.labels != game.labels:
-        raise InputError("held_out must be the same parts on other inputs, but its labels are not the game's.")
+        zoomed = " (of a zoom, make it with zoom=True as well)" if explanation.outline else ""
+        raise InputError(f"held_out must be the same parts on other inputs{zoomed}, but its labels are not the game's.")
     if aim not in ("high", "low"):
         raise unknown("aim", aim, ("high", "low"))
-    weights = _sizes(sizes, game.n)
+    weights = _sizes(sizes, game)
     keeping = Keeping(explanation.spectrum, 1.0 if aim == "high" else -1.0, weights, _capacity(keep, weights, sizes))
     counts = {"game": 0, "held out": 0}
 
@@ -233,9 +249,7 @@ def prune(
     sign = 1.0 if aim == "high" else -1.0
     ranked = {"first order": keeping.by_rank(keeping.singles())}
     for name, scores in (rankings or {}).items():
-        if len(scores) != game.n:
-            raise InputError(f"the ranking {name!r} has {len(scores)} scores for {game.n} parts.")
-        ranked[name] = keeping.by_rank(np.asarray(scores, dtype=np.float64))
+        ranked[name] = keeping.by_rank(by_part(game, f"the ranking {name!r}", scores))
     chosen, value, gap = _best(
         keeping, lambda masks: sign * measured("game", masks), checks, seed, list(ranked.values())
     )
@@ -264,7 +278,8 @@ def prune(
         gap=gap,
         checks=counts["game"],
         held_out_checks=counts["held out"],
-        _cuts=Cuts.of(game),
+        leaves=tuple(end - start for start, end in stretches(game)),
+        _cuts=Cuts.of(game.finest),
     )
 
 
@@ -314,21 +329,22 @@ def _ids(mask: npt.NDArray[np.bool_]) -> Features:
     return tuple(np.flatnonzero(mask).tolist())
 
 
-def _sizes(sizes: Sequence[float] | None, n: int) -> Values:
+def _sizes(sizes: Sequence[float] | None, game: Game) -> Values:
     if sizes is None:
-        return np.ones(n)
-    weights = np.asarray(sizes, dtype=np.float64)
-    if weights.shape != (n,) or not (np.isfinite(weights) & (weights > 0)).all():
-        raise InputError(f"sizes must be {n} positive numbers, one for each part, not {sizes!r}.")
+        return np.array([float(end - start) for start, end in stretches(game)])
+    weights = by_part(game, "sizes", sizes)
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise InputError(f"sizes must be {len(weights)} positive numbers, one for each part, not {sizes!r}.")
     return weights
 
 
 def _capacity(keep: float | int, weights: Values, sizes: Sequence[float] | None) -> float:
-    n, total = len(weights), float(weights.sum())
+    total = float(weights.sum())
     whole = isinstance(keep, (int, np.integer)) and not isinstance(keep, bool)
-    if whole and sizes is None and 0 < keep < n:
+    if whole and sizes is None and weights.min() <= keep < total:
         return float(keep)
     if whole or not is_between(keep, 0, 1) or keep * total < weights.min():
-        ways = "a share between 0 and 1" + (f" or a whole number from 1 to {n - 1}" if sizes is None else "")
+        counted = f" or a whole number from {weights.min():.0f} to {total - 1:.0f}" if sizes is None else ""
+        ways = "a share between 0 and 1" + counted
         raise InputError(f"keep must be {ways} that leaves room for at least one part, not {keep!r}.")
     return float(keep) * total
