@@ -1,21 +1,41 @@
 """What two constants of a zoom rest on: ablations for each that a perfect code would take, and what more of them gain.
 
     python benchmarks/zoom_constants.py                      # tables on standard output; a minute
+    python benchmarks/zoom_constants.py settings --seeds 4   # what hangs on the numbers that are set; half an hour
 
 A part of m inner ones holds an effect of energy e, beside u that nothing explains. Told right is which one holds it, by
 the largest correlation with the values: by how many random ablations, in 95 of 100 cases, over the log2(m) bits by half
 the logarithm of 1 + e / u that `interplay._explain.gain` counts? For two parts that matter together (both needed), the
 pair of inner ones that explains most. And by which power of the ablations does what a Gaussian process leaves
 unexplained fall?
+
+With "settings", what else is set by hand is halved and doubled, one at a time, and planted rules are looked for.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import json
+import time
+from pathlib import Path
+
 import numpy as np
 
 import interplay as ip
+from zoom import Planted, zoom
 
 TRIES = 400
+SETTINGS = {  # module and name: smaller and larger than they are
+    "zooming._GUARD": (0.05, 0.2),
+    "zooming._UNSURE": (0.25, 1.0),
+    "zooming._LEAST": (16, 64),
+    "zoom_masks._WHOLE": (1 / 6, 2 / 3),
+    "gain._FLOOR": (0.01, 0.04),
+    "gain._SPREAD": (4.0, 16.0),
+    "gain._SLOPE": (0.25, 1.0),
+}
+CASES = [("pair", 0.1, 150), ("either", 0.3, 200), ("three", 0.1, 200), ("cancel beside", 0.1, 200)]
 
 
 def alone(count: int, parts: int, ratio: float, rng: np.random.Generator) -> float:
@@ -63,7 +83,60 @@ def slope(noise: float, seed: int) -> list[float]:
     return left
 
 
+def settings(seeds: int, sentences: int, out: Path | None) -> None:
+    """How often what matters of so many sentences is found, and R², with one number at a time halved or doubled."""
+    known = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
+    rows = {(row["setting"], row["seed"], row["rule"]): row for row in known}
+    changes = [("as it is", 0.0), *((name, value) for name, values in SETTINGS.items() for value in values)]
+    for seed in range(seeds):
+        for name, value in changes:
+            label = name if name == "as it is" else f"{name.partition('.')[2]} = {value:.2g}"
+            for rule, noise, budget in CASES:
+                if (label, seed, rule) in rows:
+                    continue
+                began = time.process_time()
+                found = _with(name, value, Planted.drawn(sentences, rule, noise, seed), budget, seed)
+                row = {"setting": label, "seed": seed, "rule": rule, "found": found["found"], "r2": found["r2"]}
+                rows[label, seed, rule] = row | {"processor": round(time.process_time() - began, 2)}
+                if out is not None:
+                    with out.open("a") as file:
+                        file.write(json.dumps(rows[label, seed, rule]) + "\n")
+    print("| | " + " | ".join(f"{rule}, noise {noise}, {budget}" for rule, noise, budget in CASES) + " |")
+    print("|---" * (1 + len(CASES)) + "|")
+    for label in dict.fromkeys(setting for setting, _, _ in rows):
+        cells = []
+        for rule, _, _ in CASES:
+            these = [row for (setting, _, of), row in rows.items() if (setting, of) == (label, rule)]
+            hits, r2 = sum(row["found"] for row in these), np.median([row["r2"] for row in these])
+            cells.append(f"{hits}/{len(these)} {r2:.2f}")
+        print(f"| {label} | " + " | ".join(cells) + " |")
+
+
+def _with(name: str, value: float, planted: Planted, budget: int, seed: int) -> dict:
+    if name == "as it is":
+        return zoom(planted, budget, seed)
+    module, _, constant = name.partition(".")
+    room = importlib.import_module(f"interplay._explain.{module}")
+    usual = getattr(room, constant)
+    setattr(room, constant, type(usual)(value))
+    try:
+        return zoom(planted, budget, seed)
+    finally:
+        setattr(room, constant, usual)
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", default="codes", choices=["codes", "settings"])
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--sentences", type=int, default=500)
+    parser.add_argument(
+        "--out", type=Path, help="a file of runs with other settings, one JSON line each, taken up again"
+    )
+    options = parser.parse_args()
+    if options.part == "settings":
+        settings(options.seeds, options.sentences, options.out)
+        return
     print("| inner parts | e / u | one part | by the code | ratio | two parts | by the code | ratio |")
     print("|---|---|---|---|---|---|---|---|")
     for parts in (4, 8, 16):

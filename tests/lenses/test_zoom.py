@@ -184,3 +184,30 @@ def test_what_a_lens_zooms_is_stored_taken_up_saved_and_shown(made: Callable[[],
     across = {"below": line} if read.full[0] > line else {"above": line}
     with ip.Store(store) as runs:
         assert ip.actions.flip(game, read, **across, checks=10, store=runs).from_store >= 1
+
+
+def test_layers_open_down_to_single_neurons() -> None:
+    """Two neurons alone write into the stream: they are found among all others."""
+    import copy
+
+    import torch
+
+    model = copy.deepcopy(network("gpt2"))
+    blocks = list(model.transformer.h)
+    width = blocks[0].mlp.c_proj.weight.shape[0]
+    with torch.no_grad():
+        for block, neuron in zip(blocks[:2], (5, width - 2), strict=True):
+            block.mlp.c_fc.bias[neuron] = 3.0  # it is on
+            kept = torch.zeros(width, 1)
+            kept[neuron] = 20.0
+            block.mlp.c_proj.weight.mul_(kept)
+    inputs = {"input_ids": torch.tensor([[1, 2, 3, 4]])}
+    select = ip.lenses.Select.heads() + ip.lenses.Select.neurons(groups=width)
+    game = ip.lenses.components(model, select, inputs, ip.lenses.metrics.logit(5), zoom=True, keep=0.8)
+    assert game.tree.leaves == len(blocks) * (width + 4)
+    found = ip.explain(game, budget=200)
+    assert {"L0.N5", f"L1.N{width - 2}"} <= set(found.labels)
+    assert found.faithfulness.r2 > 0.9
+    levels = {label.split(": ")[0] for label in found.labels if ": " in label}
+    assert levels <= {"layer", "module", "block of neurons"}
+    assert "block of neurons" in levels

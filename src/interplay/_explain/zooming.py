@@ -23,6 +23,7 @@ from interplay._game.tree import Part, Tree
 from interplay.estimators import get_estimator
 
 _GUARD = 0.1  # share of a round's ablations in which quiet parts are opened at random: all that is known of these
+_UNSURE = 0.5  # times the squared share that nothing explains: that much of a round instead, where it is more
 _TIED = 0.25  # of what the fit explains: from there on the answer is a coarse one, and says so
 _LEAST = 32  # ablations of a round: fewer do not tell a handful of parts apart
 
@@ -129,7 +130,7 @@ def _measured(
         rng = np.random.default_rng([task.seed, known.used])
         draws, seen = Draws(_tree(task.game), tree, quiet, task.keep, rng), keys_of(known.masks)
         # The less the open parts explain, the more may lie in closed ones.
-        guards = draws.guards(int(max(_GUARD, 0.5 * unexplained**2) * rows), seen)
+        guards = draws.guards(int(max(_GUARD, _UNSURE * unexplained**2) * rows), seen)
         ends, plain = known.masks[:0], draws.plain(rows - len(guards), seen)
     masks = np.concatenate([guards, plain])
     if not len(masks):

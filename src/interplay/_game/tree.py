@@ -66,7 +66,9 @@ def _block(parts: tuple[Part, ...]) -> Part:
         return parts[0]
     first, last = (part.label.split(" … ")[at] for part, at in ((parts[0], 0), (parts[-1], -1)))
     label = f"{_short(first)} … {_short(last)}"
-    level = parts[0].level if parts[0].level.startswith("block of") else f"block of {parts[0].level}s"
+    level = parts[0].level
+    if not level.startswith("block of"):
+        level = f"block of {level.removesuffix('s')}s"  # "neurons" are many already
     return Part(label, level, parts[0].start, parts[-1].end, parts)
 
 

@@ -9,7 +9,7 @@ from interplay._game import tree
 from interplay.lenses._components.select import Part
 
 _MOST = 16  # parts into which a layer opens at once; more are first seen by the module that they are parts of
-_LEVELS = {"H": "head", "X": "head", "N": "neurons"}  # by the letter of a part's column
+_LEVELS = {"H": "head", "X": "head"}  # by the letter of a part's column
 
 
 def layered(parts: Sequence[Part]) -> tuple[tuple[Part, ...], tuple[tree.Part, ...]]:
@@ -43,6 +43,8 @@ def _joined(label: str, level: str, inside: Sequence[tree.Part]) -> tree.Part:
 
 
 def _level(part: Part) -> str:
+    if (part.column or "")[:1] == "N":
+        return "neuron" if part.columns is not None and len(part.columns) == 1 else "neurons"
     return _LEVELS.get((part.column or "")[:1], part.column if part.column in ("MLP", "attn", "layer") else "part")
 
 
