@@ -90,7 +90,8 @@ def bare_seconds(lm: ip.models.CausalLM, texts: list[str]) -> float:
 
 def agreement(half: ip.Game, full: ip.Game, masks: np.ndarray) -> float:
     """R² of values in half precision against those in float32; 0 where the two models' own responses differ."""
-    if half.notes != full.notes:
+    measured = [[note for note in game.notes if note.startswith("measured: ")] for game in (half, full)]
+    if measured[0] != measured[1]:
         return 0.0
     try:
         found = np.asarray(half(masks), dtype=np.float64)
@@ -125,7 +126,9 @@ class Recording:
         )
         self.half = None
         if options.dtype == "float16":
-            model = copy.deepcopy(self.full.model).half()
+            model = copy.deepcopy(self.full.model)
+            for weight in model.parameters():  # and no buffer: angles of positions stay as they are
+                weight.data = weight.data.half()
             self.half = ip.models.CausalLM(model, self.full.tokenizer, chat=True, batch_tokens=BATCH[options.device])
         self.made = np.load(options.designs) if options.designs else {}
         named = {name.split("-", 1)[1] for name in self.made}
