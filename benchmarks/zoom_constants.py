@@ -17,7 +17,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import multiprocessing
 import time
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,46 +86,59 @@ def slope(noise: float, seed: int) -> list[float]:
     return left
 
 
-def settings(seeds: int, sentences: int, out: Path | None) -> None:
+@dataclass(frozen=True)
+class Trial:
+    """A planted rule looked for with one number changed."""
+
+    name: str
+    value: float
+    sentences: int
+    rule: str
+    noise: float
+    budget: int
+    seed: int
+
+    def done(self, until: float) -> dict | None:
+        """The trial and what came of it; None where there is no time left."""
+        if time.time() > until:
+            return None
+        planted = Planted.drawn(self.sentences, self.rule, self.noise, self.seed)
+        if not self.name:
+            return asdict(self) | zoom(planted, self.budget, self.seed)
+        module, _, constant = self.name.partition(".")
+        room = importlib.import_module(f"interplay._explain.{module}")
+        usual = getattr(room, constant)
+        setattr(room, constant, type(usual)(self.value))
+        try:
+            return asdict(self) | zoom(planted, self.budget, self.seed)
+        finally:
+            setattr(room, constant, usual)
+
+
+def settings(seeds: int, sentences: int, workers: int, seconds: float, out: Path | None) -> None:
     """How often what matters of so many sentences is found, and R², with one number at a time halved or doubled."""
-    known = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
-    rows = {(row["setting"], row["seed"], row["rule"]): row for row in known}
-    changes = [("as it is", 0.0), *((name, value) for name, values in SETTINGS.items() for value in values)]
-    for seed in range(seeds):
-        for name, value in changes:
-            label = name if name == "as it is" else f"{name.partition('.')[2]} = {value:.2g}"
-            for rule, noise, budget in CASES:
-                if (label, seed, rule) in rows:
-                    continue
-                began = time.process_time()
-                found = _with(name, value, Planted.drawn(sentences, rule, noise, seed), budget, seed)
-                row = {"setting": label, "seed": seed, "rule": rule, "found": found["found"], "r2": found["r2"]}
-                rows[label, seed, rule] = row | {"processor": round(time.process_time() - began, 2)}
+    rows = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
+    known = {Trial(**{name: row[name] for name in Trial.__dataclass_fields__}) for row in rows}
+    changes = [("", 0.0), *((name, value) for name, values in SETTINGS.items() for value in values)]
+    trials = [Trial(*one, sentences, *case, seed) for seed in range(seeds) for one in changes for case in CASES]
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        todo = [trial for trial in trials if trial not in known]
+        for row in pool.imap_unordered(partial(Trial.done, until=time.time() + seconds), todo):
+            if row is not None:
+                rows.append(row)
                 if out is not None:
                     with out.open("a") as file:
-                        file.write(json.dumps(rows[label, seed, rule]) + "\n")
+                        file.write(json.dumps(row) + "\n")
     print("| | " + " | ".join(f"{rule}, noise {noise}, {budget}" for rule, noise, budget in CASES) + " |")
     print("|---" * (1 + len(CASES)) + "|")
-    for label in dict.fromkeys(setting for setting, _, _ in rows):
+    for name, value in changes:
         cells = []
         for rule, _, _ in CASES:
-            these = [row for (setting, _, of), row in rows.items() if (setting, of) == (label, rule)]
-            hits, r2 = sum(row["found"] for row in these), np.median([row["r2"] for row in these])
-            cells.append(f"{hits}/{len(these)} {r2:.2f}")
+            these = [row for row in rows if (row["name"], row["value"], row["rule"]) == (name, value, rule)]
+            hits = sum(row["found"] for row in these)
+            cells.append(f"{hits}/{len(these)} {np.median([row['r2'] for row in these]):.2f}" if these else "")
+        label = f"{name.partition('.')[2]} = {value:.2g}" if name else "as it is"
         print(f"| {label} | " + " | ".join(cells) + " |")
-
-
-def _with(name: str, value: float, planted: Planted, budget: int, seed: int) -> dict:
-    if name == "as it is":
-        return zoom(planted, budget, seed)
-    module, _, constant = name.partition(".")
-    room = importlib.import_module(f"interplay._explain.{module}")
-    usual = getattr(room, constant)
-    setattr(room, constant, type(usual)(value))
-    try:
-        return zoom(planted, budget, seed)
-    finally:
-        setattr(room, constant, usual)
 
 
 def main() -> None:
@@ -130,12 +146,14 @@ def main() -> None:
     parser.add_argument("part", nargs="?", default="codes", choices=["codes", "settings"])
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--sentences", type=int, default=500)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no trial later than that")
     parser.add_argument(
         "--out", type=Path, help="a file of runs with other settings, one JSON line each, taken up again"
     )
     options = parser.parse_args()
     if options.part == "settings":
-        settings(options.seeds, options.sentences, options.out)
+        settings(options.seeds, options.sentences, options.workers, options.seconds, options.out)
         return
     print("| inner parts | e / u | one part | by the code | ratio | two parts | by the code | ratio |")
     print("|---|---|---|---|---|---|---|---|")

@@ -82,6 +82,45 @@ def test_curate_judges_by_other_rows(run: Run, tmp_path: Path) -> None:
     assert {rival["name"] for rival in found["rivals"]} == {"first order", "random"}
 
 
+def test_flip_and_text_open_the_sentences_that_matter(run: Run, tmp_path: Path) -> None:
+    """From sentences to words, within a budget that is announced for all of them."""
+    text = "It rains in the hills. Nobody sings today. A man is singing loudly. The trains are late again. It ends."
+    (tmp_path / "book.txt").write_text(text)
+    options = ("book.txt", "--model", str(ip.demo_model()), "--reference", "A man sings.", "--unit", "sentence, word")
+    status, out, err = run("flip", *options, "--below", "0.2", "--budget", "60", "--json")
+    assert status == 0, err
+    assert "features   5, which open into 20" in err
+    assert json.loads(out)["found"]
+    status, out, err = run("text", *options, "--budget", "60", "--html", "book.html")
+    assert status == 0, err
+    assert "sentence: It rains in the hills." in (tmp_path / "book.html").read_text()
+
+
+def test_layers_and_groups_of_rows_are_opened(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("A man sings.\tA man is singing.\nIt rains.\tThe weather is wet.\n")
+    (tmp_path / "others.tsv").write_text("A dog runs.\tA puppy is running.\n")
+    model = ("--model", str(ip.demo_model()), "--inputs", "pairs.tsv", "--parts", "heads, mlps", "--zoom")
+    status, out, err = run("heads", *model, "--keep", "0.8", "--budget", "40", "--json")
+    assert status == 0, err
+    assert "features   6, which open into 78" in err
+    assert any(label.startswith("layer: ") for label in json.loads(out)["labels"])
+    status, out, err = run("prune", *model, "--held-out", "others.tsv", "--budget", "40", "--checks", "2", "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    assert sum(found["leaves"]) == 78
+    assert sum(found["leaves"][i] for i in found["kept"]) <= 39
+    rows = [f"{i % 7},{i % 5},{'yes' if i % 7 > 2 else 'no'},{'abcd'[i // 10]}" for i in range(40)]
+    (tmp_path / "data.csv").write_text("a,b,answer,source\n" + "\n".join(rows))
+    data = ("data.csv", "--target", "answer", "--group", "source", "--zoom", "--tests", "4", "--budget", "60", "--json")
+    status, out, err = run("training", *data)
+    assert status == 0, err
+    assert "features   4, which open into 36" in err
+    status, out, err = run("curate", *data, "--remove", "3")
+    assert status == 0, err
+    found = json.loads(out)
+    assert 1 <= sum(found["sizes"][i] for i in found["removed"]) <= 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -42,6 +42,9 @@ def curate(
     group: Annotated[str | None, Parameter(help="Column whose values are kept or left out together.")] = None,
     ignore: Annotated[tuple[str, ...], Parameter(help="Columns to leave out.")] = (),
     keep: Annotated[float, Parameter(help="Probability of keeping each example.")] = 0.5,
+    zoom: Annotated[
+        bool, Parameter(negative=(), help="Begin with groups, or blocks of rows, and open those that matter.")
+    ] = False,
     workers: Annotated[int, Parameter(help="Processes that train side by side.")] = 1,
     options: CurateOptions | None = None,
 ) -> None:
@@ -65,11 +68,13 @@ def curate(
         ignore=ignore,
         keep=keep,
         seed=options.seed,
+        zoom=zoom,
     )
-    if not 0 < remove < both.n:
-        raise InputError(f"--remove must be from 1 to {both.n - 1}, as there are {both.n} rows, not {remove}.")
+    rows = both.finest.n
+    if not 0 < remove < rows:
+        raise InputError(f"--remove must be from 1 to {rows - 1}, as there are {rows} rows, not {remove}.")
     game, judge = (_columns(both, start, start + tests) for start in (0, tests))
-    say(f"rows       {game.n}, of which {remove} may go\njudged by  {tests} other rows")
+    say(f"rows       {rows}, of which {remove} may go\njudged by  {tests} other rows")
     with processes(workers) if workers != 1 else contextlib.nullcontext() as executor, opened(options) as store:
         explanation = explained(game, options, store, executor=executor)
         save(explanation, options)
@@ -96,13 +101,14 @@ class _Columns:
 
 def _columns(both: Game, start: int, stop: int) -> Game:
     """The same training, scored on some of its test rows."""
+    tree, both = both.tree, both.finest
     layout, mark = both.layout, both.fingerprint
     assert isinstance(layout, TrainingLayout)
     assert layout.targets is not None
     assert both.outputs is not None
     names, classes = layout.targets.names[start:stop], layout.targets.classes
     targets = Gallery(names, None if classes is None else classes[start:stop])
-    return Game(
+    game = Game(
         _Columns(both.value, start, stop),
         both.labels,
         outputs=both.outputs[start:stop],
@@ -113,3 +119,4 @@ def _columns(both: Game, start: int, stop: int) -> Game:
         keep=both.keep,
         failures=both.failures,
     )
+    return game if tree is None else game.zoomed(tree.parts, blocks=False)

@@ -12,6 +12,7 @@ from interplay.cli._console import say
 from interplay.cli._options import Budget, Options
 from interplay.cli._scoring import Scoring
 from interplay.cli._shared import explained, opened, print_found, read_text, save
+from interplay.cli._units import units
 
 
 @Parameter(name="*")
@@ -33,7 +34,12 @@ def flip(
     suffice: Annotated[
         bool, Parameter(negative=(), help="Sets that alone, all else ablated, hold the score across the line.")
     ] = False,
-    unit: Annotated[str, Parameter(help="word, sentence, paragraph or token.")] = "word",
+    unit: Annotated[
+        str,
+        Parameter(
+            help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that matter."
+        ),
+    ] = "word",
     ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     options: FlipOptions | None = None,
@@ -52,7 +58,7 @@ def flip(
             raise InputError(f"{name} must be at least {least}, not {value}.")
     content = read_text(file)
     scorer = scoring.scorer()
-    game = text_lens(scorer, content, unit=unit, ablate=ablate, template=template)
+    game = text_lens(scorer, content, unit=units(unit), ablate=ablate, template=template)
     say(f"scoring    {scorer.name}\nchecks     up to {checks} measurements after the budget")
     with opened(options) as store:
         explanation = explained(game, options, store)

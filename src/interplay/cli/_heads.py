@@ -16,6 +16,11 @@ from interplay.cli._shared import read_text, run
 if TYPE_CHECKING:
     from interplay.lenses import Select
 
+PARTS = "heads, attention, mlps, layers, neurons, or a module path; several with commas between."
+Zoom = Annotated[
+    bool, Parameter(negative=(), help="Begin with whole layers, and open those that matter into their parts.")
+]
+
 
 def heads(
     *,
@@ -30,11 +35,13 @@ def heads(
             "standard input.",
         ),
     ],
-    parts: Annotated[str, Parameter(help="heads, attention, mlps, layers, neurons, or a module path.")] = "heads",
+    parts: Annotated[str, Parameter(help=PARTS)] = "heads",
     layers: Annotated[str | None, Parameter(help="Which layers, such as 0,2,8-11; -1 is the last.")] = None,
     ablate: Annotated[Literal["zero", "mean", "resample"], Parameter(help="What replaces an ablated part.")] = "zero",
     rescale: Annotated[bool, Parameter(negative=(), help="Multiply what is kept by all / kept.")] = False,
     each: Annotated[bool, Parameter(negative=(), help="Explain each line by itself.")] = False,
+    keep: Annotated[float, Parameter(help="Probability of keeping each part; of whole layers, 0.9 or so.")] = 0.5,
+    zoom: Zoom = False,
     device: Device = None,
     options: Options | None = None,
 ) -> None:
@@ -54,19 +61,23 @@ def heads(
         texts = [prompt for prompt, _ in lines]
         metric = metrics.logprob([target for _, target in lines])
         say(f"scoring    log-probability of the target of {len(lines)} prompts")
-    game = components(network, select, texts, metric, ablate=ablate, rescale=rescale, each=each, seed=options.seed)
+    game = components(
+        network, select, texts, metric,
+        ablate=ablate, rescale=rescale, each=each, seed=options.seed, keep=keep, zoom=zoom,
+    )  # fmt: skip
     run(game, options)
 
 
 def select_parts(parts: str, layers: str | None) -> Select:
-    """The parts of a kind or path, or those of a kind in some layers: a module path has none."""
+    """The parts of kinds or paths, with commas between, or those of kinds in some layers: a module path has none."""
     from interplay.lenses import Select
 
+    kinds = [kind.strip() for kind in parts.split(",")]
     if layers is None:
-        return Select.of(parts)
+        return Select.of(kinds)
     where = _numbers(layers)
     try:
-        return Select.of_kind(parts, where)
+        return Select(tuple(choice for kind in kinds for choice in Select.of_kind(kind, where).choices))
     except InputError as error:
         raise InputError(f"--layers goes with a kind of parts, not with a path: {error}") from error
 

@@ -52,7 +52,7 @@ def prompt(
         str | None,
         Parameter(
             help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that "
-            "matter. Sentences, or whole documents, if left out."
+            "matter (of documents: document,sentence). Sentences, or whole documents, if left out."
         ),
     ] = None,
     ablate: Annotated[
@@ -96,8 +96,6 @@ def _documents(
     from interplay.lenses import documents as documents_lens
 
     assert isinstance(given.content, Mapping)
-    if unit is not None and "," in unit:
-        raise InputError(f"documents take one unit, not {unit!r}: give the finest of them.")
     if template is None and len(given.content) > 1:
         slots = "\\n\\n".join(f"{{{name}}}" for name in given.content)
         raise InputError(f"regions need a template that says where each goes, such as --template '{slots}'.")
@@ -110,7 +108,8 @@ def _documents(
     slot = re.compile("|".join(re.escape(f"{{{name}}}") for name in given.content))
     filled = slot.sub(lambda found: others.get(found[0][1:-1], "{documents}"), template)
     form = "{text}" if form is None else form
-    return documents_lens(scorer, passages, template=filled, form=form, unit=unit, ablate=ablate)
+    cut = None if unit is None else units(unit)
+    return documents_lens(scorer, passages, template=filled, form=form, unit=cut, ablate=ablate)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay.cli._console import say
-from interplay.cli._heads import pairs_in, select_parts
+from interplay.cli._heads import PARTS, Zoom, pairs_in, select_parts
 from interplay.cli._options import Device, Options, check_folder
 from interplay.cli._shared import explained, opened, print_found, save
 
@@ -23,10 +23,11 @@ def prune(
     inputs: Annotated[str, Parameter(help="File of lines, as for `heads`: what the choice is made on.")],
     held_out: Annotated[str, Parameter(help="File of other lines of the same kind: what the choice is judged on.")],
     keep: Annotated[float, Parameter(help="The share of parts to keep at most.")] = 0.5,
-    parts: Annotated[str, Parameter(help="heads, attention, mlps, layers, neurons, or a module path.")] = "heads",
+    parts: Annotated[str, Parameter(help=PARTS)] = "heads",
     layers: Annotated[str | None, Parameter(help="Which layers, such as 0,2,8-11; -1 is the last.")] = None,
     aim: Annotated[Literal["high", "low"], Parameter(help="Whether a high or a low score is wanted.")] = "high",
     checks: Annotated[int, Parameter(help="The most measurements after the budget.")] = 32,
+    zoom: Zoom = False,
     write: Annotated[Path | None, Parameter(help="Write the pruned model, its weights zeroed, to this folder.")] = None,
     device: Device = None,
     options: Options | None = None,
@@ -48,7 +49,7 @@ def prune(
         raise InputError(f"a line of {held_out} is in {inputs}, too: held-out lines must be others.")
     select = select_parts(parts, layers)
     network = load_network(model, device=device)
-    game, judge = (_game(network, select, one, options.seed) for one in (lines, others))
+    game, judge = (_game(network, select, one, options.seed, zoom=zoom) for one in (lines, others))
     say(f"scoring    {len(lines)} lines, and {len(others)} held out\nchecks     up to {2 * checks} after the budget")
     with opened(options) as store:
         explanation = explained(game, options, store)
@@ -66,11 +67,11 @@ def prune(
         say(f"written    {write}")
 
 
-def _game(network: Any, select: Any, lines: list[tuple[str, str]], seed: int) -> Game:
+def _game(network: Any, select: Any, lines: list[tuple[str, str]], seed: int, *, zoom: bool) -> Game:
     from interplay.lenses import components, metrics
     from interplay.models import Encoder
 
     if isinstance(network, Encoder):
-        return components(network, select, lines, metrics.similarity(), seed=seed)
+        return components(network, select, lines, metrics.similarity(), seed=seed, zoom=zoom)
     targets = metrics.logprob([target for _, target in lines])
-    return components(network, select, [prompt for prompt, _ in lines], targets, seed=seed)
+    return components(network, select, [prompt for prompt, _ in lines], targets, seed=seed, zoom=zoom)

@@ -71,8 +71,10 @@ def explained(
     from interplay.cli._announce import announced
     from interplay.cli._forecast import fit_seconds
 
-    say(f"features   {game.n}\nbudget     {options.budget} ablations")
-    most = min(options.budget, 1 << min(game.n, 60))
+    finest = game.finest.n
+    opens = f", which open into {finest}" if finest > game.n else ""
+    say(f"features   {game.n}{opens}\nbudget     {options.budget} ablations")
+    most = min(options.budget, 1 << min(finest, 60))
     with announced(game.price, most, lambda: fit_seconds(game, options)) as progress:
         return explain(
             game,

@@ -40,6 +40,9 @@ def training(
     group: Annotated[str | None, Parameter(help="Column whose values are kept or left out together.")] = None,
     ignore: Annotated[tuple[str, ...], Parameter(help="Columns to leave out.")] = (),
     keep: Annotated[float, Parameter(help="Probability of keeping each example.")] = 0.5,
+    zoom: Annotated[
+        bool, Parameter(negative=(), help="Begin with groups, or blocks of rows, and open those that matter.")
+    ] = False,
     seeds: Annotated[int, Parameter(help="Retrainings per ablation, averaged.")] = 1,
     workers: Annotated[int, Parameter(help="Processes that train side by side.")] = 1,
     options: TrainingOptions | None = None,
@@ -54,8 +57,10 @@ def training(
     if file == "digits":
         if target is not None or group is not None or model is not None or output is not None:
             raise InputError("the digits demo has its own model and target: leave those options out.")
-        if seeds != 1 or ignore:
-            raise InputError("the digits demo has no columns to ignore, nor chance in its training: leave those out.")
+        if seeds != 1 or ignore or zoom:
+            raise InputError(
+                "the digits demo has no columns to ignore, no groups, nor chance in its training: leave those out."
+            )
         game = digits_training(60 if examples is None else examples, tests, keep=keep, seed=options.seed)
     elif target is None:
         raise InputError("say which column to predict: --target COLUMN.")
@@ -72,6 +77,7 @@ def training(
             keep=keep,
             seeds=seeds,
             seed=options.seed,
+            zoom=zoom,
         )
     with processes(workers) if workers != 1 else contextlib.nullcontext() as executor:
         run(game, options, executor=executor)

@@ -56,6 +56,7 @@ def csv_training(
     keep: float = 0.5,
     seeds: int = 1,
     seed: int = 0,
+    zoom: bool = False,
 ) -> Game:
     """A game whose features are rows of a CSV file with a header, and whose outputs are held-out rows.
 
@@ -78,7 +79,7 @@ def csv_training(
         A column whose values are the features: all rows that share one are kept or left out together.
     ignore
         Columns to leave out.
-    keep, seeds, seed
+    keep, seeds, seed, zoom
         As in `training`.
 
     Raises
@@ -120,18 +121,21 @@ def csv_training(
         estimator = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), estimator)
     fit, score = sklearn_training(estimator, X[train], y[train], X[test], y[test], output=output)
     marks = tuple(map(str, y)) if classes else None
-    if group is None:
-        features: Any = len(train)
-        names = tuple(_describe(columns, inputs, target, int(row), lines) for row in train)
-        show = Gallery(names, None if marks is None else tuple(marks[row] for row in train))
+    features: Any = len(train)
+    if group is not None:
+        groups = groups_of(columns[group][row] for row in train)
+        features = {f"{group}={value} ({len(members)} rows)": members for value, members in groups.items()}
+    if group is None or zoom:
+        shown_rows = train if group is None else [train[i] for members in features.values() for i in members]
+        names = tuple(_describe(columns, inputs, target, int(row), lines) for row in shown_rows)
+        show = Gallery(names, None if marks is None else tuple(marks[row] for row in shown_rows))
     else:
-        features = groups_of(columns[group][row] for row in train)
-        show = Gallery(tuple(f"{group}={value} ({len(members)} rows)" for value, members in features.items()))
+        show = Gallery(tuple(features))
     targets = None
     if score.targets is not None:
         shown = tuple(_describe(columns, inputs, target, int(row), lines) for row in test)
         targets = Gallery(shown, None if marks is None else tuple(marks[row] for row in test))
-    game = training(fit, score, features, show=show, targets=targets, keep=keep, seeds=seeds, seed=seed)
+    game = training(fit, score, features, show=show, targets=targets, keep=keep, seeds=seeds, seed=seed, zoom=zoom)
     return game.noted(*notes)
 
 
