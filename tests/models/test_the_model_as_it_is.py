@@ -410,3 +410,21 @@ def test_a_gguf_file_or_its_folder_is_the_model_it_was_made_from(gguf_file: Path
         ip.models.CausalLM.load(gguf_file.parent)
     with pytest.raises(ip.InputError, match="cannot load a model from"):
         ip.models.CausalLM.load(gguf_file.parent / "other.gguf")
+
+
+@pytest.mark.model
+def test_a_gguf_file_is_parsed_once_and_its_reader_is_left_as_it_was(
+    gguf_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gguf
+
+    plain, parsed = gguf.GGUFReader, []
+
+    def counting(path: Any, *more: Any) -> Any:
+        parsed.append(path)
+        return plain(path, *more)
+
+    monkeypatch.setattr(gguf, "GGUFReader", counting)
+    ip.models.CausalLM.load(gguf_file, device="cpu")
+    assert len(parsed) <= 1  # none where transformers has a reader of its own
+    assert gguf.GGUFReader is counting

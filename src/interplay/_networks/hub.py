@@ -13,6 +13,7 @@ from typing import Any
 
 from interplay._checks import unknown
 from interplay._errors import InputError, MissingExtraError
+from interplay._networks.gguf_file import parsed_once
 
 _HUB_NAME = re.compile(r"([\w.-]+/)?[\w.-]+")  # the oldest names, such as gpt2, have no owner
 _BITS = {"8bit": "load_in_8bit", "4bit": "load_in_4bit"}
@@ -86,6 +87,10 @@ class Source:
             )
         _ask_hub(given)
         return cls(given, trusted=trust_remote_code)
+
+    def opened(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, what is read of a GGUF file is read once."""
+        return contextlib.nullcontext() if self.gguf is None else parsed_once()
 
     def config(self) -> Any:
         """The model's configuration."""

@@ -131,24 +131,28 @@ class CausalLM:
         source = Source.find(path, trust_remote_code=trust_remote_code)
         import transformers
 
-        config = source.config()
-        named = [str(name) for name in config.architectures or ()]
-        if named and not any(name.endswith(SPEAKS) for name in named):
-            raise InputError(
-                f"the model in {os.fspath(path)!r} is a {named[0]}, which has no language-modelling head: choose one "
-                "saved as ...ForCausalLM or ...ForConditionalGeneration, or use ip.models.Encoder."
+        with source.opened():
+            config = source.config()
+            named = [str(name) for name in config.architectures or ()]
+            if named and not any(name.endswith(SPEAKS) for name in named):
+                raise InputError(
+                    f"the model in {os.fspath(path)!r} is a {named[0]}, which has no language-modelling head: choose "
+                    "one saved as ...ForCausalLM or ...ForConditionalGeneration, or use ip.models.Encoder."
+                )
+            loader = (
+                transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
             )
-        loader = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-        places = [device] if device is None or isinstance(device, str) else list(device)
-        if not places:
-            raise InputError("device is an empty list: name at least one, such as 'cuda:0'.")
-        first, *others = (
-            source.model(
-                loader, config=config, device=place, dtype=dtype, device_map=device_map, quantization=quantization
+            places = [device] if device is None or isinstance(device, str) else list(device)
+            if not places:
+                raise InputError("device is an empty list: name at least one, such as 'cuda:0'.")
+            first, *others = (
+                source.model(
+                    loader, config=config, device=place, dtype=dtype, device_map=device_map, quantization=quantization
+                )
+                for place in places
             )
-            for place in places
-        )
-        return cls(first, source.tokenizer(), chat, system, batch_tokens, tuple(others))
+            tokenizer = source.tokenizer()
+        return cls(first, tokenizer, chat, system, batch_tokens, tuple(others))
 
     @property
     def window(self) -> int | None:
