@@ -21,7 +21,8 @@ Jumps = Callable[[Any, Indices], Any]
 class Retrained:
     """Masks to values, as a ``retraining`` gives them, and slopes (N, T, n); one retraining for both.
 
-    The slope of a group is the sum of its examples' ``jumps``.
+    The slope of a group is the sum of its examples' ``jumps``, which may have a ``trainer`` of their own: the same
+    training, with what they need to know of it.
     """
 
     retraining: Any
@@ -29,12 +30,13 @@ class Retrained:
 
     def __call__(self, masks: Masks) -> Any:
         retraining = self.retraining
+        fit: Trainer = getattr(self.jumps, "trainer", retraining.fit)
         remembering = replace(
-            retraining.fit,
-            train=_Remembering(retraining.fit),
+            fit,
+            train=_Remembering(fit),
             takes_seed=True,
-            together=None if retraining.fit.together is None else _RememberingTogether(retraining.fit),
-            remark=None if retraining.fit.remark is None else _Remark(retraining.fit),
+            together=None if fit.together is None else _RememberingTogether(fit),
+            remark=None if fit.remark is None else _Remark(fit),
         )
         beside = replace(retraining.score, measure=_Beside(retraining.score, self.jumps, retraining.groups))
         found = replace(retraining, fit=remembering, score=beside)(masks)

@@ -15,13 +15,14 @@ from interplay._errors import InputError, MissingExtraError
 from interplay._game.layout import Gallery
 from interplay.lenses._training.doors import Evaluator, Trainer
 from interplay.lenses._training.examples import Indices
-from interplay.lenses._training.torch_slopes import TorchJumps
+from interplay.lenses._training.torch_slopes import TorchJumps, Weights, weights_of
 
 if TYPE_CHECKING:
     import torch
 
 # PyTorch's random numbers belong to the whole process: models are made one at a time, whatever thread asks for them.
 _SEEDING = threading.RLock()
+_PATH = "_interplay_path"  # where a network keeps its weights at some moments of its training
 OUTPUTS = ("margin", "probability", "loss", "accuracy", "prediction")
 
 
@@ -110,13 +111,17 @@ def torch_training(
 
 @dataclass(frozen=True, eq=False)
 class TorchFit:
-    """``fit(indices, seed)``: a model trained on some of the examples."""
+    """``fit(indices, seed)``: a model trained on some of the examples.
+
+    It remembers its weights at ``moments`` of its training, shares of the steps, which `path_of` tells.
+    """
 
     make_model: Callable[[], Any]
     X: torch.Tensor = field(repr=False)
     y: torch.Tensor = field(repr=False)
     options: tuple[int, int, float, float, float]
     device: str
+    moments: tuple[float, ...] = ()
 
     def __call__(self, indices: Indices, seed: int) -> Any:
         """A trained model."""
@@ -132,7 +137,19 @@ class TorchFit:
             optimiser.zero_grad()
             _loss(model(self.X[plan[step]]), self.y[plan[step]]).backward()
             optimiser.step()
+            if step + 1 in self._stops:
+                path = [*vars(model).get(_PATH, ()), {name: one.clone() for name, one in weights_of(model).items()}]
+                setattr(model, _PATH, path)
         return model.eval()
+
+    @property
+    def _stops(self) -> set[int]:
+        steps = self.options[0]
+        return {max(1, round(share * steps)) for share in self.moments}
+
+    def path_of(self, model: Any) -> Sequence[Weights]:
+        """The weights that a trained ``model`` remembers, or those that it has."""
+        return vars(model).get(_PATH) or [weights_of(model)]
 
     def _initial(self, seed: int) -> Any:
         import torch
@@ -205,6 +222,7 @@ class TorchFitTogether(TorchFit):
             return _loss(functional_call(base, weights, (X,)), y)
 
         gradient = vmap(grad(loss))
+        stops, path = self._stops, []
         velocity = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for step in range(steps):
             rows = plans[:, step]
@@ -214,10 +232,14 @@ class TorchFitTogether(TorchFit):
                 slope = slopes[name] + decay * weight if decay else slopes[name]
                 velocity[name] = momentum * velocity[name] + slope
                 weights[name] = weight - rate * trained.view(shape) * velocity[name]
+            if step + 1 in stops:
+                path.append(dict(weights))
         with torch.no_grad():
             for position, model in enumerate(models):
                 for name, parameter in model.named_parameters():
                     parameter.copy_(weights[name][position])
+                if path:
+                    setattr(model, _PATH, [{name: one[position] for name, one in moment.items()} for moment in path])
         return [model.eval() for model in models]
 
 

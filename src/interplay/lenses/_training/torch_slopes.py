@@ -1,10 +1,15 @@
 """Slopes of PyTorch training: what each example does to a network trained by gradient descent, without retraining.
 
-Near the trained weights the network is taken as linear in them, with Jacobian J of its outputs, and its loss as
-quadratic: Gauss-Newton. Gradient descent for a time ``t = steps * rate / (1 - momentum)`` then answers a push by an
-example's loss gradient g not by ``H^-1 g`` but by ``m(H) g``, ``m(x) = (1 - exp(-t (x + decay))) / (x + decay)``: what
-training had no time for is not learned (Bae et al. 2024, arXiv 2405.12186, there in several segments of training; one,
-at the end, predicted jumps as well here). All that is needed of J are its products, the neural tangent kernel.
+Near some weights the network is taken as linear in them, with Jacobian J of its outputs, and its loss as quadratic:
+Gauss-Newton. Gradient descent for a time ``t = steps * rate / (1 - momentum)`` then answers a push by an example's loss
+gradient g not by ``H^-1 g`` but by ``m(H) g``, ``m(x) = (1 - exp(-t (x + decay))) / (x + decay)``: what training had no
+time for is not learned (Bae et al. 2024, arXiv 2405.12186). All that is needed of J are its products, the neural
+tangent kernel.
+
+Networks change their features as they train, and in the end know every example by heart, so that the trained weights
+alone tell little of what would have been learned without it. Two moments of training are therefore asked, an early and
+a late one, and what they say of the outputs is averaged; networks that are linear in their weights are asked where
+training ends.
 
 An example that is left out takes one Newton step with its leverage, as in `jumps`. One that is taken in is often far
 from what the network says, and its residual shrinks as it is learned: there the step is implicit, the residual is that
@@ -13,17 +18,21 @@ from what the network says, and its residual shrinks as it is learned: there the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from interplay.lenses._training.doors import Trainer
 from interplay.lenses._training.examples import Indices
 
 if TYPE_CHECKING:
     import torch
 
+Weights: TypeAlias = "dict[str, torch.Tensor]"
+
+MOMENTS = (0.1, 0.6)  # of training, at which the network is asked
 _LARGEST = 3000  # outputs of all examples and test points: kernels of so many rows are decomposed
 _ENTRIES = 1 << 27  # of one parameter's Jacobian, 512 MiB
 _TURNS = 20  # of Newton's method for the implicit step, at most
@@ -39,7 +48,7 @@ class TorchJumps:
     Parameters
     ----------
     fit
-        The `TorchFit` that trained it.
+        The `TorchFit` that trains it, with its weights at the moments to ask.
     score
         The `TorchScore` whose outputs jump.
     """
@@ -59,10 +68,15 @@ class TorchJumps:
         if rows > _LARGEST or rows * max(one.numel() for one in model.parameters()) > _ENTRIES:
             return None
         try:
-            _jacobian(model, fit.X[:2])
+            moments = (1.0,) if _is_linear(model, fit.X[:2]) else MOMENTS
         except (RuntimeError, ValueError, NotImplementedError):  # operations that vmap does not know
             return None
-        return cls(fit, score)
+        return cls(replace(fit, moments=moments), score)
+
+    @property
+    def trainer(self) -> Trainer:
+        """What trains networks that remember their weights at those moments, and the same otherwise."""
+        return Trainer.of(self.fit)
 
     def __call__(self, model: Any, indices: Indices) -> npt.NDArray[np.float64] | None:
         """f(with) - f(without) of every example; None for a network that was trained on none."""
@@ -70,21 +84,33 @@ class TorchJumps:
 
         if not len(indices):
             return None
-        X, y, test = self.fit.X, self.fit.y, self.score.X
-        kept = torch.zeros(len(X), dtype=torch.bool, device=X.device)
-        kept[torch.as_tensor(indices, device=X.device)] = True
+        count = len(self.fit.X)
+        kept = torch.zeros(count, dtype=torch.bool, device=self.fit.X.device)
+        kept[torch.as_tensor(indices, device=kept.device)] = True
         with torch.no_grad():
-            said = model(torch.cat([X, test])).double()
-        said = said.reshape(len(said), -1)
-        ours, tests = said[: len(X)], said[len(X) :]
-        own, across = _responses(_kernel(model, torch.cat([X, test])), _curvature(ours, y), kept, self._filter)
+            tests = model(self.score.X).double()
+        tests = tests.reshape(len(tests), -1)
+        path = self.fit.path_of(model)
+        moves = sum(self._moves(model, weights, kept) for weights in path) / len(path)
+        sign = torch.where(kept, 1.0, -1.0)
+        moved = tests + sign[:, None, None] * moves
+        change = np.asarray(self.score.read(tests)) - np.asarray(self.score.read(moved))  # (N, T) or (N,)
+        return np.asarray(change.T * sign.cpu().numpy())
+
+    def _moves(self, model: Any, weights: Weights, kept: torch.Tensor) -> torch.Tensor:
+        """By how much the test points' outputs move when an example's push is taken away, (N, T, C)."""
+        import torch
+        from torch.func import functional_call
+
+        rows = torch.cat([self.fit.X, self.score.X])
+        with torch.no_grad():
+            said = functional_call(model, weights, (rows[: len(kept)],)).double()
+        ours, y = said.reshape(len(said), -1), self.fit.y
+        own, across = _responses(_kernel(model, weights, rows), _curvature(ours, y), kept, self._filter)
         step = torch.empty_like(ours)
         step[kept] = _left_out(ours[kept], y[kept], own[kept])
         step[~kept] = _taken_in(ours[~kept], y[~kept], own[~kept])
-        sign = torch.where(kept, 1.0, -1.0)
-        moved = tests + sign[:, None, None] * torch.einsum("tcnd,nd->ntc", across, step)
-        change = np.asarray(self.score.read(tests)) - np.asarray(self.score.read(moved))  # (N, T) or (N,)
-        return np.asarray(change.T * sign.cpu().numpy())
+        return torch.einsum("tcnd,nd->ntc", across, step)
 
     def _filter(self, curvature: torch.Tensor) -> torch.Tensor:
         """What of a push along a direction of so much curvature training has time for."""
@@ -98,11 +124,24 @@ class TorchJumps:
         return found
 
 
-def _jacobian(model: Any, X: torch.Tensor) -> dict[str, torch.Tensor]:
+def weights_of(model: Any) -> Weights:
+    """The weights as they are, by name."""
+    return {name: one.detach() for name, one in model.named_parameters()}
+
+
+def _is_linear(model: Any, X: torch.Tensor) -> bool:
+    """Whether the outputs are linear in the weights: then their derivatives do not depend on these."""
+    import torch
+
+    here = weights_of(model)
+    there = {name: 2.0 * weight + 1.0 for name, weight in here.items()}
+    pairs = zip(_jacobian(model, here, X).values(), _jacobian(model, there, X).values(), strict=True)
+    return all(torch.allclose(one, other) for one, other in pairs)
+
+
+def _jacobian(model: Any, weights: Weights, X: torch.Tensor) -> Weights:
     """Derivatives of the C outputs for every row in every parameter, (N, C, its shape)."""
     from torch.func import functional_call, jacrev, vmap
-
-    weights = {name: one.detach() for name, one in model.named_parameters()}
 
     def outputs(weights: dict[str, Any], x: Any) -> Any:
         return functional_call(model, weights, (x[None],)).reshape(-1)
@@ -110,9 +149,9 @@ def _jacobian(model: Any, X: torch.Tensor) -> dict[str, torch.Tensor]:
     return dict(vmap(jacrev(outputs), (None, 0))(weights, X))
 
 
-def _kernel(model: Any, X: torch.Tensor) -> torch.Tensor:
+def _kernel(model: Any, weights: Weights, X: torch.Tensor) -> torch.Tensor:
     """The neural tangent kernel of all rows, (N, C, N, C)."""
-    parts = [part.flatten(2) for part in _jacobian(model, X).values()]
+    parts = [part.flatten(2) for part in _jacobian(model, weights, X).values()]
     rows, width = parts[0].shape[:2]
     total = parts[0].new_zeros(rows * width, rows * width)
     for part in parts:
