@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -205,3 +206,12 @@ def test_results_read_back_as_json_and_as_a_table() -> None:
     frame = found.to_frame()
     assert frame[frame["found"]]["labels"].tolist() == [("the#1",), ("the#2",)]
     assert "the#1: 1 -> 0 (predicted 0)" in str(found)
+
+
+def test_a_fit_that_found_nothing_is_not_taken_for_a_perfect_one() -> None:
+    game = ip.Game(lambda masks: masks[:, 2] & masks[:, 5] | masks[:, 7], 8)
+    explanation = ip.explain(game, budget=16, progress=False)
+    fit = explanation.fit
+    constant = replace(fit, spectrum=ip.Spectrum(8, {(): 0.6}), faithfulness=replace(fit.faithfulness, r2=-0.1))
+    flips = ip.actions.flip(game, replace(explanation, fits=(constant,)), below=0.5, most=2)
+    assert {one.features for one in flips.found} == {(2, 7), (5, 7)}

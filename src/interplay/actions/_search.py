@@ -17,8 +17,9 @@ from interplay.actions._program import least
 from interplay.actions._toggles import Sets, Toggles
 
 _UNLIKELY = 0.005  # a set this unlikely to cross the line is not worth a measurement, once one was found
-_SMALLER = 0.02  # a smaller set this likely to cross the line is looked at before the search ends at what it has
-_DISCOUNT = 0.5  # of a set's worth, for one part more
+_SMALLER = 0.05  # a smaller set this likely to cross the line is looked at before the search ends at what it has
+_DISCOUNT = 0.35  # of a set's worth, for one part more
+_KNOWN = 0.1  # an R² below which a fit knows nothing of the spread of outputs
 _JOINT = 400  # likeliest sets whose joint probability is taken, and draws of it
 _SECONDS = 2.0  # for one integer program
 
@@ -62,7 +63,9 @@ class Search:
         # How far the spectrum is off at the start is known: what counts is how the output moves from there.
         self._toggles = around + {(): start - around.terms.get((), 0.0)}
         self._most, self._line, self._sign = most, line, sign
-        unexplained = 0.0 if np.isnan(r2) else spectrum.variance * (1 / max(r2, 0.1) - 1)
+        unexplained = 0.0 if np.isnan(r2) else spectrum.variance * (1 / max(r2, _KNOWN) - 1)
+        if r2 < _KNOWN:  # a fit that found next to nothing says as little of how far outputs spread
+            unexplained = max(unexplained, (start - line) ** 2 / 8)
         # A part turned alone meets twice the error's standard deviation, if all of the error were that part's.
         floor = (1e-6 * max(abs(start - line), np.sqrt(spectrum.variance))) ** 2
         self._correction = Correction(len(parts), max(8 * unexplained / len(kept), floor, 1e-300))
