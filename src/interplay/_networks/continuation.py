@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from interplay._checks import check_unicode
 from interplay._errors import InputError
 from interplay._networks.behaviour import opening_of, window_of
-from interplay._networks.conversation import Conversation
+from interplay._networks.conversation import Conversation, in_words
 from interplay._networks.hidden import Hidden
 
 Target: TypeAlias = str | Sequence[int]
@@ -77,7 +77,7 @@ class Reader:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    [*first, *map(dict, spoken.messages)], tokenize=False, **ending, **tools, **spoken.options
+                    [*first, *map(in_words, spoken.messages)], tokenize=False, **ending, **tools, **spoken.options
                 )
             )
         except Exception as error:  # templates raise whatever their authors and Jinja choose

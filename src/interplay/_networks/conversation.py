@@ -91,3 +91,11 @@ def _piece(part: Any) -> str:
     if is_words(part):
         return str(part["text"])
     return "[picture]" if is_picture(part) else json.dumps(part, ensure_ascii=False, default=str)
+
+
+def in_words(message: Message) -> dict[str, Any]:
+    """A message whose content is a text where all its parts are texts, as most templates of text models want it."""
+    content = message.get("content")
+    if not isinstance(content, (list, tuple)) or not all(map(is_words, content)):
+        return dict(message)
+    return {**message, "content": BETWEEN.join(part["text"] for part in content)}

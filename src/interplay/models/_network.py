@@ -36,11 +36,16 @@ def load_network(
         Without torch and transformers.
     """
     source = Source.find(path, trust_remote_code=trust_remote_code)
+    with source.opened():
+        return _loaded(source, path, device)
+
+
+def _loaded(source: Source, path: str | os.PathLike[str], device: str | None) -> Encoder | Network:
     import transformers
 
     config = source.config()
     if source.gguf is None and not any(name.endswith(SPEAKS) for name in config.architectures or ()):
-        return Encoder.load(path, device=device, trust_remote_code=trust_remote_code)
+        return Encoder.load(path, device=device, trust_remote_code=source.trusted)
     loader = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
     model = source.model(loader, config=config, device=device)
     return Network(model, source.tokenizer(), window_of(model))

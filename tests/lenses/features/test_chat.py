@@ -113,6 +113,25 @@ TEMPLATE = (
 )
 
 
+def test_contents_of_several_parts_are_cut_within_each_and_read_as_one_text_where_all_are_texts() -> None:
+    parts = [{"type": "text", "text": "I am Ann."}, {"type": "text", "text": "I like tea."}]
+    messages = [{"role": "user", "content": parts}, {"role": "user", "content": "Who am I?"}]
+    chat = ip.lenses.chat(lambda texts: [0.0 for _ in texts], messages, region=0, unit="word")
+    assert chat.labels == ("I", "am", "Ann", "I", "like", "tea")
+    assert [chat.layout.text[a:b] for a, b in chat.layout.spans] == list(chat.labels)
+    (left,) = chat.inputs([[True, True, False, True, True, True]])
+    assert left.messages[0]["content"] == [{"type": "text", "text": "I am ."}, parts[1]]
+    assert str(left) == "user: I am .\nI like tea.\n\nuser: Who am I?"
+
+
+@pytest.mark.model
+def test_a_text_model_reads_parts_that_are_texts_as_one_text(planted: Path) -> None:
+    reader = ip.models.CausalLM.load(planted, device="cpu", chat=True).reader
+    parts = [{"type": "text", "text": "I am Ann."}, {"type": "text", "text": "Who am I?"}]
+    several, one = ([{"role": "user", "content": content}] for content in (parts, "I am Ann.\nWho am I?"))
+    assert reader.rendered(ip.models.Conversation(several)) == reader.rendered(ip.models.Conversation(one))
+
+
 @pytest.mark.model
 def test_a_chat_model_reads_the_messages_that_its_template_renders(planted: Path) -> None:
     import transformers
