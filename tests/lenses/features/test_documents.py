@@ -91,6 +91,37 @@ def test_citations_are_held_against_what_drove_each_part() -> None:
     assert second.uncited == (0,)
 
 
+def test_what_is_certain_but_small_is_no_driver_unless_asked_for() -> None:
+    def parts(texts: list[str]) -> np.ndarray:
+        return np.array([[10.0 * ("red" in t) + 0.5 * ("rain" in t.lower())] for t in texts])
+
+    game = ip.lenses.documents(parts, PASSAGES)
+    result = ip.explain(ip.Game(game.value, game.labels, outputs=["It is red [1]."]), budget=8)
+    (one,) = ip.report.citations(result)
+    assert one.uncited == (2,)  # of the third the word is red, too
+    (one,) = ip.report.citations(result, least=0)
+    assert set(one.uncited) == {1, 2}
+    with pytest.raises(ip.InputError, match="a share between 0 and 1, not 7"):
+        ip.report.citations(result, least=7)
+
+
+def test_citations_of_documents_whose_sentences_are_features() -> None:
+    notes = ["It is late. Soup is hot.", "The key is red. It rains.", "The red key opens the chest. The bus is blue."]
+
+    def parts(texts: list[str]) -> np.ndarray:
+        return np.array([["key is red" in t and "opens" in t] for t in texts], float)
+
+    game = ip.lenses.documents(parts, notes, unit="sentence", form="[{number}] {text}")
+    game = ip.Game(game.value, game.labels, outputs=["It opens the chest [1, 3]."], layout=game.layout)
+    result = ip.explain(game, budget=64)
+    (one,) = ip.report.citations(result, documents=notes)
+    assert set(one.drove) == {1, 2}
+    assert (one.cited, one.unsupported, one.uncited) == ((0, 2), (0,), (1,))
+    for given, words in ((notes[:2], "lie behind the last"), (notes[::-1], "document 2 is not in")):
+        with pytest.raises(ip.InputError, match=words):
+            ip.report.citations(result, documents=given)
+
+
 def test_a_mistake_says_in_which_document_it_lies() -> None:
     with pytest.raises(ip.InputError, match=r"in the document 'b': the text '\?!' holds no word"):
         ip.lenses.documents(len, {"a": "one", "b": "?!"}, unit="word")
