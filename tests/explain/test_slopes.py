@@ -1,5 +1,7 @@
 """Games with slopes: what they cost, when they are paid for, and what is told of them."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,25 @@ def test_what_slopes_cost_is_the_games_to_say():
     planted = Planted()
     found = ip.explain(planted.game(slope_cost=4.0), budget=80, slopes=True, method="gp", progress=False)
     assert planted.values + 4 * planted.gradients == found.used <= 80
+
+
+def test_slopes_that_take_far_longer_than_they_are_counted_as_are_told():
+    def slow(masks):
+        time.sleep(0.05 * len(masks))
+        return Planted().slopes(masks)
+
+    def value(masks):
+        time.sleep(0.005 * len(masks))
+        return SPECTRUM.predict(masks)
+
+    game = ip.Game(value, N, slopes=slow)
+    told = ip.explain(game, budget=60, slopes=True, method="gp", progress=False)
+    (note,) = [note for note in told.notes if "times as long as one without" in note]
+    assert "counted as 2: game.slopes_costing(" in note
+    dearer = ip.explain(game.slopes_costing(10), budget=60, slopes=True, method="gp", progress=False)
+    assert not any("times as long" in note for note in dearer.notes)
+    with pytest.raises(ip.InputError, match="slope_cost"):
+        game.slopes_costing(0.5)
 
 
 def test_auto_stops_paying_where_slopes_say_nothing():

@@ -18,7 +18,7 @@ from interplay._explain.plan import Plan, is_complete, plan
 from interplay._explain.removals import removals_allowed, removals_most, with_removals
 from interplay._explain.rescue import LITTLE, best_r2, better_fits, left_out, rescue_plan, too_few, turning
 from interplay._explain.sample import Gradient, Measure, Sample
-from interplay._explain.slopes import agreement, check_count, flipped, judge, looks, spread_slopes, switched
+from interplay._explain.slopes import agreement, check_count, flipped, judge, looks, price_note, spread_slopes, switched
 from interplay._game.game import Game
 from interplay._game.masks import averaged
 from interplay.estimators import Estimator, Rescue
@@ -155,7 +155,11 @@ def _checked(task: Task, measure: Measure, known: Round) -> tuple[Round, tuple[s
     spent = replace(sample, used=sample.used + found.distinct, paid=sample.paid + found.measured)
     good = ~found.failed
     values = averaged(found.values[good], task.game.repeats)
-    return replace(known, sample=spent), (agreement(sample, rows[good], features[good], values),)
+    told = [agreement(sample, rows[good], features[good], values)]
+    if task.executor is None:  # among several workers the few checks would wait for one another
+        plain = found.seconds / found.measured if found.measured else None
+        told += filter(None, [price_note(sample, task.game.slope_cost, plain)])
+    return replace(known, sample=spent), tuple(told)
 
 
 def _step(task: Task, measure: Measure, allowed: int, known: Round | None, probed: _Probed) -> Round:

@@ -45,6 +45,8 @@ class Sample:
         slopes counts as what it costs.
     seconds
         Wall-clock time of the measurement.
+    sloped, sloped_seconds
+        The ablations that the game was called for with slopes, and the time of these.
     notes
         What a reader should know about the measurement.
     kept_in
@@ -63,6 +65,8 @@ class Sample:
     notes: tuple[str, ...] = ()
     kept_in: str | None = None
     slopes: Values | None = None
+    sloped: int = 0
+    sloped_seconds: float = 0.0
 
     @classmethod
     def measured(
@@ -108,6 +112,9 @@ class Sample:
             notes=found.notes,
             kept_in=found.kept_in,
             slopes=None if slopes is None else slopes[good[ends:]],
+            sloped=(0 if extra is None else extra.measurement.measured) + (0 if before is None else before.sloped),
+            sloped_seconds=(0.0 if extra is None else extra.measurement.seconds)
+            + (0.0 if before is None else before.sloped_seconds),
         )
 
     @classmethod

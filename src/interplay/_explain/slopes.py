@@ -26,6 +26,8 @@ _PART = 40  # one of each in so many of the budget
 _FEW = 3  # checks of kept or ablated features from which a correlation says something
 _OUTPUTS = 4  # of several, so many decide: a look fits each of them twice
 _NOTHING = 0.02  # R² below which neither way has said anything, and slopes would be paid for nothing
+_SECONDS = 1.0  # of slopes, in all, from which their price in time is told
+_DEARER = 1.5  # than what they count as
 _ALONG = 0.5  # unless they tell differences of values so well; of slopes that say nothing, 16 masks reach that rarely
 
 
@@ -176,3 +178,19 @@ def agreement(sample: Sample, rows: Rows, features: Rows, values: Values) -> str
     if not words:
         return f"slopes and true jumps at {len(rows)} places are too few, or vary too little, to correlate"
     return f"slopes and true jumps at {len(rows)} places correlate to {' and '.join(words)}"
+
+
+def price_note(sample: Sample, counted: float, plain: float | None) -> str | None:
+    """What to say where ablations with slopes take far longer than what they are ``counted`` as.
+
+    ``plain`` is how many seconds one without takes, None where none was measured.
+    """
+    if not sample.sloped or sample.sloped_seconds < _SECONDS or not plain:
+        return None
+    cost = sample.sloped_seconds / sample.sloped / plain
+    if cost < _DEARER * counted:
+        return None
+    return (
+        f"an ablation with slopes took {cost:.1f} times as long as one without and was counted as {counted:g}: "
+        f"game.slopes_costing({cost:.1f}) counts what it takes"
+    )

@@ -277,6 +277,21 @@ class Game:
         """The same game with more for a reader of its result to know."""
         return self._with(notes=(*self.notes, *notes))
 
+    def slopes_costing(self, ablations: float) -> Game:
+        """The same game whose ablations with slopes count as so many without, of a budget.
+
+        >>> import numpy as np, interplay as ip
+        >>> game = ip.Game(lambda masks: 1.0 * masks[:, 0], 5, slopes=lambda masks: (1.0 * masks[:, 0], np.eye(5)[[0]]))
+        >>> game.slopes_costing(3.5).slope_cost
+        3.5
+
+        Raises
+        ------
+        InputError
+            For a number below 1.
+        """
+        return self._with(slope_cost=ablations)
+
     def relabelled(self, labels: Sequence[str]) -> Game:
         """The same game with other names for its features."""
         return self._with(labels=labels)

@@ -90,9 +90,14 @@ def _within(design: Floats, design_test: Floats, kept: npt.NDArray[np.bool_]) ->
 def _inverse_hessian(design: Floats, second: Floats, model: Linear) -> Floats:
     """Of the objective in all parameters, (P C, P C): rows ``design`` (N, P) with second derivatives (N, C, C)."""
     width, outputs = design.shape[1], second.shape[1]
+    ridge = np.append(np.full(width - 1, model.penalty), model.constant)
+    if outputs > 1 and not (second * (1.0 - np.eye(outputs))).any():  # as many models that know nothing of one another
+        apart = np.zeros((width, outputs, width, outputs))
+        for c in range(outputs):
+            apart[:, c, :, c] = _inverse_hessian(design, second[:, c : c + 1, c : c + 1], model)
+        return apart.reshape(width * outputs, width * outputs)
     hessian = np.stack([design.T @ _outer(design, second[:, c]) for c in range(outputs)], axis=1)
     hessian = hessian.reshape(width * outputs, width * outputs)
-    ridge = np.append(np.full(width - 1, model.penalty), model.constant)
     hessian.flat[:: len(hessian) + 1] += np.repeat(ridge, outputs)
     size = max(float(np.trace(hessian)) / len(hessian), 1e-12)
     if outputs > 1 and np.abs(second.sum(axis=2)).max(initial=0.0) < _NONE * np.abs(second).max(initial=0.0):
