@@ -415,6 +415,39 @@ def test_threads_and_other_processes_get_the_same_values() -> None:
     np.testing.assert_allclose(pickle.loads(pickle.dumps(scorer.score))(TEXTS), expected, atol=1e-5)
 
 
+def test_a_model_is_read_by_one_thread_at_a_time_whoever_made_the_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that each make their own scorer at once, of one `CausalLM` or of two that hold the same module."""
+    import threading
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = built("llama")
+    expected = ip.models.CausalLM(model, tokenizer()).logprob(TARGET)(TEXTS)
+    forward, under_way, most = model.forward, [0], [0]
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        time.sleep(0.005)  # others come meanwhile
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            under_way[0] -= 1
+
+    monkeypatch.setattr(model, "forward", counted)
+    both = [ip.models.CausalLM(model, tokenizer()) for _ in range(2)]
+    together = threading.Barrier(4, timeout=60)
+
+    def ask(k: int) -> Any:
+        together.wait()
+        return both[k % 2].logprob(TARGET)(TEXTS)
+
+    with ThreadPoolExecutor(4) as pool:
+        for values in pool.map(ask, range(4)):
+            np.testing.assert_allclose(values, expected, atol=1e-5)
+    assert most[0] == 1
+
+
 def test_threads_are_answered_by_copies_on_several_devices_side_by_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

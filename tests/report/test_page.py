@@ -164,3 +164,22 @@ def test_the_wheel_has_the_template_style_and_script() -> None:
 def test_losses_turn_their_sign_in_pages_too(tmp_path: Path) -> None:
     page = page_of(tmp_path, ip.explain(lesson(losses=True), budget=64))
     assert "d helps most" in page
+
+
+def test_a_book_is_shown_where_it_was_opened(tmp_path: Path) -> None:
+    """Long parts that stayed whole are cut, and words are called by themselves, whatever else is long."""
+    filler = [f"Paragraph {i}. " + f"Nothing at all happens on day {i} of that year. " * 12 for i in range(40)]
+    filler[9] += "The silver key lies here."
+    game = ip.lenses.text(
+        lambda texts: [float("silver" in text and "key" in text) for text in texts],
+        "\n\n".join(filler),
+        unit=("paragraph", "sentence", "word"),
+        ablate="delete",
+    )
+    found = ip.explain(game, budget=160)
+    found.to_html(tmp_path / "book.html")
+    page = (tmp_path / "book.html").read_text()
+    assert "silver + key" in str(found)
+    assert "both ends are shown" in page
+    assert page.count("Nothing at all happens on day 20 of that year.") <= 6  # of 12, label and key included
+    assert page.count("Nothing at all happens on day 9 of that year.") >= 12

@@ -212,8 +212,11 @@ def test_the_digits_demo_shows_their_pictures(run: object) -> None:
         (["gap.csv", "--target", "b", "--tests", "2"], "the column 'b' holds nothing to predict in 1 rows"),
         (["alike.csv", "--target", "b", "--tests", "2"], "all training examples have b x: there is nothing to tell"),
         (["semicolons.csv", "--target", "b"], "semicolons.csv separates its columns with ';': save it with commas"),
-        (["digits", "--seeds", "3"], "the digits demo has no columns to ignore, nor chance in its training"),
-        (["digits", "--ignore", "a"], "the digits demo has no columns to ignore, nor chance in its training"),
+        (["digits", "--seeds", "3"], "the digits demo has no columns to ignore, no groups, nor chance"),
+        (
+            ["digits", "--ignore", "a"],
+            "the digits demo has no columns to ignore, no groups, nor chance",
+        ),
         (["digits", "--examples", "0"], "the demo needs 12 examples and 1 test point or more, not 0"),
         (["digits", "--seed", "-1"], "seed must be at least 0, not -1"),
         (["numbers.csv", "--target", "b", "--output", "margin", "--tests", "2"], "output='margin' needs a classifier"),

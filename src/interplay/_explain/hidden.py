@@ -93,7 +93,7 @@ class Hidden:
             return
         yield (
             f"{quiet}; what they hide is at most {min(1.0, self.share):.0%} of what varies (with {_LEVEL:.0%} "
-            f"confidence, by {self.ablations} ablations that opened them at random)"
+            f"confidence, by {self.ablations} ablation{'s' * (self.ablations != 1)} that opened them at random)"
         )
         if self.suspects:
             named = ", ".join(repr(tree.parts[i].name) for i in self.suspects[:_NAMED])

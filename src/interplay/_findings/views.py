@@ -121,8 +121,13 @@ class Ranking:
 
     @property
     def numbered(self) -> bool:
-        """Whether labels are so long that sets of them are better named by numbers, with a key."""
-        return any(len(label) > _LONG for label in self.labels)
+        """Whether labels are so long that sets of them are better named by numbers, with a key.
+
+        What counts are the labels of sets that are shown, if there are any: long parts that a zoom left closed hide no
+        words behind numbers.
+        """
+        shown = {i for effect in self.certain(2) for i in effect.features} or range(len(self.labels))
+        return any(len(self.labels[i]) > _LONG for i in shown)
 
     @property
     def largest(self) -> int:

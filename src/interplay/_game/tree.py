@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -66,7 +67,7 @@ def _block(parts: tuple[Part, ...]) -> Part:
         return parts[0]
     first, last = (part.label.split(" … ")[at] for part, at in ((parts[0], 0), (parts[-1], -1)))
     label = f"{_short(first)} … {_short(last)}"
-    level = parts[0].level
+    level = Counter(part.level for part in parts).most_common(1)[0][0]  # a heading is a sentence among paragraphs
     if not level.startswith("block of"):
         level = f"block of {level.removesuffix('s')}s"  # "neurons" are many already
     return Part(label, level, parts[0].start, parts[-1].end, parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -26,6 +27,17 @@ from interplay.models._causal.unattended import check_hiding, unattended
 _TOKENS = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 18)}  # in the first batch, and in the largest
 _WORTH = {"cpu": 128, "cuda": 4096}  # tokens that a cached prefix must save to pay for a pass of its own
 _LOGITS = 1 << 28  # bytes of a batch's logits in float32
+
+
+# A pass asks the model's head for a few places only, by a hook: two at once would read each other's.
+_TURNS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+_TURNS_LOCK = threading.Lock()
+
+
+def _turn_of(model: Any) -> threading.RLock:
+    """The lock of a model, one for all that read it: threads may each have made a scorer of their own."""
+    with _TURNS_LOCK:
+        return _TURNS.setdefault(model, threading.RLock())
 
 
 class Likelihood:
@@ -56,7 +68,7 @@ class Likelihood:
         self._hides = False  # whether hiding tokens was found to be what it should be
         self._state: State | None = None  # of the model when these were found
         self._turning = turning_length(model)
-        self._turn = threading.RLock()
+        self._turn = _turn_of(model)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"model": self.model, "batch_tokens": self._size.rows if self._size.settled else None}

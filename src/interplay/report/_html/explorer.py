@@ -14,6 +14,7 @@ from interplay._findings.views import (
     ShadedGrid,
     ShadedPicture,
     ShadedText,
+    Unfolding,
     View,
     alone_effects,
 )
@@ -22,6 +23,7 @@ from interplay._visible import visible
 from interplay.report._html.drawing import png, segment_paths
 
 _SETS = 6000  # of all outputs together, so that a page stays small
+_LONGEST = 240  # characters of a part that stayed closed and does nothing; of a longer one both ends are shown
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ class _Map:
 
 @dataclass(frozen=True)
 class TextMap(_Map):
-    """A text in pieces: its features, and what stands between them."""
+    """A text in pieces: its features, and what stands between them; ``cut`` where of some only both ends are shown."""
 
     pieces: tuple[tuple[str, int | None], ...]
     numbered: bool
+    cut: bool = False
     kind: str = "text"
 
 
@@ -178,7 +181,8 @@ def _map(view: View) -> Map:
     ranking, effects = _ranking(view), _effects(view)
     for part in view.parts:
         if isinstance(part, ShadedText):
-            return TextMap(effects, part.meaning, _pieces(part), ranking.numbered)
+            pieces, cut = _pieces(part, _closed(view))
+            return TextMap(effects, part.meaning, pieces, ranking.numbered, cut)
         if isinstance(part, ShadedGrid):
             return _grid(part, ranking.labels)
         if isinstance(part, ShadedPicture):
@@ -195,9 +199,23 @@ def _picture(part: ShadedPicture) -> PictureMap:
     return PictureMap(part.effects, part.meaning, shown, width, height, paths, part.labels, beside=part.most)
 
 
-def _pieces(part: ShadedText) -> tuple[tuple[str, int | None], ...]:
-    """The text's features and what stands between, in order."""
-    text, position = visible(part.layout.text), 0
+def _closed(view: View) -> frozenset[int]:
+    """Features that could have been opened, and that nothing is known to hang on: of a book, nearly all of it."""
+    unfolding = view.part(Unfolding)
+    if unfolding is None:
+        return frozenset()
+    found, stack = set(), list(unfolding.branches)
+    while stack:
+        branch = stack.pop()
+        stack += branch.parts
+        if branch.feature is not None and branch.leaves > 1 and not unfolding.matters(branch):
+            found.add(branch.feature)
+    return frozenset(found)
+
+
+def _pieces(part: ShadedText, closed: frozenset[int]) -> tuple[tuple[tuple[str, int | None], ...], bool]:
+    """The text's features and what stands between, in order; of long ``closed`` ones both ends, and whether so."""
+    text, position, cut = visible(part.layout.text), 0, False
     pieces: list[tuple[str, int | None]] = []
     for feature in sorted(range(len(part.layout.spans)), key=lambda i: part.layout.spans[i]):
         start, end = part.layout.spans[feature]
@@ -205,9 +223,14 @@ def _pieces(part: ShadedText) -> tuple[tuple[str, int | None], ...]:
             continue
         if start > position:
             pieces.append((text[position:start], None))
-        pieces.append((text[start:end], feature))
+        shown = text[start:end]
+        if feature in closed and len(shown) > _LONGEST:
+            shown = f"{shown[: _LONGEST // 2].rstrip()} … {shown[-_LONGEST // 2 :].lstrip()}"
+            cut = True
+        pieces.append((shown, feature))
         position = end
-    return (*pieces, (text[position:], None)) if position < len(text) else tuple(pieces)
+    rest = [(text[position:], None)] if position < len(text) else []
+    return (*pieces, *rest), cut
 
 
 def _grid(part: ShadedGrid, labels: tuple[str, ...]) -> GridMap:

@@ -32,4 +32,4 @@ def _rows(part: Unfolding, branches: tuple[Branch, ...], depth: int) -> Iterator
         else:
             closed += 1
     if closed and depth:
-        yield f"{'  ' * depth}{closed} others"
+        yield f"{'  ' * depth}{closed} other{'s' * (closed != 1)}"
