@@ -85,6 +85,7 @@ VERDICTS = (
     "is too|good|to be true",
 )  # fmt: skip
 THINGS = ("The film", "The hotel", "This phone", "The new restaurant")
+CLEAR = 0.25  # nats on either side of the line: rounding differs from one machine to the next
 OTHER = ("small", "green", "walk", "house", "people", "slowly", "seven", "some", "window", "between", "carry", "old")
 
 
@@ -160,7 +161,7 @@ def treated(model: ip.models.CausalLM, row: dict, options: argparse.Namespace) -
     enough = ip.actions.suffice(game, explanation, above=0.0, most=5) if empty <= 0 else None
     begin = len(row["frame"].split("{phrase}")[0].split())
     phrase = list(range(begin, begin + len(" ".join(row["phrase"]).split())))
-    found = {"text": text, "asked": tail, "labels": list(game.labels), "phrase": phrase, "used": explanation.used}
+    found = {"text": text, "asked": tail, "labels": list(game.labels), "at": phrase, "used": explanation.used}
     found |= {"r2": float(explanation.faithfulness.r2), "method": explanation.method, "empty": empty}
     found |= {"flip": flips.to_dict(), "suffice": enough and enough.to_dict()}
     sets = {"first flip": flips.found[0].features if flips.found else (), "phrase": tuple(phrase)}
@@ -191,6 +192,8 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, help="SmolLM2's file; that of its wheel when left out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--searched", type=Path, help="what --out wrote: the search is not made again")
+    parser.add_argument("--least", type=int, default=3, help="parts of a phrase that is treated")
     parser.add_argument("--step", type=int, default=1, help="every so many prompts of the search")
     parser.add_argument("--rows", type=int, default=256, help="texts at a time")
     parser.add_argument("--cases", type=int, default=10, help="triggers of a kind that are treated")
@@ -205,26 +208,34 @@ def main() -> None:
                 file.write(json.dumps(row) + "\n")
 
     model = smollm2(options.gguf, options.device)
-    rows = searched(model, options)
-    for row in rows:
-        write({"what": "search", **row})
+    if options.searched is None:
+        rows = searched(model, options)
+        for row in rows:
+            write({"what": "search", **row})
+    else:
+        found = [json.loads(line) for line in options.searched.read_text().splitlines()]
+        rows = [{**row, "phrase": tuple(row["phrase"])} for row in found if row["what"] == "search"]
     print(f"searched {len(rows)} prompts, {time.perf_counter() - began:.0f} s", flush=True)
     chosen: dict[str, list[dict]] = {}
     for kind in dict.fromkeys(row["kind"] for row in rows):
         mine = [row for row in rows if row["kind"] == kind]
         triggers = [row for row in mine if row["whole"] > 0 > row["parts"]]
-        triggers.sort(key=lambda row: -min(row["whole"], -row["parts"]))
+        clear = [row for row in triggers if min(row["whole"], -row["parts"]) > CLEAR]
+        long = [row for row in clear if len(row["phrase"]) >= options.least]
         print(
             f"{kind}: wrong in {sum(row['whole'] > 0 for row in mine)} of {len(mine)} prompts, in {len(triggers)} of "
             f"them ({len({row['phrase'] for row in triggers})} phrases) only by the whole phrase",
             flush=True,
         )
-        best = {row["phrase"]: row for row in reversed(triggers)}
+        best = {row["phrase"]: row for row in sorted(long, key=lambda row: min(row["whole"], -row["parts"]))}
         chosen[kind] = sorted(best.values(), key=lambda row: -min(row["whole"], -row["parts"]))[: options.cases]
-    cases = []
+    cases: list[dict] = []
+    if options.out is not None and options.out.exists():  # goes on where it was stopped
+        cases = [row for row in map(json.loads, options.out.read_text().splitlines()) if row["what"] == "case"]
+    known = {tuple(case["phrase"]) for case in cases}
     for turn in range(options.cases):
         for kind, rows in chosen.items():
-            if turn < len(rows) and time.perf_counter() - began < options.seconds:
+            if turn < len(rows) and rows[turn]["phrase"] not in known and time.perf_counter() - began < options.seconds:
                 case = {"what": "case", **rows[turn], **treated(model, rows[turn], options)}
                 write(case)
                 cases.append(case)

@@ -215,3 +215,13 @@ def test_a_fit_that_found_nothing_is_not_taken_for_a_perfect_one() -> None:
     constant = replace(fit, spectrum=ip.Spectrum(8, {(): 0.6}), faithfulness=replace(fit.faithfulness, r2=-0.1))
     flips = ip.actions.flip(game, replace(explanation, fits=(constant,)), below=0.5, most=2)
     assert {one.features for one in flips.found} == {(2, 7), (5, 7)}
+
+
+def test_a_search_for_one_set_ends_when_much_looking_found_none() -> None:
+    game = ip.Game(lambda masks: 3.0 + masks @ np.linspace(0.1, 0.5, 10) + 0.1 * masks[:, :4].prod(axis=1), 10)
+    explanation = ip.explain(game, budget=12, progress=False)
+    assert ip.actions.flip(game, explanation, below=1.0, most=3, checks=60).measured == 60
+    flips = ip.actions.flip(game, explanation, below=1.0, most=3, checks=200, enough=1)
+    assert not flips.found
+    assert flips.measured <= 40
+    assert flips.remaining > 0.95

@@ -211,7 +211,8 @@ def flip(
     checks
         The most measurements, the untouched input included.
     enough
-        Stop as soon as so many sets are found and no smaller one is likely; look for all when left out.
+        Stop as soon as so many sets are found and no smaller one is likely, or when three measurements a part found
+        none and none is likely; look for all when left out.
     within
         Ids or labels of the parts that may be ablated; all when left out.
     store, executor, progress

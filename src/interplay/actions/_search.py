@@ -18,6 +18,7 @@ from interplay.actions._toggles import Sets, Toggles
 
 _UNLIKELY = 0.005  # a set this unlikely to cross the line is not worth a measurement, once one was found
 _SMALLER = 0.05  # a smaller set this likely to cross the line is looked at before the search ends at what it has
+_LOOKED, _NONE = 3, 0.01  # measurements a part, after which sets whose chances add up to so little are given up
 _DISCOUNT = 0.35  # of a set's worth, for one part more
 _KNOWN = 0.1  # an R² below which a fit knows nothing of the spread of outputs
 _JOINT = 400  # likeliest sets whose joint probability is taken, and draws of it
@@ -107,8 +108,10 @@ class Search:
             self._gap = None
 
     def is_enough(self, count: int) -> bool:
-        """Whether ``count`` minimal sets were found and no smaller one is likely."""
+        """Whether ``count`` minimal sets were found and no smaller one is likely, or after much looking none at all."""
         sizes = sorted(map(len, self._minimal()))[:count]
+        if not sizes and len(self._flips) >= _LOOKED * self._toggles.count:
+            return sum(prospect.likely for prospect in self._prospects(0.0)) <= _NONE
         if len(sizes) < count:
             return False
         return all(len(prospect.chosen) >= sizes[-1] for prospect in self._prospects(_SMALLER))
