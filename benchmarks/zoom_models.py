@@ -1,10 +1,11 @@
 """Zooming into what real and planted networks read and are made of.
 
     python benchmarks/zoom_models.py --model SmolLM2.gguf --parts components --device cuda --out found.json
-    python benchmarks/zoom_models.py --parts transformer
+    python benchmarks/zoom_models.py --parts transformer images
 
 * transformer: a small one, trained here in a minute, that answers from two sentences of a document of hundreds; it has
   no positions, so that its window holds any document. What it must find is known.
+* images: 32 x 32 patches of a picture, of which two matter, both needed or either, at 10% noise.
 * components: all 270 heads and 30 MLPs of SmolLM2, kept with probability .9, from layers down.
 
 Each method has the same budget. What it names, the k strongest leaves, is taken away and measured: by how much the
@@ -134,6 +135,34 @@ def _reading(model: Any, document: list[list[int]], device: Any) -> ip.Game:
     return ip.Game(value, [f"s{i}" for i in range(len(document))])
 
 
+# --- pictures of 32 x 32 patches
+
+
+def images(options: argparse.Namespace) -> Iterator[Row]:
+    for case in ("both", "either"):
+        for seed in range(options.seeds):
+            rng = np.random.default_rng([seed, 5])
+            picture = 0.5 + 0.5 * rng.random((128, 128))
+            places = 4 * rng.integers(0, 32, (2, 2))
+
+            def score(shown: np.ndarray, case: str = case, places: np.ndarray = places) -> np.ndarray:
+                (top, left), (low, right) = places
+                seen = [shown[:, y : y + 4, x : x + 4].any(axis=(1, 2)) for y, x in ((top, left), (low, right))]
+                values = (seen[0] & seen[1] if case == "both" else seen[0] | seen[1]).astype(float)
+                return values + 0.05 * np.array([np.random.default_rng(int(1e4 * one.sum())).normal() for one in shown])
+
+            game = ip.lenses.image(score, picture, grid=(32, 32), ablate=0, zoom=True)
+            cells = [f"{_letters(x // 4)}{y // 4 + 1}" for y, x in places]
+            contest = Contest("images", case, seed, game, tuple(cells), 2)
+            for budget in options.budgets:
+                yield from contest.rows(budget, options.methods)
+
+
+def _letters(column: int) -> str:
+    """A column's name: A to Z, then AA, AB, ..."""
+    return chr(65 + column) if column < 26 else "A" + chr(65 + column - 26)
+
+
 # --- SmolLM2 and its components
 
 PROMPTS = [
@@ -159,7 +188,7 @@ def components(options: argparse.Namespace) -> Iterator[Row]:
                 yield from contest.rows(budget, methods)
 
 
-PARTS = {"transformer": transformer, "components": components}
+PARTS = {"transformer": transformer, "images": images, "components": components}
 
 
 def main() -> None:

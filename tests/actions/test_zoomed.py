@@ -128,3 +128,23 @@ def test_curate_says_where_groups_are_larger_than_what_is_to_go() -> None:
     found = ip.fit(ip.design(8, 64), game(ip.design(8, 64)), labels=game.labels)
     with pytest.raises(ip.InputError, match="holds 20 rows, more than the 3 to go"):
         ip.actions.curate(game, found, remove=3, held_out=game)
+
+
+def test_an_audit_counts_what_stays_closed_as_without_an_effect() -> None:
+    """A rude word in some of many texts of ten sentences, each of them zoomed."""
+    rng = np.random.default_rng(0)
+    fill = [f"Sentence {k} says nothing." for k in range(12)]
+    cases = []
+    for k in range(8):
+        said = [fill[i] for i in rng.permutation(12)]
+        said[k] = "He is rude." if k % 2 else "She is rude."
+        cases.append(" ".join(said))
+
+    def made(text: str) -> ip.Game:
+        score = lambda texts: [float("He" in one and "rude" in one) for one in texts]  # noqa: E731
+        return ip.lenses.text(score, text, unit=("sentence", "word"), ablate="_")
+
+    done = ip.actions.audit(made, cases, budget=8 * 120)
+    rude = next(finding for finding in done.findings if finding.parts == ("rude",))
+    assert rude.cases == 8  # those where it stayed closed included
+    assert rude.mean == pytest.approx(0.25, abs=0.05)

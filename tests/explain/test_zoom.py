@@ -135,6 +135,24 @@ def test_mistakes_of_opening_are_one_sentence() -> None:
         ip.explain(game, budget=100, method="spex")
     with pytest.raises(ip.InputError, match="in a zoom"):
         ip.explain(game, budget=100, index="sv")
+    with pytest.raises(ip.InputError, match="change from round to round"):
+        ip.explain(game, budget=100, labels=[f"part {i}" for i in range(game.n)])
+    for wrong in (0, ["s3"], [0.5]):
+        with pytest.raises(ip.InputError, match="must be a list of numbers"):
+            game.refine(wrong)
+    with pytest.raises(ip.InputError, match="unit is empty"):
+        ip.lenses.text(len, "One fish.", unit=())
+    found = ip.explain(game, budget=40)
+    for wrong in (0.5, [0, 1], -1):
+        with pytest.raises(ip.InputError, match="a label or a number, must be a whole number"):
+            found.zoom(wrong, budget=20)
+
+
+def test_where_nothing_opens_it_is_explained_as_any_other_game() -> None:
+    one = ip.explain(ip.Game(lambda masks: 2.0 * masks[:, 0], 1).zoomed(), budget=60)
+    assert one.interactions("mobius")[(0,)] == 2.0
+    words = ip.lenses.text(lambda texts: [len(text) for text in texts], "One. Two. Three.", unit=("sentence", "word"))
+    assert ip.explain(words, budget=60, index="sv").index == "sv"
 
 
 def test_a_reader_goes_deeper_with_all_that_was_measured(tmp_path: Path) -> None:

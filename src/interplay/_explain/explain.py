@@ -114,6 +114,8 @@ def explain(
         On Ctrl-C, carrying what was measured.
     """
     game = as_game(game, labels)
+    if game.tree is not None and game.n == game.tree.leaves:
+        game = game.finest  # nothing is left to open
     _check_options(budget, order, seed)
     if removals is not None:
         check_whole("removals", removals, 0)
@@ -218,6 +220,10 @@ def as_game(game: Game | Callable[[Masks], Any], labels: Sequence[str] | int | N
         if labels is None:
             return game
         names = check_labels(labels)
+        if game.tree is not None:
+            raise InputError(
+                "labels name features, and those of a zoom change from round to round: name them in the game."
+            )
         if len(names) != game.n:
             raise InputError(f"there are {len(names)} labels for a game of {game.n} features.")
         return game.relabelled(names)

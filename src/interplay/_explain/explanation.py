@@ -307,6 +307,7 @@ class Explanation(Displayed):
             if part not in self.labels:
                 raise unknown("part", part, self.labels)
             part = self.labels.index(part)
+        check_whole("the part to open, a label or a number,", part, 0)
         return self.deeper([part], budget)
 
     def interactions(self, index: str | None = None, order: int | None = None, top: int | None = None) -> Interactions:

@@ -152,6 +152,8 @@ class Tree:
         InputError
             For a number out of range, or a leaf.
         """
+        if not isinstance(ids, Iterable) or not all(isinstance(i, (int, np.integer)) for i in ids):
+            raise InputError(f"the features to open must be a list of numbers, such as [0, 3], not {ids!r}.")
         chosen = {int(i) for i in ids}
         for i in chosen:
             if not 0 <= i < len(self.parts):

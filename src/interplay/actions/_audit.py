@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 _SHOWN = 20  # findings in a list
 _LEAST = 8  # ablations of a case before any is worth more
+_WORST = 0.01  # R² as which a lower one counts
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def audit(
     Parameters
     ----------
     make_game
-        Makes the game of a case.
+        Makes the game of a case. Of one that is zoomed, parts that stay closed count as without an effect.
     cases
         The prompts, or whatever ``make_game`` takes; mappings of slots to texts for slots and counterfactuals.
     budget
@@ -279,7 +280,8 @@ def audit(
     finally:
         if store is None:
             own.close()
-    effects = _effects(explanations, cases, name, index, order, at_least)
+    finest = [game.finest.labels if game.tree is not None else () for game in games]
+    effects = _effects(explanations, finest, cases, name, index, order, at_least)
     return Audit(
         findings=_tested(effects, least),
         level=float(level),
@@ -318,7 +320,8 @@ def _explained(
 
     even = budget // len(games)
     share = max(_LEAST, even // 2)
-    first = [one(game, 2**game.n if game.n <= np.log2(even) else share) for game in games]
+    sizes = [game.finest.n for game in games]
+    first = [one(game, 2**n if n <= np.log2(even) else share) for game, n in zip(games, sizes, strict=True)]
     rest = budget - sum(explanation.used for explanation in first)
     wanted = np.array(
         [
@@ -326,7 +329,7 @@ def _explained(
             for game, found in zip(games, first, strict=True)
         ]
     )
-    room = np.array([2.0 ** min(game.n, 40) for game in games]) - [explanation.used for explanation in first]
+    room = np.array([2.0 ** min(n, 40) for n in sizes]) - [explanation.used for explanation in first]
     extra = _shared(rest, np.where(room > 0, wanted, 0.0), room)
     for game, explanation, more in zip(games, first, extra, strict=True):
         yield one(game, explanation.used + more, explanation.used) if more >= _LEAST / 2 else explanation
@@ -335,6 +338,9 @@ def _explained(
 def _unexplained(game: Game, explanation: Explanation, store: Store, method: str, seed: int) -> float:
     """The standard deviation that the fit leaves unexplained, of ablations that are in the store."""
     r2 = explanation.fit.faithfulness.r2
+    if game.tree is not None:  # its ablations are not those of a design
+        explained = explanation.fit.spectrum.variance
+        return 0.0 if np.isnan(r2) else float(np.sqrt(explained * (1 - min(r2, 1.0)) / max(r2, _WORST)))
     masks = design(game.n, max(1, explanation.used - 2), method=method, seed=seed, keep=game.keep)
     _, known = store.of(game).read(masks)
     if np.isnan(r2) or known is None:
@@ -358,17 +364,21 @@ def _shared(rest: int, wanted: Values, room: Values) -> list[int]:
 
 def _effects(
     explanations: Sequence[Explanation],
+    finest: Sequence[Sequence[str]],
     cases: Sequence[Any],
     name: Callable[[str, Any], str | None],
     index: str,
     order: int,
     at_least: int,
 ) -> dict[tuple[str, ...], dict[int, float]]:
-    """By set of names, its effect in each case that holds all of them; sets of parts of the same names are summed."""
+    """By set of names, its effect in each case that holds all of them; sets of parts of the same names are summed.
+
+    Of ``finest`` parts that a zoom did not open, the effect is zero.
+    """
     effects: dict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
-    for number, (explanation, case) in enumerate(zip(explanations, cases, strict=True)):
+    for number, (explanation, inner, case) in enumerate(zip(explanations, finest, cases, strict=True)):
         names = [name(label, case) for label in explanation.labels]
-        present = sorted({one for one in names if one is not None})
+        present = sorted({one for one in (*names, *(name(label, case) for label in inner)) if one is not None})
         for size in range(1, order + 1):
             for key in combinations(present, size):
                 effects[key][number] = 0.0

@@ -162,6 +162,8 @@ def levels_of(unit: Unit | Sequence[str] | Mapping[str, Unit]) -> tuple[tuple[st
     """Names of units from coarse to fine where they are given, else none; and the finest unit, or what is given."""
     if isinstance(unit, (str, Mapping)) or not isinstance(unit, Sequence):
         return (), unit
+    if not len(unit):
+        raise InputError("unit is empty: name at least one, such as 'sentence', or several from coarse to fine.")
     levels = tuple(level for level in unit if isinstance(level, str))
     if not levels or len(levels) < len(unit):
         return (), unit  # type: ignore[return-value]  # character ranges, or a mistake that is named where they are read
