@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -116,3 +118,25 @@ def test_numbers_below_one_are_refused() -> None:
         processes(0)
     with pytest.raises(ip.InputError, match="threads must be at least 1, not 0"):
         processes(1, threads=0)
+
+
+SCRIPT = """
+import interplay as ip
+with ip.executors.processes(1) as executor:
+    game = ip.Game(lambda masks: masks.sum(axis=1) * 1.0, 3)
+    print(ip.ablate.measure(game, ip.design(3, 8), executor=executor).values.sum())
+"""
+
+
+def test_a_script_from_standard_input_has_workers() -> None:
+    ran = subprocess.run([sys.executable, "-"], input=SCRIPT, capture_output=True, text=True, check=False)
+    assert ran.stdout == "12.0\n", ran.stderr
+
+
+def test_a_script_that_guards_nothing_is_told_so(tmp_path: Path) -> None:
+    file = tmp_path / "unguarded.py"
+    file.write_text(SCRIPT)
+    ran = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
+    assert ran.returncode
+    assert "AblationError: a worker process died" in ran.stderr
+    assert "if __name__ == '__main__'" in ran.stderr.split("AblationError")[-1]

@@ -17,6 +17,7 @@ from interplay._spectrum.indices import BESIDE_EMPTY, canonical_index, compute_i
 from interplay._spectrum.spectrum import Spectrum
 
 _DEEPEST = 24  # features by which an unlisted superset may exceed a set: beyond, the prior holds next to nothing
+_GROWS = 8.0  # by what the variance of a set that the data say nothing of grows, for every further feature
 _NEARLY_MOBIUS = 4  # order from which on "fbii" is close to "mobius": up to 3 its intervals hold without more ado
 _TOGETHER = 0.5  # of the variance of 2^s values left in their sum: a fit errs alike on inputs that are alike
 _AT_BOTH = ("sv", "sii", "k-sii")  # these weigh inputs near both ends as much as all in between
@@ -73,7 +74,7 @@ class Uncertainty:
 
     - Sets that are not listed are as uncertain as the ``prior`` has it, and count in every index of their subsets.
     - Of sets of one kind a few hold most. About a set that the data say nothing of, the prior is too sure: its
-      variance grows by up to ``4^(s - 1)``, that is, reaches no less far for larger sets in "bii".
+      variance grows by up to ``8^(s - 1)``, that is, reaches further for larger sets in "bii".
     - Effects beside an empty or a full input add up errors that favour one sign there. By how much is seen where
       these were measured and not fitted. In "mobius", and in "fbii" of high order, a set of s features sums up 2^s
       values beside the empty input, with alternating signs: it is as uncertain as half of their variance together.
@@ -178,7 +179,7 @@ class Uncertainty:
             size = ids.shape[1]
             own = index_weight(index, size, size, order) ** 2 * after[rows]
             all_of_it = np.maximum(sums[rows] + self.prior.sums(ids, index, order), own)
-            out[rows] = all_of_it + own * (4.0 ** (size - 1) - 1.0) * unknown[rows]
+            out[rows] = all_of_it + own * (_GROWS ** (size - 1) - 1.0) * unknown[rows]
         empty, full = self.ends
         if index == "mobius" or (index == "fbii" and order >= _NEARLY_MOBIUS):
             value = empty * max(0.0, self._of_a_value())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
-import multiprocessing
+import multiprocessing.context
+import os
 import signal
+import sys
+from typing import Any
 
 from interplay._errors import InputError
 from interplay.ablate import is_measuring
@@ -38,8 +41,27 @@ def processes(workers: int | None = None, *, threads: int = 1) -> futures.Proces
         if number < 1:
             raise InputError(f"{what} must be at least 1, not {number}.")
     # A fork of a process that has started threads, as PyTorch and OpenMP do, can lock up: workers start afresh.
-    context = multiprocessing.get_context("spawn")
-    return futures.ProcessPoolExecutor(chosen, context, initializer=_begin, initargs=(threads,))
+    return futures.ProcessPoolExecutor(chosen, _Spawned(), initializer=_begin, initargs=(threads,))
+
+
+class _Process(multiprocessing.context.SpawnProcess):
+    """A process that does not try to import a main module which came from no file, as in ``python - < script.py``."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's name
+        main = sys.modules["__main__"]
+        file = getattr(main, "__file__", None)
+        if file is None or os.path.exists(file):
+            return multiprocessing.context.SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+        del main.__file__
+        try:
+            return multiprocessing.context.SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+        finally:
+            main.__file__ = file
+
+
+class _Spawned(multiprocessing.context.SpawnContext):
+    Process = _Process
 
 
 def _begin(threads: int) -> None:
