@@ -16,8 +16,8 @@ _OURS_TO_FIX = (TypeError, AttributeError, NameError, NotImplementedError, Asser
 
 def died(error: futures.BrokenExecutor) -> AblationError:
     failure = AblationError(
-        "a worker process died while it measured, perhaps for lack of memory: start a new executor, with fewer workers. "
-        "Where it died before it began, the script that started it needs to guard its main code with "
+        "a worker process died while it measured, perhaps for lack of memory: start a new executor, with fewer workers."
+        " Where it died before it began, the script that started it needs to guard its main code with "
         "if __name__ == '__main__', as workers import it."
     )
     failure.__cause__ = error

@@ -48,7 +48,7 @@ class _Process(multiprocessing.context.SpawnProcess):
     """A process that does not try to import a main module which came from no file, as in ``python - < script.py``."""
 
     @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's name
+    def _Popen(process_obj: Any) -> Any:
         main = sys.modules["__main__"]
         file = getattr(main, "__file__", None)
         if file is None or os.path.exists(file):
