@@ -38,7 +38,7 @@ SETTINGS = {  # module and name: smaller and larger than they are
     "gain._SPREAD": (4.0, 16.0),
     "gain._SLOPE": (0.25, 1.0),
 }
-CASES = [("pair", 0.1, 150), ("either", 0.3, 200), ("three", 0.1, 200), ("cancel beside", 0.1, 200)]
+CASES = [("pair", 0.1, 80), ("either", 0.3, 120), ("cancel beside", 0.1, 150)]
 
 
 def alone(count: int, parts: int, ratio: float, rng: np.random.Generator) -> float:
@@ -145,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", default="codes", choices=["codes", "settings"])
     parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--sentences", type=int, default=500)
+    parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no trial later than that")
     parser.add_argument(

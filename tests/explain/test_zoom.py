@@ -143,9 +143,23 @@ def test_mistakes_of_opening_are_one_sentence() -> None:
     with pytest.raises(ip.InputError, match="unit is empty"):
         ip.lenses.text(len, "One fish.", unit=())
     found = ip.explain(game, budget=40)
-    for wrong in (0.5, [0, 1], -1):
-        with pytest.raises(ip.InputError, match="a label or a number, must be a whole number"):
+    for wrong, words in ((0.5, "by ids or labels"), (-1, "no feature -1"), ([0, 0], "names a feature twice")):
+        with pytest.raises(ip.InputError, match=words):
             found.zoom(wrong, budget=20)
+
+
+def test_parts_of_one_name_are_told_apart() -> None:
+    text = "\n\n".join(["It rains. It ends.", "It rains. It ends.", "It shines. It ends.", "All is well. It ends."] * 9)
+
+    def length(texts: list[str]) -> list[int]:
+        return [len(one) for one in texts]
+
+    found = ip.explain(ip.lenses.text(length, text, unit=("paragraph", "sentence"), ablate="delete"), budget=40)
+    alike = [i for i, label in enumerate(found.labels) if found.labels.count(label) > 1 and ": " in label]
+    assert len(alike) > 1
+    with pytest.raises(ip.InputError, match="features are called"):
+        found.zoom(found.labels[alike[0]], budget=8)
+    assert found.zoom(alike[:2], budget=8).n > found.n
 
 
 def test_where_nothing_opens_it_is_explained_as_any_other_game() -> None:

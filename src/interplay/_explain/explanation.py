@@ -20,9 +20,10 @@ from interplay._explain.faithfulness import Faithfulness
 from interplay._game.layout import Layout, check_layout, layout_from_dict
 from interplay._game.outline import Branch, check_outline
 from interplay._saved import Saved, damaged, each, facts, feature_ids, listed, number, number_or_nan, text, whole
+from interplay._spectrum.asking import asked_set
 from interplay._spectrum.characters import Features
 from interplay._spectrum.indices import ASKED, canonical_index, compute_index
-from interplay._spectrum.interactions import Interactions
+from interplay._spectrum.interactions import Interactions, distinct_labels
 from interplay._spectrum.spectrum import Spectrum
 from interplay._spectrum.uncertainty import Deviations, Uncertainty
 from interplay._visible import visible_json
@@ -281,34 +282,30 @@ class Explanation(Displayed):
             ),
         )
 
-    def zoom(self, part: int | str, *, budget: int) -> Explanation:
-        """Open one part into finer ones and go on, with all that was measured and ``budget`` more ablations.
+    def zoom(self, part: int | str | Sequence[int | str], *, budget: int) -> Explanation:
+        """Open a part into finer ones and go on, with all that was measured and ``budget`` more ablations.
 
         Parameters
         ----------
         part
-            The feature to open, by number or label.
+            The feature to open, by number or label, or several of them.
         budget
             The most ablations to add.
 
         Raises
         ------
         InputError
-            For a game whose features do not open, a part that is not there or has no parts, or an explanation that
-            was loaded from a file and has no game to go on with.
+            For a game whose features do not open, a part that is not there or has no parts, a label that several
+            have, or an explanation that was loaded from a file and has no game to go on with.
         """
         if self.deeper is None:
             raise InputError(
                 "there is no game here to go on with: zoom an explanation of a game of several units, in the process "
-                "that made it; after loading, explain game.refine([part]) again, with the same store."
+                "that made it; after loading, explain game.opened(explanation.outline).refine([number]), with the same "
+                "store."
             )
         check_whole("budget", budget, 1)
-        if isinstance(part, str):
-            if part not in self.labels:
-                raise unknown("part", part, self.labels)
-            part = self.labels.index(part)
-        check_whole("the part to open, a label or a number,", part, 0)
-        return self.deeper([part], budget)
+        return self.deeper(asked_set(part, self.labels, lambda: distinct_labels(self.labels)), budget)
 
     def interactions(self, index: str | None = None, order: int | None = None, top: int | None = None) -> Interactions:
         """An interaction index of every set of at most ``order`` features.
