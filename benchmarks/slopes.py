@@ -10,9 +10,11 @@ the cost" is `auto` without slopes at three times the budget. Each is judged on 
 gradient" is attribution patching, the slopes at the full input as effects, for training examples influence functions;
 "five gradients" integrates them along the way from everything ablated to everything kept; "mean slope" averages those
 at as many random masks as the budget pays (a first-order AtP*); "second order" adds to one gradient how slopes change
-when each part alone is ablated, n + 1 ablations with slopes, whatever the budget is. Parts: heads (MiniLM, 72 heads,
-sentence pairs), prompt (SmolLM2, heads, factual margins), digits (60 training examples of a logistic regression), mlp
-(60 of a small network), planted (training.py's clouds and corners).
+when each part alone is ablated (arXiv 2605.15675), n + 1 ablations with slopes, whatever the budget is; "TRAK" is
+dattri's, over the models of as many retrainings as the budget pays, in the scale that fits their outputs best.
+
+Parts: heads (MiniLM, 72 heads, sentence pairs), prompt (SmolLM2, heads, factual margins), digits (60 training examples
+of a logistic regression), mlp (60 of a small network), planted (training.py's clouds and corners).
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ import interplay as ip
 from interplay.ablate import measure, measure_slopes
 from interplay.estimators import r_squared
 from slope_games import GAMES, SECOND, Pair, Recorded, fresh_masks, integrated, minilm, smollm2
-from training import planted
+from training import dattri_scores, planted
 
 ALLOWED = 0.01  # of R² that slopes may lose
 BUDGETS = {
@@ -50,6 +52,7 @@ COLUMNS = (
     "five gradients",
     "mean slope",
     "second order",
+    "TRAK",
 )
 
 
@@ -148,6 +151,16 @@ def second_order(game: ip.Game, store: ip.Store) -> Callable[..., np.ndarray] | 
     return predict
 
 
+def trak(
+    options: argparse.Namespace, data: tuple[np.ndarray, ...], masks: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """dattri's scores (T, n) of a logistic regression, each test point's in its best scale on measured ``values``."""
+    scores = dattri_scores(options, data, masks, C=1.0, ridge=options.ridge)["TRAK"]
+    said = masks @ scores.T
+    said, true = said - said.mean(axis=0), values - values.mean(axis=0)
+    return scores * ((said * true).sum(axis=0) / (said**2).sum(axis=0))[:, None]
+
+
 def baselines(
     game: ip.Game, budget: int, store: ip.Store, keep: float, between: np.ndarray | None
 ) -> dict[str, Callable[..., np.ndarray]]:
@@ -174,10 +187,17 @@ def judged(options: argparse.Namespace, line: Line) -> dict[str, Any]:
     fresh = fresh_masks(named.n, keep, options.unseen)
     scores: dict[str, Any] = {"part": part, "budget": budget}
     with ip.Store(options.work / f"{part}.db") as store:
+        more: dict[str, Callable[..., np.ndarray]] = {}
+        if options.peer_python is not None and line.part == "digits":
+            masks = ip.design(named.n, budget, keep=keep)
+            seen = measure(named, masks, store=store, progress=None).values
+            data = split_digits(line.number, 3, 8)
+            more["TRAK"] = first_order(trak(options, data, masks, seen), seen, masks)
         truth = measure(named, fresh, store=store, progress=None).values
         truth = truth.reshape(len(fresh), -1, named.repeats).mean(axis=2)
         contenders: list[tuple[str, Any, int]] = [("auto, no slopes", False, budget), ("auto", "auto", budget)]
         contenders += [("at thrice the cost", False, 3 * budget)] * (not options.quick)
+        contenders = contenders[: len(contenders) * (not options.peers)]
         for name, slopes, spent in contenders:
             began = time.perf_counter()
             result = ip.explain(
@@ -191,7 +211,7 @@ def judged(options: argparse.Namespace, line: Line) -> dict[str, Any]:
             if slopes == "auto":
                 told = (*result.game_notes, *result.fits[0].notes)
                 scores["notes"] = [note for note in told if "slopes" in note]
-        for name, predict in baselines(named, budget, store, keep, between).items():
+        for name, predict in (more | baselines(named, budget, store, keep, between)).items():
             said = predict(fresh.astype(float)).reshape(len(fresh), -1)
             scores[name] = float(np.median([r_squared(truth[:, t], said[:, t]) for t in range(truth.shape[1])]))
     return scores
@@ -211,7 +231,7 @@ def results(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def table(path: Path) -> None:
     """What slopes gain at equal cost in every game that was measured, the latest of each, and where they lose."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    found = {(row["part"], row["budget"]): row for row in rows}
+    found = {(row["part"], row["budget"]): row for row in rows if "auto" in row}
     print("| game | cost | without slopes | `auto` | gain |\n|---|---|---|---|---|")
     losses = []
     for (part, budget), row in sorted(found.items()):
@@ -233,6 +253,9 @@ def main() -> None:
     parser.add_argument("--budgets", type=int, nargs="+")
     parser.add_argument("--model", type=Path, help="a GGUF file of SmolLM2-135M-Instruct")
     parser.add_argument("--recorded", type=Path, help="where slope_games.py put its recordings")
+    parser.add_argument("--peer-python", type=Path, help="a Python that has dattri, for TRAK on digits")
+    parser.add_argument("--ridge", type=float, default=0.01, help="of TRAK's kernel")
+    parser.add_argument("--peers", action="store_true", help="without `auto`")
     parser.add_argument("--alone", action="store_true", help="recordings without the model: no check of slopes")
     parser.add_argument("--table", action="store_true", help="what slopes gain in all that was measured so far")
     parser.add_argument("--quick", action="store_true", help="without thrice the cost")

@@ -19,6 +19,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -300,25 +301,34 @@ def influence_function(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test:
 
 
 def dattri_scores(
-    options: argparse.Namespace, data: tuple[np.ndarray, ...], masks: np.ndarray
+    options: argparse.Namespace,
+    data: tuple[np.ndarray, ...],
+    masks: np.ndarray,
+    C: float = 20.0,
+    ridge: float = 1e-6,
 ) -> dict[str, np.ndarray]:
-    """Influence function and TRAK as dattri has them; TRAK averages over the models of all ablations."""
+    """Influence function and TRAK as dattri has them; TRAK averages over the models of all ablations.
+
+    ``ridge`` regularises TRAK's kernel, which has no inverse where there are more weights than examples.
+    """
     from sklearn.linear_model import LogisticRegression
 
     X, y, X_test, y_test = data
 
     def weights(kept: np.ndarray) -> np.ndarray:
-        model = LogisticRegression(C=20.0, max_iter=500).fit(X[kept], y[kept])
+        model = LogisticRegression(C=C, max_iter=1000).fit(X[kept], y[kept])
         return np.concatenate([model.coef_[0], model.intercept_])
 
-    source, target = options.work / "dattri_in.npz", options.work / "dattri_out.npz"
-    subsets = np.array([weights(mask) for mask in masks if len(np.unique(y[mask])) == 2])
-    whole = weights(np.ones(len(y), dtype=np.bool_))
-    np.savez(source, X=X, y=y, X_test=X_test, y_test=y_test, penalty=20.0, whole=whole, subsets=subsets)
-    peer = Path(__file__).parent / "peers" / "dattri_scores.py"
-    subprocess.run([options.peer_python, "-W", "ignore", peer, source, target], check=True)
-    with np.load(target) as found:
-        return {"influence function": found["influence"], "TRAK": found["trak"]}
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
+        subsets = np.array([weights(mask) for mask in masks if len(np.unique(y[mask])) == 2])
+        whole = weights(np.ones(len(y), dtype=np.bool_))
+        given = {"X": X, "y": y, "X_test": X_test, "y_test": y_test, "penalty": C, "ridge": ridge}
+        np.savez(source, whole=whole, subsets=subsets, **given)
+        peer = Path(__file__).parent / "peers" / "dattri_scores.py"
+        subprocess.run([options.peer_python, "-W", "ignore", peer, source, target], check=True)
+        with np.load(target) as found:
+            return {"influence function": found["influence"], "TRAK": found["trak"]}
 
 
 def act(options: argparse.Namespace) -> None:

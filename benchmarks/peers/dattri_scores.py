@@ -3,9 +3,10 @@
     python dattri_scores.py IN.npz OUT.npz
 
 IN: training examples ``X`` (n, d) and classes ``y`` (n,), 0 or 1; test points ``X_test`` (T, d), ``y_test`` (T,); the
-``penalty`` C of the regression; ``whole`` (d + 1,), weights and intercept of the model trained on everything; and
-``subsets`` (M, d + 1), those of M models trained on subsets. OUT: the effect of each example on each test point's
-log-odds (T, n), in the sign and scale of dattri, by ``influence`` (at the whole model) and ``trak`` (over M models).
+``penalty`` C of the regression; the ``ridge`` of TRAK's kernel; ``whole`` (d + 1,), weights and intercept of the model
+trained on everything; and ``subsets`` (M, d + 1), those of M models trained on subsets. OUT: the effect of each example
+on each test point's log-odds (T, n), in the sign and scale of dattri, by ``influence`` (at the whole model) and
+``trak`` (over M models).
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def main(source: str, target: str) -> None:
 
     subsets = AttributionTask(loss, model, [state(row) for row in given["subsets"]], target_func=total)
     # As many projected as real dimensions, so that the projection loses nothing.
-    trak = TRAKAttributor(subsets, right, projector_kwargs={"proj_dim": width + 1}, regularization=1e-6)
+    trak = TRAKAttributor(
+        subsets, right, projector_kwargs={"proj_dim": width + 1}, regularization=float(given["ridge"])
+    )
     trak.cache(train)
     with torch.no_grad():
         found["trak"] = trak.attribute(test).detach().numpy().T
