@@ -63,7 +63,7 @@ def test_block_equations_are_the_dense_ones():
     equations = Equations(seen, sets, weights)
     rng = np.random.default_rng(1)
     calibration = Calibration(
-        rng.uniform(0.5, 1.5, (2, 6)), rng.uniform(0.1, 0.3, (2, 6)), 0.2, np.array([1.0, 0.5, 0.25, 0.125])
+        rng.uniform(0.5, 1.5, (2, 6)), rng.uniform(0.1, 0.3, (2, 6)), 0.2, np.array([1.0, 0.5, 0.25, 0.125]), shared=0.7
     )
     posterior = equations.solve(calibration)
 
@@ -76,11 +76,19 @@ def test_block_equations_are_the_dense_ones():
             axis=1,
         )
         design *= calibration.beta[state, h]
-        precision = np.linalg.inv(calibration.tau2[state, h] * (np.eye(len(rows)) + 0.1))
+        precision = np.linalg.inv(calibration.tau2[state, h] * (np.eye(len(rows)) + 0.7))
         matrix += design.T @ precision @ design
         right += design.T @ precision @ seen.slopes[rows, h]
     assert np.allclose(posterior.means, np.linalg.solve(matrix, right), rtol=1e-6, atol=1e-9)
     assert np.allclose(posterior.covariance, np.linalg.inv(matrix), rtol=1e-3, atol=1e-6)
+
+
+def test_what_errs_alike_in_all_masks_does_not_outvote_the_values():
+    spectrum, masks, values, slopes = _sample(20, 60, error=0.0)
+    wrong = slopes + slopes.std() * np.random.default_rng(0).normal(size=20)
+    found = fit_slopes(masks, values, wrong, order=4, seed=0)
+    assert _fresh_r2(spectrum, found.spectrum) > 0.8
+    assert r_squared(values, found.unseen) < _fresh_r2(spectrum, found.spectrum)
 
 
 def test_masks_without_slopes_take_part_with_their_values():

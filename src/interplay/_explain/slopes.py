@@ -19,6 +19,8 @@ _PROBE = (
     8,
     32,
 )  # masks with slopes before the first look, at least and at most: 8 have halves of four, the fewest
+_GLANCE = 6  # masks with slopes after which slopes that say nothing at all are left
+_HOPELESS = 0.3  # how well they tell differences of values then, at most: useful ones do better 99 times in 100
 _SHARE = 6  # of the budget at most one part goes to that look
 _AGAIN = 3  # times as many masks for the next look: each look fits twice, and nearby ones would say the same
 _CHECKS = 6  # true jumps of kept and of ablated features measured beside slopes at most,
@@ -53,8 +55,13 @@ def spread_slopes(planned: Plan, budget: int, sloped: int | None, cost: float) -
 
 
 def looks(budget: int, cost: float) -> Iterator[int]:
-    """After how many masks with slopes to look whether they pay: a few, then three times as many up to half."""
+    """After how many masks with slopes to look whether they pay: a glance, then a few, then three times as many.
+
+    No look comes after half of the budget.
+    """
     masks = int(np.clip(budget / (_SHARE * cost), *_PROBE))
+    if _GLANCE * cost <= budget / 2:
+        yield _GLANCE
     while masks * cost <= budget / 2:
         yield masks
         masks *= _AGAIN
@@ -63,7 +70,8 @@ def looks(budget: int, cost: float) -> Iterator[int]:
 def judge(sample: Sample, *, order: int, seed: int) -> Verdict:
     """Whether half of the masks with their slopes predict the others better than all other masks without slopes.
 
-    Both cost the same: a mask with slopes costs about two without. Each is judged on values it has not seen.
+    Both cost the same: a mask with slopes costs about two without. Each is judged on values it has not seen. Of a
+    glance's few masks, whether slopes tell anything of the differences between values.
     """
     slopes = sample.slopes
     assert slopes is not None
@@ -75,9 +83,16 @@ def judge(sample: Sample, *, order: int, seed: int) -> Verdict:
         for t, column in enumerate(columns.T)
         if not is_constant(column) and not np.isnan(slopes[with_slopes, t]).any()
     ]
-    if not given or len(masks) < 2 * FEWEST:
+    if not given or len(masks) < FEWEST:
         return Verdict(bool(given), "too few ablations to tell whether slopes help")
     few = [given[k] for k in np.unique(np.linspace(0, len(given) - 1, _OUTPUTS).round().astype(int))]
+    agreed = float(np.mean([along(masks, columns[:, t], slopes[with_slopes, t]) for t in few]))
+    if len(masks) < 2 * FEWEST:
+        pays = agreed > _HOPELESS
+        what = "they were measured on" if pays else "the rest was measured without"
+        return Verdict(
+            pays, f"slopes and differences of values at {len(masks)} masks correlate to {agreed:.2f}: {what}"
+        )
     halves, plain = zip(
         *(_compared(masks, columns[:, t], slopes[with_slopes, t], order=order, seed=seed) for t in few),
         strict=True,
@@ -85,7 +100,6 @@ def judge(sample: Sample, *, order: int, seed: int) -> Verdict:
     sloped, without = float(np.mean(halves)), float(np.mean(plain))
     pays, told = sloped > max(without, _NOTHING), ""
     if max(sloped, without) <= _NOTHING:
-        agreed = float(np.mean([along(masks, columns[:, t], slopes[with_slopes, t]) for t in few]))
         pays, told = agreed > _ALONG, f"too few to say; slopes and differences of values correlate to {agreed:.2f}; "
     what = "they were measured on" if pays else "the rest was measured without"
     return Verdict(

@@ -11,7 +11,8 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 from interplay._spectrum.characters import Features, characters_of, signs_of
 from interplay.estimators._slopes.observations import Observations, Rows, Vector
 
-_SHARED = 0.1  # of a slope's error is the same in all masks: a gate that is not linear errs on one side
+_SHARED = 1.0  # times as large as the rest is the part of a slope's error that all masks share, until the data say
+_LITTLE, _MUCH = 0.1, 30.0  # the least and the most of it: thousands of slopes must not outvote the values
 _TRUST = 10.0  # how many slopes' worth of evidence stands for beta = 1
 _LOST = 0.3  # of a slope's mean square is error, until the data say otherwise
 _EVEN = 0.8  # better than 1 or .6 on heads and training examples
@@ -26,13 +27,16 @@ class Calibration:
     """``slope = beta_{h,s} jump + error of variance tau2_{h,s}``, and ``noise``, the variance of values around sets.
 
     ``beta`` and ``tau2`` are (2, n): row s = 0 for ablated features, 1 for kept ones. ``decay`` (order + 1,) is the
-    prior variance of a set of each size over the product of its features' weights.
+    prior variance of a set of each size over the product of its features' weights. ``shared`` is the variance, in
+    units of tau2, of what is the same in the errors of a feature and state in all masks: a gate that is not linear errs
+    on one side, and no number of masks averages it out.
     """
 
     beta: Vector
     tau2: Vector
     noise: float
     decay: Vector
+    shared: float = _SHARED
 
     @classmethod
     def guess(cls, seen: Observations, order: int) -> Calibration:
@@ -75,15 +79,15 @@ class Equations:
         self.blocks = {}
         for h, state, rows in seen.blocks():
             if len(self.holding[h]):
-                self.blocks[h, state] = (rows, *self._whitened(h, rows))
+                self.blocks[h, state] = (rows, *self._summed(h, rows))
 
     def jumps(self, h: int, rows: Rows) -> Floats:
         """What every set that holds h adds to the jump of h at ``rows``: -2 chi_{S without h}, (K_h, R)."""
         chi = self.characters[np.ix_(self.holding[h], rows)].astype(np.float32)
         return np.asarray(-2.0 * chi * self.seen.signs[rows, h])
 
-    def _whitened(self, h: int, rows: Rows) -> tuple[Vector, Vector]:
-        """Sums of products of the jumps of h with one another and with its slopes, less the part that errors share."""
+    def _summed(self, h: int, rows: Rows) -> tuple[Vector, Vector, Vector]:
+        """Sums over rows of products of the jumps of h with one another, with its slopes, and of the jumps alone."""
         size = len(self.holding[h])
         products, moments, total = np.zeros((size, size)), np.zeros(size), np.zeros(size)
         slopes = self.seen.slopes[rows, h]
@@ -92,18 +96,17 @@ class Equations:
             products += part @ part.T
             moments += part @ slopes[first : first + _ROWS]
             total += part.sum(axis=1)
-        # The inverse of I + shared 1 1' is I - share 1 1'.
-        share = _SHARED / (1.0 + _SHARED * len(rows))
-        return products - share * np.multiply.outer(total, total), moments - share * slopes.sum() * total
+        return products, moments, total
 
     def solve(self, calibration: Calibration) -> Posterior:
         """The posterior of the coefficients under a calibration."""
         matrix, right = self.gram / calibration.noise, self.moment / calibration.noise
-        for (h, state), (_, products, moments) in self.blocks.items():
+        for (h, state), (rows, products, moments, total) in self.blocks.items():
             weight = calibration.beta[state, h] / calibration.tau2[state, h]
-            inside = self.holding[h]
-            matrix[np.ix_(inside, inside)] += weight * calibration.beta[state, h] * products
-            right[inside] += weight * moments
+            inside, share = self.holding[h], _share(calibration.shared, len(rows))
+            apart = products - share * np.multiply.outer(total, total)
+            matrix[np.ix_(inside, inside)] += weight * calibration.beta[state, h] * apart
+            right[inside] += weight * (moments - share * self.seen.slopes[rows, h].sum() * total)
         matrix.flat[:: len(matrix) + 1] += 1.0 / (calibration.decay[self.sizes] * self.products)
         root = np.sqrt(np.diagonal(matrix))
         matrix /= np.multiply.outer(root, root)
@@ -116,18 +119,21 @@ class Equations:
 
     def calibrated(self, posterior: Posterior, before: Calibration) -> Calibration:
         """One step of expectation-maximisation: what the posterior says of slopes, noise and prior variances."""
-        beta, tau2 = before.beta.copy(), before.tau2.copy()
+        beta, tau2, common = before.beta.copy(), before.tau2.copy(), []
         moments = {key: self._agreement(key, posterior) for key in self.blocks}
         for (h, state), (rows, *_) in self.blocks.items():
-            jumps, doubt = moments[h, state]
+            jumps, doubt, doubt_of_sum = moments[h, state]
             slopes = self.seen.slopes[rows, h]
             size = float(slopes @ slopes) / len(rows)
             prior = _TRUST * size
             beta[state, h] = (slopes @ jumps + prior) / (jumps @ jumps + doubt + prior + _LEAST)
             error = slopes - beta[state, h] * jumps
-            share = _SHARED / (1.0 + _SHARED * len(rows))
+            share = _share(before.shared, len(rows))
             squares = error @ error - share * error.sum() ** 2 + beta[state, h] ** 2 * doubt
             tau2[state, h] = max((squares + _LOST * size) / (len(rows) + 1.0), _LEAST * max(size, _LEAST))
+            mean = share**2 * (error.sum() ** 2 + beta[state, h] ** 2 * doubt_of_sum)
+            common.append(share + mean / tau2[state, h])
+        shared = float(np.clip(np.mean(common), _LITTLE, _MUCH)) if common else before.shared
         noise = self._noise(posterior)
         squares_of = posterior.means**2 + np.diagonal(posterior.covariance)
         decay = before.decay.copy()
@@ -135,19 +141,19 @@ class Equations:
             of_size = self.sizes == size_
             if of_size.sum() > 5:
                 decay[size_] = np.clip(squares_of[of_size].sum() / self.products[of_size].sum(), 1e-3, 1e3)
-        return Calibration(beta, tau2, noise, decay)
+        return Calibration(beta, tau2, noise, decay, shared)
 
-    def _agreement(self, key: tuple[int, int], posterior: Posterior) -> tuple[Vector, float]:
-        """The jumps of a block by the posterior mean, (R,), and the sum of their variances."""
+    def _agreement(self, key: tuple[int, int], posterior: Posterior) -> tuple[Vector, float, float]:
+        """A block's jumps by the posterior mean, (R,), the sum of their variances, and the variance of their sum."""
         h, _ = key
-        rows, inside = self.blocks[key][0], self.holding[h]
+        (rows, *_, total), inside = self.blocks[key], self.holding[h]
         covariance = posterior.covariance[np.ix_(inside, inside)]
         jumps, doubt = np.empty(len(rows)), 0.0
         for first in range(0, len(rows), _ROWS):
             part = self.jumps(h, rows[first : first + _ROWS])
             jumps[first : first + _ROWS] = posterior.means[inside] @ part
             doubt += float(np.einsum("ij,ij->", covariance @ part, part))
-        return jumps, doubt
+        return jumps, doubt, float(total @ covariance @ total)
 
     def _noise(self, posterior: Posterior) -> float:
         total = 0.0
@@ -156,6 +162,11 @@ class Equations:
             error = self.seen.values[first : first + _ROWS] - posterior.means @ part
             total += float(error @ error) + float(np.einsum("ij,ij->", posterior.covariance @ part, part))
         return max(total / len(self.seen.values), _LEAST)
+
+
+def _share(shared: float, count: int) -> float:
+    """The inverse of ``I + shared 1 1'`` of so many rows is ``I - share 1 1'``."""
+    return shared / (1.0 + shared * count)
 
 
 def _holding(sets: list[Features], n: int) -> list[npt.NDArray[np.intp]]:
