@@ -182,6 +182,23 @@ def test_jumps_of_small_networks_are_told_from_the_trained_weights() -> None:
     assert np.abs(slopes).max() < 2 * np.abs(jumps).max()
 
 
+def test_slopes_of_networks_cost_what_they_take_beside_the_training() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    rows, marks = rng.normal(size=(400, 4)), np.arange(400) % 3
+
+    def cost(examples: int, steps: int) -> float:
+        data = rows[:examples], marks[:examples], rows[:9], marks[:9]
+        fit, score = ip.lenses.torch_training(lambda: torch.nn.Linear(4, 3), *data, steps=steps)
+        return ip.lenses.training(fit, score, examples).slope_cost
+
+    assert cost(20, 2000) == 2.0
+    assert cost(400, 100) > cost(400, 1000) >= cost(20, 1000)
+    assert cost(400, 100) > 3
+    sklearn = game_of(LogisticRegression(), 3, 8)
+    assert sklearn.slope_cost == 2.0
+
+
 def test_networks_too_large_to_decompose_and_scores_of_the_users_own_have_no_slopes() -> None:
     torch = pytest.importorskip("torch")
     rows = np.zeros((1000, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,6 +125,8 @@ def training(
         price=retraining.price,
         question="Which training examples drive the outputs?",
         slopes=None if jumps is None else Retrained(retraining, jumps),
+        # Of jumps that tell what they cost, in steps of a half; what others take in time is told of the result.
+        slope_cost=max(2.0, math.ceil(2.0 * getattr(jumps, "cost", 2.0) - 0.5) / 2.0),
     )
     return game.zoomed(groups.parts(game.labels)) if zoom else game
 
