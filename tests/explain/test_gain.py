@@ -93,3 +93,12 @@ def test_the_bound_on_what_is_hidden_holds_nine_times_in_ten() -> None:
     assert sum(one.share is not None and one.share >= 0.9 * truth for one in found) >= 85
     blamed = {tree.parts[i].start for i in many.suspects}
     assert any(tree.parts[i].start <= 21 < tree.parts[i].end for i in many.suspects), blamed
+
+
+def test_where_little_is_left_what_the_best_of_decoders_could_tell_is_opened() -> None:
+    """Rather a doubtful answer about what is inside than a certain one about whole parts."""
+    parts = Promise(np.array([0.6, 0.5, 0.0]), np.full(3, 2.3), 0.5)
+    need = parts.ablations([0, 1])
+    assert parts.chosen([1, 1, 1], 32, need) == [0, 1]
+    assert parts.chosen([1, 1, 1], 32, need // 2) == [0, 1]
+    assert parts.chosen([1, 1, 1], 32, need // 16) == []

@@ -24,6 +24,7 @@ _FLOOR = 0.02
 # Ablations for each that a perfect code would take. By random masks the best of decoders takes 2 to 4, of few parts up
 # to 6 (benchmarks/zoom_constants.py); a fit, which has all other parts to choose from as well, gets twice that.
 _SPREAD = 8.0
+_BEST = 2.0  # the fewest by which any decoder tells: where what is left does not last for more, it is tried
 # The power of the ablations with which a fit's error falls: 1 and more once its sets are found, less before.
 _SLOPE = 0.5
 
@@ -59,12 +60,12 @@ class Promise:
         bits = np.log2([max(len(part.parts), 2) if part.parts else 1 for part in tree.parts])
         return cls(_energy(tree, fits), bits, unexplained, complete)
 
-    def ablations(self, ids: Sequence[int]) -> int:
-        """How many ablations tell what is inside all of these parts, at once."""
+    def ablations(self, ids: Sequence[int], spread: float | None = None) -> int:
+        """How many ablations tell what is inside all of these parts, at once: ``spread`` times those of a code."""
         if not len(ids):
             return 0
         each = 0.5 * np.log2(1.0 + self.energy[list(ids)].sum() / self.unexplained)
-        return int(np.ceil(_SPREAD * self.bits[list(ids)].sum() / max(each, 1e-9)))
+        return int(np.ceil((_SPREAD if spread is None else spread) * self.bits[list(ids)].sum() / max(each, 1e-9)))
 
     def chosen(self, depths: Sequence[int], spent: int, left: int) -> list[int]:
         """The parts to open after ``spent`` ablations with ``left`` more, most promising first.
@@ -72,7 +73,8 @@ class Promise:
         All that are open share the ablations, so parts are judged together: of those with the highest gain per bit
         as many as promise most per ablation, if that is more than an ablation of the parts as they are would gain; then
         others as long as each adds more than that. ``depths`` (n,) says how often each can be opened: what is left must
-        last down to the leaves.
+        last down to the leaves; where it lasts for none by what a fit needs, for those that the best of decoders could
+        tell, since a coarse answer is no use to whoever asked for a fine one.
         """
         plain = 0.0 if self.complete else _SLOPE * self.unexplained / max(spent, 1)
         # A fit with m features more to choose from takes noise for some of them: by about 2 ln(m) times what is
@@ -80,8 +82,11 @@ class Promise:
         net = self.energy - 2.0 * np.log(2.0) * self.bits * self.unexplained / max(spent, 1)
         opens = np.flatnonzero((self.bits > 0) & (net > 0))
         order: list[int] = opens[np.argsort(-net[opens] / self.bits[opens], kind="stable")].tolist()
-        costs = [self.ablations(order[: k + 1]) for k in range(len(order))]
-        lasting = [max(depths[i] for i in order[: k + 1]) * cost <= left for k, cost in enumerate(costs)]
+        for spread in (_SPREAD, _BEST):
+            costs = [self.ablations(order[: k + 1], spread) for k in range(len(order))]
+            lasting = [max(depths[i] for i in order[: k + 1]) * cost <= left for k, cost in enumerate(costs)]
+            if any(lasting):
+                break
         gains = np.cumsum(net[order])
         rates = [gain / cost if last else 0.0 for gain, cost, last in zip(gains, costs, lasting, strict=True)]
         if max(rates, default=0.0) <= plain:
