@@ -171,14 +171,14 @@ def real(options: argparse.Namespace) -> None:
          {"name": ["Emily", "Jamal"], "job": ["nurse", "doctor"]}),
     )  # fmt: skip
     with ip.Store(":memory:") as store:
-        for count in sorted({min(50, options.prompts or 200), options.prompts or 200}):
-            for name, cases, scorer, template, counterfactuals in asked:
+        for count in options.counts:
+            for name, cases, scorer, template, counterfactuals in asked[: options.questions]:
                 if time.perf_counter() - began > options.seconds:
                     return
                 order = np.random.default_rng(0).permutation(len(cases))[:count]
                 done = ip.actions.audit(
                     lambda case, scorer=scorer, template=template: ip.lenses.text(
-                        scorer, case, template=template, ablate="delete"
+                        scorer, case, template=template, unit=options.unit, ablate="delete"
                     ),
                     [cases[i] for i in order],
                     budget=count * (options.per_prompt or 64),
@@ -194,7 +194,11 @@ def real(options: argparse.Namespace) -> None:
                 if options.out is not None:
                     with options.out.open("a") as file:
                         row = {"audit": name, "prompts": count, "template": template, "lines": str(done)}
-                        row |= {"nurse": [asdict(one) for one in slices], "result": done.to_dict()}
+                        row |= {
+                            "unit": options.unit,
+                            "nurse": [asdict(one) for one in slices],
+                            "result": done.to_dict(),
+                        }
                         file.write(json.dumps(row) + "\n")
 
 
@@ -209,6 +213,9 @@ def main() -> None:
     parser.add_argument(
         "--per-prompt", type=int, default=0, help="ablations, on the mean; every one of the short prompts by default"
     )
+    parser.add_argument("--counts", type=int, nargs="+", default=[50, 200], help="smollm2: audits of so many prompts")
+    parser.add_argument("--questions", type=int, default=2, help="smollm2: so many of the two")
+    parser.add_argument("--unit", default="word", help="smollm2: sentence for whole fillings of a slot")
     parser.add_argument("--method", default="auto")
     parser.add_argument("--gguf", type=Path, help="SmolLM2's file; that of its wheel when left out")
     parser.add_argument("--device", default="cpu")
