@@ -46,7 +46,7 @@ def test_parts_share_their_ablations() -> None:
 
 def test_what_is_left_must_last_down_to_the_leaves() -> None:
     strong = promise([0.5, 0.5, 0.5, 0, 0, 0])
-    need = strong.ablations([0])
+    need = strong.ablations([0], 2.0)  # by the best of decoders
     assert strong.chosen(DEEP, 50, 2 * need - 1) == []
     assert strong.chosen([1] * 6, 50, 2 * need - 1) != []
     assert strong.chosen(DEEP, 50, 10_000) == [0, 1, 2]
