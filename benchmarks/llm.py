@@ -106,6 +106,7 @@ def fit_once(options: argparse.Namespace, path: Path, numbers: Sequence[int], un
     """How many fits were made; none is begun after ``until``."""
     done = {(r["number"], r["case"], r["by"]) for r in results(options.work)}
     made = 0
+    ask_peers(options, [i for i in numbers if options.only is None or i in options.only], done)
     for number in numbers:
         for case in CASES:
             game = Recorded(number, case, options.values, options.designs)
@@ -114,7 +115,7 @@ def fit_once(options: argparse.Namespace, path: Path, numbers: Sequence[int], un
             unseen = game.unseen() if case == "words" or game.n >= 4 else None
             if unseen is None and (case == "words" or game.n < 4):
                 continue
-            for method in options.methods or (*OURS, *PEERS):
+            for method in options.methods:
                 late = time.perf_counter() > until
                 given = None if late or (number, case, method) in done else game.sample(method)
                 if given is None:
@@ -122,9 +123,9 @@ def fit_once(options: argparse.Namespace, path: Path, numbers: Sequence[int], un
                 result = {"number": number, "case": case, "by": method, "kind": game.prompt.kind, "n": game.n}
                 result["bin"] = game.prompt.bin
                 try:
-                    spectrum, seconds = fitted(method, *given, options)
-                except (ip.InputError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-                    result["failed"] = str(getattr(error, "stderr", None) or error)[-200:]
+                    spectrum, seconds = fitted(f"{number:02}-{case}", method, *given, options)
+                except ip.InputError as error:
+                    result["failed"] = str(error)
                 else:
                     result |= {"seconds": seconds, "first": lowering(spectrum, game.n, max(REMOVED))}
                     if unseen is not None:  # of few passages every mask was drawn
@@ -136,23 +137,37 @@ def fit_once(options: argparse.Namespace, path: Path, numbers: Sequence[int], un
     return made
 
 
+def ask_peers(options: argparse.Namespace, numbers: Sequence[int], done: set[tuple[int, str, str]]) -> None:
+    """Have each peer fit all that is recorded, in one process, as starting one takes longer than most fits."""
+    for method in PEERS:
+        files: list[str] = []
+        for number, case in ((number, case) for number in numbers for case in CASES):
+            target = options.work / f"{number:02}-{case}-{method}.out.npz"
+            wanted = method in options.methods and (number, case, method) not in done and not target.exists()
+            given = Recorded(number, case, options.values, options.designs).sample(method) if wanted else None
+            if given is not None:
+                source = options.work / f"{number:02}-{case}-{method}.in.npz"
+                np.savez(source, masks=given[0], values=given[1], n=given[0].shape[1], budget=llm_record.MASKS)
+                files += [str(source), str(target)]
+        if files:
+            shapiq = method in ("kernelshap", "proxyshap")
+            program = [options.shapiq, "shapiq_prompts.py", "fit"] if shapiq else [options.peers, "run.py"]
+            command = [program[0], str(HERE / "peers" / program[1]), *program[2:], method, *files]
+            with (options.work / "peers.log").open("a") as log:
+                subprocess.run(command, check=False, stdout=log, stderr=log, timeout=options.limit)
+
+
 def fitted(
-    method: str, masks: np.ndarray, values: np.ndarray, options: argparse.Namespace
+    name: str, method: str, masks: np.ndarray, values: np.ndarray, options: argparse.Namespace
 ) -> tuple[ip.Spectrum, float]:
-    """The spectrum that a method finds, and its seconds."""
+    """The spectrum that a method finds, and its seconds; of a peer, what it has found already."""
     if method in OURS:
         began = time.perf_counter()
         found = ip.fit(masks, values, method=method)
         return found.spectrum, time.perf_counter() - began
-    source, target = options.work / "in.npz", options.work / "out.npz"
-    np.savez(source, masks=masks, values=values, n=masks.shape[1], budget=llm_record.MASKS)
-    if method in ("kernelshap", "proxyshap"):
-        command = [options.shapiq, str(HERE / "peers" / "shapiq_prompts.py"), "fit", method]
-    else:
-        command = [options.peers, str(HERE / "peers" / "run.py"), method]
-    subprocess.run(
-        [*command, str(source), str(target)], check=True, capture_output=True, text=True, timeout=options.limit
-    )
+    target = options.work / f"{name}-{method}.out.npz"
+    if not target.exists():
+        raise ip.InputError(f"{method} gave nothing; its words are in {options.work}/peers.log")
     out = np.load(target)
     spectrum = compare.to_spectrum(masks.shape[1], str(out["basis"]), out["keys"], out["coefficients"])
     return spectrum, float(out["seconds"])
@@ -323,7 +338,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--peers", help="a Python with context-cite and lime")
     parser.add_argument("--shapiq", help="a Python with shapiq 1.8")
-    parser.add_argument("--methods", nargs="*", choices=(*OURS, *PEERS))
+    parser.add_argument("--methods", nargs="*", choices=(*OURS, *PEERS), default=[*OURS, *PEERS])
     parser.add_argument("--part", type=_part, default=(0, 1), help="I/K: every K-th prompt from I on, for a process")
     parser.add_argument("--wait", type=float, default=0, help="seconds for which recordings are waited for")
     parser.add_argument("--seconds", type=float, default=np.inf, help="after which no fit is begun")

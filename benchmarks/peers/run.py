@@ -1,6 +1,6 @@
 """Run one peer's method in the peers' own environment; interplay is not needed here.
 
-    python run.py METHOD input.npz output.npz
+    python run.py METHOD input.npz output.npz [input.npz output.npz ...]
 
 Methods that fit given ablations read ``masks`` (N, n) and ``values`` (N,) from the input. Methods that choose their own
 ablations read ``n``, ``budget`` and ``address``, the socket of a process that measures the masks sent to it. The output
@@ -110,7 +110,18 @@ CHOOSING = {
 }
 
 
-def main(method: str, source: str, target: str) -> None:
+def main(method: str, *files: str) -> None:
+    """One run a pair of files; of several, one that fails leaves no output and does not stop the others."""
+    for source, target in zip(files[::2], files[1::2]):
+        try:
+            one(method, source, target)
+        except Exception as error:
+            if len(files) == 2:
+                raise
+            print(f"{source}: {error}", file=sys.stderr)
+
+
+def one(method: str, source: str, target: str) -> None:
     given = dict(np.load(source, allow_pickle=False))
     game = Remote(str(given["address"])) if method in CHOOSING else None
     with contextlib.redirect_stdout(io.StringIO()):  # some of them print
@@ -135,4 +146,4 @@ def main(method: str, source: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """KernelSHAP and ProxySHAP of shapiq 1.8 on recorded prompts; for an environment that has it.
 
     python shapiq_prompts.py designs SIZES.json OUT.npz             # the coalitions that each asks for
-    python shapiq_prompts.py fit METHOD IN.npz OUT.npz              # its fit, given the values of those
+    python shapiq_prompts.py fit METHOD IN.npz OUT.npz [IN.npz OUT.npz ...]    # its fit, given the values of those
 
 Both choose coalitions by seed and size alone and ask for all of them at once, so that values can be recorded first; a
 fit that asks for another fails.
@@ -75,6 +75,17 @@ def designs(source: str, target: str) -> None:
     np.savez_compressed(target, **made)
 
 
+def fits(method: str, *files: str) -> None:
+    """One fit a pair of files; of several, one that fails leaves no output and does not stop the others."""
+    for source, target in zip(files[::2], files[1::2]):
+        try:
+            fit(method, source, target)
+        except Exception as error:
+            if len(files) == 2:
+                raise
+            print(f"{source}: {error}", file=sys.stderr)
+
+
 def fit(method: str, source: str, target: str) -> None:
     given = np.load(source)
     n = given["masks"].shape[1]
@@ -92,4 +103,4 @@ def fit(method: str, source: str, target: str) -> None:
 
 if __name__ == "__main__":
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # LightGBM speaks to standard output from C
-    designs(*sys.argv[2:]) if sys.argv[1] == "designs" else fit(*sys.argv[2:])
+    designs(*sys.argv[2:]) if sys.argv[1] == "designs" else fits(*sys.argv[2:])
