@@ -192,7 +192,9 @@ def removals(options: argparse.Namespace) -> None:
     lm = ip.models.CausalLM.load(options.model, device=options.device, chat=True)
     wanted: dict[int, dict[str, list[int]]] = {}
     for result in results(options.work):
-        if result["case"] == "words" and "first" in result:
+        if result["case"] != "words" or "first" not in result:
+            continue
+        if options.only is None or result["number"] in options.only:
             wanted.setdefault(result["number"], {})[result["by"]] = result["first"]
     prompts = llm_prompts.prompts()
     for number, by in wanted.items():
@@ -221,7 +223,7 @@ def table(options: argparse.Namespace) -> None:
         dropped.setdefault(r["number"], {})[r["by"]] = r["drops"]
     methods = [m for m in (*OURS, *PEERS) if any(r["by"] == m for r in fits)]
     words = [r for r in fits if r["case"] == "words"]
-    lines = ["## R² on unseen masks\n", _head(("words", "prompts", *methods))]
+    lines = ["## R² on unseen masks, below 0 counted as 0\n", _head(("words", "prompts", *methods))]
     for number, (low, high) in enumerate(llm_prompts.BINS):
         lines += _compared(f"{low}-{high}", [r for r in words if r["bin"] == number], methods)
     judged = _shared(words, methods)
@@ -256,6 +258,8 @@ def _of_passages(passages: Sequence[dict], methods: Sequence[str]) -> list[str]:
     """R² of whole passages, and the share of those that hold the answer among the two strongest."""
     lines = ["\n## Whole passages: R², and the share of those that hold the answer among the two strongest\n"]
     lines.append(_head(("", "prompts", *methods)))
+    judged = _shared(passages, methods)
+    passages = [r for r in passages if r["number"] in judged]
     seen, prompts = [r for r in passages if "r2" in r], llm_prompts.prompts()
     cells = [_mean(r["r2"] for r in seen if r["by"] == m) for m in methods]
     lines.append(_row("R²", len({r["number"] for r in seen}), *cells))
@@ -270,12 +274,14 @@ def _shared(fits: Sequence[dict], methods: Sequence[str]) -> set[int]:
 
 
 def _compared(name: str, fits: Sequence[dict], methods: Sequence[str]) -> list[str]:
-    """A row of mean R² over the prompts that all methods have which were run on any of these."""
-    run = [m for m in methods if any(r["by"] == m for r in fits)]
+    """A row of mean R² over the prompts that all its methods have: those run on three quarters of them or more."""
+    count = len({r["number"] for r in fits})
+    run = [m for m in methods if 4 * sum(r["by"] == m for r in fits) >= 3 * count]
+    methods = [m if m in run else "" for m in methods]
     shared = _shared(fits, run)
     if not shared:
         return []
-    cells = [_mean(r["r2"] for r in fits if r["by"] == m and r["number"] in shared) for m in methods]
+    cells = [_mean(max(r["r2"], 0.0) for r in fits if r["by"] == m and r["number"] in shared) for m in methods]
     return [_row(name, len(shared), *cells)]
 
 

@@ -26,6 +26,7 @@ from interplay.models._causal.unattended import check_hiding, unattended
 
 _TOKENS = {"cpu": (512, 1 << 14), "cuda": (2048, 1 << 18)}  # in the first batch, and in the largest
 _WORTH = {"cpu": 128, "cuda": 4096}  # tokens that a cached prefix must save to pay for a pass of its own
+_ENOUGH = {"cpu": 256, "cuda": 4096}  # tokens of one row that are computed as fast alone as in a batch
 _LOGITS = 1 << 28  # bytes of a batch's logits in float32
 
 
@@ -161,7 +162,7 @@ class Likelihood:
             yield 0, long
             rows = [row for row in rows if self._turning is None or len(row.ids) <= self._turning]
         if rows:
-            yield from groups_of(rows, self._worth() if self.reuses is not False else None)
+            yield from groups_of(rows, self._worth() if self.reuses is not False else None, self._enough())
 
     def _run(self, rows: list[Row], asks: list[Ask], found: list[Values]) -> None:
         for length, group in self._groups(rows):
@@ -194,6 +195,9 @@ class Likelihood:
             self._hides = True
         for ask, values in zip(asks, unattended(self.model, asks, self._size), strict=True):
             found[numbers[ask]] = values
+
+    def _enough(self) -> int:
+        return _ENOUGH.get(self.model.device.type, _ENOUGH["cuda"])
 
     def _worth(self) -> int:
         return _WORTH.get(self.model.device.type, _WORTH["cuda"])

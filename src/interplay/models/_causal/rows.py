@@ -12,6 +12,7 @@ from interplay._networks.continuation import Ask
 from interplay.models._causal.prefix import shared_length
 
 _SHARE = 0.4  # of a group's tokens that it must save: less is lost again, to smaller batches (measured, 20 to 40%)
+_LONG_SHARE = 0.1  # where what is left of every row fills a pass by itself, so that smaller batches lose nothing
 
 
 @dataclass(eq=False)
@@ -50,11 +51,13 @@ def rows_of(asks: list[Ask], turning: int | None = None) -> list[Row]:
     return rows
 
 
-def groups_of(rows: list[Row], worth: int | None) -> Iterator[tuple[int, list[Row]]]:
+def groups_of(rows: list[Row], worth: int | None, enough: int | None = None) -> Iterator[tuple[int, list[Row]]]:
     """The tree of shared prefixes: groups of rows and how many first tokens are worth computing once for each.
 
     They come depth first, so that the cache of one group's prefix begins that of the next. A prefix is worth it where
-    it saves ``worth`` tokens beyond the prefix already computed, and enough of all; with None, nothing is shared.
+    it saves ``worth`` tokens beyond the prefix already computed, and a good part of all: less will do where at least
+    ``enough`` tokens are left of each row, which a pass of its own computes as fast as a batch. With a ``worth`` of
+    None, nothing is shared.
     """
     if worth is None or not rows:
         yield 0, rows
@@ -63,14 +66,14 @@ def groups_of(rows: list[Row], worth: int | None) -> Iterator[tuple[int, list[Ro
     while todo:
         held, group = todo.pop()
         length = _shared(group)
-        held = length if _pays(group, held, worth) else held
+        held = length if _pays(group, held, worth, enough) else held
         alone: list[Row] = []
         parts = _split(group)
         while parts:
             part = parts.pop()
             if len(part) == 1:
                 alone += part
-            elif _pays(part, held, worth):
+            elif _pays(part, held, worth, enough):
                 todo.append((held, part))
             else:
                 parts += _split(part)
@@ -83,10 +86,12 @@ def _shared(group: list[Row]) -> int:
     return min(shared_length(group[0].ids, group[-1].ids), *(row.first for row in group))
 
 
-def _pays(group: list[Row], held: int, worth: int) -> bool:
+def _pays(group: list[Row], held: int, worth: int, enough: int | None) -> bool:
     """Whether computing once what sorted rows share, beyond the first ``held`` tokens, is worth a pass of its own."""
-    saved = (len(group) - 1) * (_shared(group) - held)
-    return saved >= worth and saved >= _SHARE * sum(row.length - held for row in group)
+    shared = _shared(group)
+    saved = (len(group) - 1) * (shared - held)
+    long = enough is not None and all(row.length - shared >= enough for row in group)
+    return saved >= worth and saved >= (_LONG_SHARE if long else _SHARE) * sum(row.length - held for row in group)
 
 
 def _split(group: list[Row]) -> list[list[Row]]:
