@@ -52,10 +52,10 @@ class _Process(multiprocessing.context.SpawnProcess):
         main = sys.modules["__main__"]
         file = getattr(main, "__file__", None)
         if file is None or os.path.exists(file):
-            return multiprocessing.context.SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            return multiprocessing.context.SpawnProcess._Popen(process_obj)
         del main.__file__
         try:
-            return multiprocessing.context.SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            return multiprocessing.context.SpawnProcess._Popen(process_obj)
         finally:
             main.__file__ = file
 
