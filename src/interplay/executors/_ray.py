@@ -5,8 +5,9 @@ from __future__ import annotations
 import concurrent.futures as futures
 import os
 import pickle
-import queue
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -16,6 +17,7 @@ from interplay._errors import AblationError, InputError, MissingExtraError
 from interplay.executors._threads import cores, limit_threads
 
 _DEATHS = 3  # workers that one call may cost before it is taken for their killer
+_QUICK = 0.1  # seconds: after calls that took less, the next waits at the worker, as Ray takes some ms to hand it over
 
 
 def ray(
@@ -69,7 +71,7 @@ def ray(
 
 
 class _RayExecutor(futures.ThreadPoolExecutor):
-    """Threads of which each waits for one Ray actor at a time; made by `interplay.executors.ray`."""
+    """Threads of which each waits for one call of a Ray actor; made by `interplay.executors.ray`."""
 
     def __init__(
         self, workers: int | None, threads: int, gpus: float, address: str | None, limit: float | None = None
@@ -89,10 +91,9 @@ class _RayExecutor(futures.ThreadPoolExecutor):
             if self._owned:
                 library.shutdown()
             raise
-        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for one in self._actors:
-            self._free.put(one)
-        super().__init__(chosen, thread_name_prefix="interplay-ray")
+        # What waits at a worker counts against its limit, too.
+        self._turns = _Turns(self._actors, ahead=limit is None)
+        super().__init__(2 * chosen if limit is None else chosen, thread_name_prefix="interplay-ray")
 
     def share(self, content: bytes) -> Callable[[Any], Any]:
         """A pickled function, put where every worker reads it once, as something small to submit."""
@@ -125,7 +126,7 @@ class _RayExecutor(futures.ThreadPoolExecutor):
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         library = _library()
-        actor = self._free.get()
+        actor, began = self._turns.take(), time.monotonic()
         try:
             return self._answer(actor, function, args, kwargs)
         except library.exceptions.RayTaskError as error:  # what the function raised, as it would be raised here
@@ -136,7 +137,7 @@ class _RayExecutor(futures.ThreadPoolExecutor):
                 "smaller batch_size or fewer workers."
             ) from error
         finally:
-            self._free.put(actor)
+            self._turns.give_back(actor, time.monotonic() - began)
 
     def _answer(self, actor: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the actor's function returns; one that takes longer than the limit is replaced and asked again."""
@@ -153,6 +154,32 @@ class _RayExecutor(futures.ThreadPoolExecutor):
             f"the same batch of ablations took more than {self._limit:g} s on {_DEATHS} workers in turn: raise limit, "
             "or use a smaller batch_size."
         )
+
+
+class _Turns:
+    """Who works next: the actor with the fewest calls, of which a second waits there where calls are quick."""
+
+    def __init__(self, actors: Sequence[Any], *, ahead: bool) -> None:
+        self._calls = dict.fromkeys(actors, 0)
+        self._ahead, self._most = ahead, 1
+        self._changed = threading.Condition()
+
+    def take(self) -> Any:
+        """An actor, once one has room."""
+        with self._changed:
+            while True:
+                actor = min(self._calls, key=self._calls.__getitem__)
+                if self._calls[actor] < self._most:
+                    self._calls[actor] += 1
+                    return actor
+                self._changed.wait()
+
+    def give_back(self, actor: Any, seconds: float) -> None:
+        """An actor whose call took so long, the waiting there included."""
+        with self._changed:
+            self._calls[actor] -= 1
+            self._most = 2 if self._ahead and seconds < _QUICK * self._most else 1
+            self._changed.notify_all()
 
 
 class _Worker:
