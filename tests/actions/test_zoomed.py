@@ -112,7 +112,7 @@ def test_curate_removes_the_rows_that_harm_out_of_groups_that_help() -> None:
         return ip.lenses.training(lambda kept: set(kept.tolist()), score, groups, zoom=True)
 
     game = made()
-    found = ip.explain(game, budget=300)
+    found = ip.explain(game, budget=150)
     assert found.n < 100
     done = ip.actions.curate(game, found, remove=3, held_out=made())
     assert {done.labels[i] for i in done.removed} == {"example 7", "example 8", "example 91"}

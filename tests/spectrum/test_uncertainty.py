@@ -50,7 +50,7 @@ def test_unlisted_sets_count_in_every_index(doubt, index):
             for other, variance in variances.items()
             if set(key) <= set(other)
         )
-        expected = stretch * (total + own * (4.0 ** (len(key) - 1) - 1) * unknown)
+        expected = stretch * (total + own * (8.0 ** (len(key) - 1) - 1) * unknown)
         if index == "mobius":  # no surer than half of what 2^s values would be
             of_a_value = prior_variance(doubt, ()) + sum(variances.values())
             expected = max(expected, stretch * 0.5 * 2.0 ** len(key) * of_a_value)

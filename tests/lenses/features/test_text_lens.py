@@ -194,7 +194,7 @@ def test_a_single_unit_works_and_says_that_nothing_can_be_combined() -> None:
         ("a b", {"unit": "token"}, "no tokenizer whose tokens are known: choose unit='word'"),
         ("a b", {"unit": [(0, 9)]}, r"\(0, 9\) is empty, overlaps .* outside the text of 3 characters"),
         ("a b", {"unit": [(0, 2), (1, 3)]}, r"\(1, 3\) is empty, overlaps the one before"),
-        ("a b", {"unit": []}, "no character ranges"),
+        ("a b", {"unit": []}, "unit is empty: name at least one"),
         ("a b", {"unit": 5}, "unit must be one of word, sentence, paragraph, section, token, or ranges"),
         ("a b", {"ablate": "mask"}, "no mask token: choose ablate='delete'"),
         ("a b", {"ablate": 5}, "ablate must be 'delete', 'mend', 'mask' or the string .*, not 5"),
