@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ class Book:
             raise StoreError(f"cannot keep answers in {self.path}: its folder does not exist.")
         with self._explained():
             self._database = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
+            weakref.finalize(self, self._database.close)  # nobody else closes it: models have no end
             (mark,) = self._database.execute("PRAGMA application_id").fetchone()
             tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if mark != _APPLICATION and (mark or tables):

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -249,6 +250,7 @@ class _Record:
             raise StoreError(f"cannot keep batches in {self.path}: its folder does not exist.")
         with self._explained():
             self._database = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
+            weakref.finalize(self, self._database.close)  # nobody else closes it: scorers have no end
             (mark,) = self._database.execute("PRAGMA application_id").fetchone()
             tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if mark != _APPLICATION and (mark or tables):
