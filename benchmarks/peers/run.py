@@ -11,6 +11,7 @@ method alone, imports and measurements excluded, and ``used``, the ablations it 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import sys
 import time
@@ -18,6 +19,7 @@ import warnings
 from multiprocessing.connection import Client
 
 import numpy as np
+from pairs import each, save
 
 warnings.filterwarnings("ignore")
 
@@ -110,17 +112,6 @@ CHOOSING = {
 }
 
 
-def main(method: str, *files: str) -> None:
-    """One run a pair of files; of several, one that fails leaves no output and does not stop the others."""
-    for source, target in zip(files[::2], files[1::2]):
-        try:
-            one(method, source, target)
-        except Exception as error:
-            if len(files) == 2:
-                raise
-            print(f"{source}: {error}", file=sys.stderr)
-
-
 def one(method: str, source: str, target: str) -> None:
     given = dict(np.load(source, allow_pickle=False))
     game = Remote(str(given["address"])) if method in CHOOSING else None
@@ -137,13 +128,10 @@ def one(method: str, source: str, target: str) -> None:
         began = time.perf_counter()
         basis, found = CHOOSING[method](given, game) if game else GIVEN[method](given)
         seconds = time.perf_counter() - began - (game.waited if game else 0.0)
-    n = int(given["n"])
-    keys = np.zeros((len(found), n), dtype=bool)
-    for row, key in enumerate(found):
-        keys[row, list(key)] = True
     used = len(game.known) if game else len(given["masks"])
-    np.savez(target, basis=basis, keys=keys, coefficients=list(found.values()), seconds=seconds, used=used)
+    save(target, basis, found, int(given["n"]), seconds, used)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    name, *paths = sys.argv[1:]
+    each(functools.partial(one, name), tuple(paths))

@@ -11,6 +11,7 @@ polynomial that is nearest on uniform masks, which is where it is judged.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import shapiq.approximator as sq
+from pairs import each, save
 
 warnings.filterwarnings("ignore")
 
@@ -75,17 +77,6 @@ def designs(source: str, target: str) -> None:
     np.savez_compressed(target, **made)
 
 
-def fits(method: str, *files: str) -> None:
-    """One fit a pair of files; of several, one that fails leaves no output and does not stop the others."""
-    for source, target in zip(files[::2], files[1::2]):
-        try:
-            fit(method, source, target)
-        except Exception as error:
-            if len(files) == 2:
-                raise
-            print(f"{source}: {error}", file=sys.stderr)
-
-
 def fit(method: str, source: str, target: str) -> None:
     given = np.load(source)
     n = given["masks"].shape[1]
@@ -95,12 +86,13 @@ def fit(method: str, source: str, target: str) -> None:
     seconds = time.perf_counter() - began
     sums = {tuple(sorted(map(int, key))): float(value) for key, value in found.dict_values.items()}
     sums[()] = sums.get((), 0.0) + game.nothing
-    rows = np.zeros((len(sums), n), dtype=bool)
-    for row, key in zip(rows, sums):
-        row[list(key)] = True
-    np.savez(target, basis="mobius", keys=rows, coefficients=list(sums.values()), seconds=seconds, used=len(game.known))
+    save(target, "mobius", sums, n, seconds, len(game.known))
 
 
 if __name__ == "__main__":
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # LightGBM speaks to standard output from C
-    designs(*sys.argv[2:]) if sys.argv[1] == "designs" else fits(*sys.argv[2:])
+    step, *given = sys.argv[1:]
+    if step == "designs":
+        designs(*given)
+    else:
+        each(functools.partial(fit, given[0]), tuple(given[1:]))

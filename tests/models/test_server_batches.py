@@ -53,10 +53,7 @@ def test_a_run_that_was_stopped_waits_for_the_same_batch(tmp_path: Path, monkeyp
     clerk = Clerk(looks=10**9)
     with batch_server(clerk) as url:
         first = game_of(ip.models.Server(url, "planted", chat=True, batches=tmp_path / "b.db", poll=POLL))
-        with monkeypatch.context() as patched:
-            patched.setattr("interplay.models._server.batches.time.sleep", stopping)
-            with pytest.raises(KeyboardInterrupt):
-                first(masks_of(first))
+        stopped_waiting(first, monkeypatch)
         assert len(clerk.batches) == 1
         clerk.looks = 0
         again = game_of(ip.models.Server(url, "planted", chat=True, batches=tmp_path / "b.db", poll=POLL))
@@ -68,8 +65,16 @@ def test_a_run_that_was_stopped_waits_for_the_same_batch(tmp_path: Path, monkeyp
         assert len(clerk.batches) == 1  # what a batch gave is kept
 
 
-def stopping(_seconds: float) -> None:
-    raise KeyboardInterrupt
+def stopped_waiting(game: ip.Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure, and be stopped by Ctrl-C at the first wait for a batch."""
+
+    def stopping(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("interplay.models._server.batches.time.sleep", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            game(masks_of(game))
 
 
 def test_repeats_and_both_answers_go_in_one_round(planted_echo: str, tmp_path: Path) -> None:
@@ -111,10 +116,7 @@ def test_a_batch_that_the_server_has_forgotten_is_sent_anew(tmp_path: Path, monk
     clerk = Clerk(looks=10**9)
     with batch_server(clerk) as url:
         game = game_of(ip.models.Server(url, "planted", chat=True, batches=tmp_path / "b.db", poll=POLL))
-        with monkeypatch.context() as patched:
-            patched.setattr("interplay.models._server.batches.time.sleep", stopping)
-            with pytest.raises(KeyboardInterrupt):
-                game(masks_of(game))
+        stopped_waiting(game, monkeypatch)
         clerk.batches = {f"other-{name}": batch for name, batch in clerk.batches.items()}
         clerk.looks = 0
         assert np.isfinite(game(masks_of(game))).all()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import interplay as ip
-from fault_proxy import serving
+from fault_proxy import Answering, serving
 from interplay.models._server import size
 
 KEY = "sk-SECRET-1234567890abcdef"
@@ -26,30 +26,15 @@ Reply = Callable[[Any, dict[str, Any]], "tuple[int, dict[str, Any]] | None"]
 def scripted(reply: Reply) -> type[BaseHTTPRequestHandler]:
     """A server that lists the model "m" and answers each request with what ``reply(handler, body)`` says."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
+    class Handler(Answering):
         def do_GET(self) -> None:
-            self.send(200, {"data": [{"id": "m"}]})
+            self.reply(200, {"data": [{"id": "m"}]})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             found = reply(self, body)
             if found is not None:
-                self.send(*found)
-
-        def send(self, status: int, content: dict[str, Any], **headers: str) -> None:
-            data = json.dumps(content).encode()
-            self.send_response(status)
-            for name, value in {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(data)),
-                **headers,
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+                self.reply(*found)
 
     return Handler
 
@@ -120,7 +105,7 @@ def test_a_redirect_is_not_followed_and_no_text_goes_elsewhere(status: int) -> N
     with serving(scripted(other)) as elsewhere:
 
         def reply(handler: Any, _: dict[str, Any]) -> None:
-            handler.send(status, {}, Location=f"{elsewhere}/v1/chat/completions")
+            handler.reply(status, {}, Location=f"{elsewhere}/v1/chat/completions")
 
         with (
             serving(scripted(reply)) as url,

@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from fault_proxy import serving
+from fault_proxy import Answering, serving
 
 Answer = Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]]
 NEEDED = ("Ann has", "opens the chest")
@@ -92,10 +91,7 @@ class Clerk:
 def batch_server(clerk: Clerk) -> Iterator[str]:
     """Serve what ``clerk`` does; yields the base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
+    class Handler(Answering):
         def do_GET(self) -> None:
             with clerk.lock:
                 if self.path == "/v1/models":
@@ -124,16 +120,6 @@ def batch_server(clerk: Clerk) -> Iterator[str]:
                 else:
                     clerk.calls += 1
                     self.reply(*clerk.answer(self.path, json.loads(body)))
-
-        def reply(self, status: int, content: object) -> None:
-            self.send(status, json.dumps(content).encode())
-
-        def send(self, status: int, data: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
 
     with serving(Handler) as address:
         yield f"{address}/v1"

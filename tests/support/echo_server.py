@@ -10,11 +10,10 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from fault_proxy import serving
+from fault_proxy import Answering, serving
 from planted_lm import one_thread
 
 # The conversation of the planted model, with an answer that may have begun.
@@ -38,10 +37,7 @@ def echo_server(folder: Path, beginning: str = "", stale: bool = False) -> Itera
     asked: list[bool] = []
     lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
+    class Handler(Answering):
         def do_GET(self) -> None:
             self.reply(200, {"data": [{"id": "planted"}]} if self.path == "/v1/models" else {})
 
@@ -57,14 +53,6 @@ def echo_server(folder: Path, beginning: str = "", stale: bool = False) -> Itera
                 return
             with lock, one_thread(0):
                 self.reply(200, completion(model, tokenizer, body, beginning))
-
-        def reply(self, status: int, content: object) -> None:
-            data = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
 
     with serving(Handler) as address:
         yield f"{address}/v1"

@@ -136,6 +136,25 @@ def proxy(
         yield f"{address}/v1", traffic
 
 
+class Answering(BaseHTTPRequestHandler):
+    """A silent handler that answers with JSON."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def reply(self, status: int, content: object, **headers: str) -> None:
+        """Answer with ``content``, as JSON."""
+        self.send(status, json.dumps(content).encode(), **headers)
+
+    def send(self, status: int, data: bytes, **headers: str) -> None:
+        """Answer with bytes of JSON."""
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """A handler on a free port of this machine, in threads."""

@@ -51,13 +51,14 @@ class _Process(multiprocessing.context.SpawnProcess):
     def _Popen(process_obj: Any) -> Any:
         main = sys.modules["__main__"]
         file = getattr(main, "__file__", None)
-        if file is None or os.path.exists(file):
-            return multiprocessing.context.SpawnProcess._Popen(process_obj)
-        del main.__file__
+        nowhere = file is not None and not os.path.exists(file)
+        if nowhere:
+            del main.__file__
         try:
             return multiprocessing.context.SpawnProcess._Popen(process_obj)
         finally:
-            main.__file__ = file
+            if nowhere:
+                main.__file__ = file
 
 
 class _Spawned(multiprocessing.context.SpawnContext):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sqlite3
-import threading
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from interplay._checks import as_path
-from interplay._errors import InputError, StoreError
+from interplay.models._kept_file import KeptFile
 
 _APPLICATION = 0x1B7E_4F1B  # the mark of such a file, beside that of a store of ablations
 _SCHEMA = """
-CREATE TABLE answer (
+CREATE TABLE IF NOT EXISTS answer (
     prompt TEXT NOT NULL, sample INTEGER NOT NULL, text TEXT NOT NULL, tokens TEXT, PRIMARY KEY (prompt, sample)
 ) WITHOUT ROWID
 """
@@ -30,29 +25,11 @@ class Answer:
     tokens: tuple[int, ...] | None = None
 
 
-class Book:
+class Book(KeptFile):
     """Answers by a digest of all that they depend on; ":memory:" for a book that dies with the process."""
 
     def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
-        try:
-            self.path = os.fsdecode(path)
-        except TypeError:
-            raise InputError(f"answers are kept in a file: pass its path, not {path!r}.") from None
-        self._lock = threading.RLock()
-        if self.path != ":memory:" and not as_path(self.path).parent.is_dir():
-            raise StoreError(f"cannot keep answers in {self.path}: its folder does not exist.")
-        with self._explained():
-            self._database = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
-            weakref.finalize(self, self._database.close)  # nobody else closes it: models have no end
-            (mark,) = self._database.execute("PRAGMA application_id").fetchone()
-            tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if mark != _APPLICATION and (mark or tables):
-                raise StoreError(f"{self.path} holds something else than answers: choose another file for them.")
-            if not tables:
-                self._database.execute("PRAGMA journal_mode = WAL")
-                with contextlib.suppress(sqlite3.OperationalError):  # another process made it at this moment
-                    self._database.execute(_SCHEMA)
-                self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
+        super().__init__(path, "answers", _APPLICATION, [_SCHEMA], wal=True)
 
     def read(self, prompt: str, samples: int) -> tuple[Answer, ...] | None:
         """The first ``samples`` answers under a digest; None where fewer are kept."""
@@ -81,10 +58,3 @@ class Book:
     def __len__(self) -> int:
         with self._lock, self._explained():
             return int(self._database.execute("SELECT count(*) FROM answer").fetchone()[0])
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot keep answers in {self.path}: {error}") from error

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
-import sqlite3
-import threading
 import time
-import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from interplay._checks import as_path
-from interplay._errors import AblationError, InputError, InterplayError, StoreError
+from interplay._errors import AblationError, InputError, InterplayError
 from interplay._game.identity import digest
+from interplay.models._kept_file import KeptFile
 from interplay.models._server.answers import used_tokens
 from interplay.models._server.connection import Connection, RefusalError, UnreachableError
 from interplay.models._server.spending import Spent
@@ -31,8 +27,8 @@ _UNKNOWN = 404
 _ENDED = ("completed", "failed", "expired", "cancelled")
 _APPLICATION = 0x1B7E_4F1C  # the mark of such a file
 _SCHEMA = (
-    "CREATE TABLE batch (id TEXT PRIMARY KEY, base_url TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE request (name TEXT PRIMARY KEY, batch TEXT, answer TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS batch (id TEXT PRIMARY KEY, base_url TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS request (name TEXT PRIMARY KEY, batch TEXT, answer TEXT) WITHOUT ROWID",
 )
 
 
@@ -237,30 +233,11 @@ def _may_pass(answer: Mapping[str, Any]) -> bool:
     return status in (408, 409, 425, 429) or (status >= 500 and status != 501)
 
 
-class _Record:
-    """Which request is in which batch, and what was answered, in a SQLite file."""
+class _Record(KeptFile):
+    """Which request is in which batch, and what was answered."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        try:
-            self.path = os.fsdecode(path)
-        except TypeError:
-            raise InputError(f"batches are kept in a file: pass its path, not {path!r}.") from None
-        self._lock = threading.RLock()
-        if self.path != ":memory:" and not as_path(self.path).parent.is_dir():
-            raise StoreError(f"cannot keep batches in {self.path}: its folder does not exist.")
-        with self._explained():
-            self._database = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
-            weakref.finalize(self, self._database.close)  # nobody else closes it: scorers have no end
-            (mark,) = self._database.execute("PRAGMA application_id").fetchone()
-            tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if mark != _APPLICATION and (mark or tables):
-                raise StoreError(f"{self.path} holds something else than batches: choose another file for them.")
-            if not tables:
-                self._database.execute("BEGIN IMMEDIATE")
-                for table in _SCHEMA:
-                    self._database.execute(table)
-                self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
-                self._database.execute("COMMIT")
+        super().__init__(path, "batches", _APPLICATION, _SCHEMA)
 
     def answer(self, name: str) -> dict[str, Any] | None:
         """The answer to a request, its status and body; None where there is none yet."""
@@ -293,21 +270,3 @@ class _Record:
             self._database.executemany("UPDATE request SET answer = ?, batch = NULL WHERE name = ?", rows)
             self._database.execute("DELETE FROM request WHERE batch = ?", (batch,))
             self._database.execute("DELETE FROM batch WHERE id = ?", (batch,))
-
-    @contextlib.contextmanager
-    def _changed(self) -> Iterator[None]:
-        with self._lock, self._explained():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot keep batches in {self.path}: {error}") from error
