@@ -18,6 +18,7 @@ from interplay._game.partial import Partial
 from interplay.cli._console import say
 from interplay.cli._options import Budget, Options, Order
 from interplay.cli._shared import explained, opened, print_found, save
+from interplay.cli._training import ZoomRows
 
 
 @Parameter(name="*")
@@ -42,9 +43,7 @@ def curate(
     group: Annotated[str | None, Parameter(help="Column whose values are kept or left out together.")] = None,
     ignore: Annotated[tuple[str, ...], Parameter(help="Columns to leave out.")] = (),
     keep: Annotated[float, Parameter(help="Probability of keeping each example.")] = 0.5,
-    zoom: Annotated[
-        bool, Parameter(negative=(), help="Begin with groups, or blocks of rows, and open those that matter.")
-    ] = False,
+    zoom: ZoomRows = False,
     workers: Annotated[int, Parameter(help="Processes that train side by side.")] = 1,
     options: CurateOptions | None = None,
 ) -> None:

@@ -12,6 +12,10 @@ from interplay._errors import InputError
 from interplay.cli._options import Budget, Options, Order
 from interplay.cli._shared import run
 
+ZoomRows = Annotated[
+    bool, Parameter(negative=(), help="Begin with groups, or blocks of rows, and open those that matter.")
+]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +44,7 @@ def training(
     group: Annotated[str | None, Parameter(help="Column whose values are kept or left out together.")] = None,
     ignore: Annotated[tuple[str, ...], Parameter(help="Columns to leave out.")] = (),
     keep: Annotated[float, Parameter(help="Probability of keeping each example.")] = 0.5,
-    zoom: Annotated[
-        bool, Parameter(negative=(), help="Begin with groups, or blocks of rows, and open those that matter.")
-    ] = False,
+    zoom: ZoomRows = False,
     seeds: Annotated[int, Parameter(help="Retrainings per ablation, averaged.")] = 1,
     workers: Annotated[int, Parameter(help="Processes that train side by side.")] = 1,
     options: TrainingOptions | None = None,

@@ -15,7 +15,7 @@ from interplay._errors import AblationError, InputError, InterplayError
 from interplay._game.identity import digest
 from interplay.models._kept_file import KeptFile
 from interplay.models._server.answers import used_tokens
-from interplay.models._server.connection import Connection, RefusalError, UnreachableError
+from interplay.models._server.connection import Connection, RefusalError, UnreachableError, may_pass
 from interplay.models._server.spending import Spent
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ class Batches:
             file = told.get(which)
             if file:
                 answers |= self._read(str(file))
-        good = {name: answer for name, answer in answers.items() if not _may_pass(answer)}
+        good = {name: answer for name, answer in answers.items() if not may_pass(answer["status"])}
         self.connection.count_tokens(sum(used_tokens(answer.get("body") or {}) or 0 for answer in good.values()))
         self.record.end(batch, good)
         if not answers and told.get("status") == "failed":
@@ -225,12 +225,6 @@ class _Replay:
         if found["status"] != 200 or not isinstance(answer, dict):
             raise connection.refused(found["status"], json.dumps(answer) if answer else "no answer")
         return answer, Spent(1, used_tokens(answer) or 0)
-
-
-def _may_pass(answer: Mapping[str, Any]) -> bool:
-    """Whether the server may well answer a request that failed another time."""
-    status = answer["status"]
-    return status in (408, 409, 425, 429) or (status >= 500 and status != 501)
 
 
 class _Record(KeptFile):

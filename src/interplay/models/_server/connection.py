@@ -248,7 +248,7 @@ class Connection:
                 "that address as base_url if it is the right one.",
                 status,
             )
-        if status in _PASSING or (status >= 500 and status != _NOT_IMPLEMENTED):
+        if may_pass(status):
             return _PassingError(f"keeps failing ({status}: {words})", wait, status)
         return RefusalError(f"the server at {self.base_url} refuses the request ({status}: {words}).", status)
 
@@ -319,6 +319,11 @@ def _within(seconds: float, action: Callable[[], Any]) -> Any:
     if not succeeded:
         raise found
     return found
+
+
+def may_pass(status: int) -> bool:
+    """Whether a server that answered with this status may well answer the same request another time."""
+    return status in _PASSING or (status >= 500 and status != _NOT_IMPLEMENTED)
 
 
 class _PassingError(Exception):
