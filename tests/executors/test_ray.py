@@ -60,7 +60,8 @@ def test_a_killed_worker_is_replaced_and_its_batch_measured_again(two: object, t
         assert measure(ip.Game(value, 6, name="killed"), masks, store=store).from_store == 64
     np.testing.assert_array_equal(done.values, masks @ np.arange(6.0))
     assert killed.exists()
-    assert sum(map(int, log.read_text().split())) == 64 + 4  # that batch twice, every other once
+    # That batch twice and, at most, the one before it, whose answer may not yet have left the worker; every other once.
+    assert sum(map(int, log.read_text().split())) in (64 + 4, 64 + 8)
 
 
 def test_a_batch_that_always_kills_is_one_sentence_and_the_workers_stay_of_use(two: object) -> None:

@@ -30,8 +30,9 @@ def ray(
 ) -> futures.Executor:
     """An executor over Ray workers, on this machine or in a cluster: for ``executor=`` of `interplay.explain`.
 
-    Every worker is an actor that gets the game once, has its GPUs for itself and is restarted when it dies: the batch
-    that it was measuring is measured again by another, so that nothing is lost and only that batch is paid twice.
+    Every worker is an actor that gets the game once, has its GPUs for itself and is restarted when it dies: what it had
+    not yet answered (the batch that it was measuring and, where batches are quick, one beside it) is measured again, so
+    that nothing is lost and no other batch is paid twice.
     Games may be lambdas and closures. Values do not depend on the number of workers. A Ray that this process has
     started before is used and left running; one that is started here ends with the executor.
 
