@@ -16,7 +16,6 @@ from interplay._networks.continuation import Reader, Target
 from interplay._networks.hub import Source, known_as
 from interplay._networks.identity import model_identity
 from interplay._networks.readout import LOGPROB, LOSS, MARGIN, Readout
-from interplay._networks.state import state_of
 from interplay.models._answer_book import Answer
 from interplay.models._causal.choice import ChoiceScore, Scale
 from interplay.models._causal.doubts import notes_on_target
@@ -69,7 +68,6 @@ class CausalLM:
     system: str | None = None
     batch_tokens: int | None = None
     copies: tuple[Any, ...] = field(default=(), repr=False)
-    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", unwrapped(self.model))
@@ -239,11 +237,8 @@ class CausalLM:
 
     def known(self) -> dict[str, Any] | None:
         """What identifies the model by content, with its chat template's rendering; None where nothing can."""
-        state = state_of(self.model)
-        held = self._known.get("known")
-        if held is None or held[0] != state:  # hashing the weights takes a second for each gigabyte
-            held = self._known["known"] = (state, model_identity(self.model, self.tokenizer))
-        return None if held[1] is None else {"chat": self.reader.rendering, "model": held[1]}
+        known = model_identity(self.model, self.tokenizer)
+        return None if known is None else {"chat": self.reader.rendering, "model": known}
 
     @property
     def name(self) -> str:
