@@ -144,10 +144,16 @@ def test_the_calls_announced_count_what_may_follow_the_first_round(capsys: pytes
 
 
 @pytest.mark.parametrize(("index", "drawn"), [("sv", "sv"), ("fsii", "fsii"), ("bii", None), ("fbii", None)])
-def test_an_index_that_has_ablations_of_its_own_gets_them(index: str, drawn: str | None) -> None:
-    game = ip.Game(weigh, 12)
-    assert _drawn_for(game, Options(index=index)) == drawn
-    assert _drawn_for(ip.Game(weigh, 12, keep=0.7), Options(index=index)) is None
+def test_an_index_that_has_ablations_of_its_own_gets_them_and_a_game_that_cannot_says_so(
+    index: str, drawn: str | None
+) -> None:
+    game, options = ip.Game(weigh, 12), Options(index=index)
+    assert _drawn_for(game, options) == (game, drawn)
+    parts = [ip.Part("first", "half", 0, 6), ip.Part("second", "half", 6, 12)]
+    for other, why in ((ip.Game(weigh, 12, keep=0.7), "kept in 70%"), (game.zoomed(parts), "opened from round to")):
+        noted, nothing = _drawn_for(other, options)
+        assert nothing is None
+        assert [index in note and why in note for note in noted.notes] == ([] if drawn is None else [True])
 
 
 def test_the_forecast_of_fits_grows_with_outputs_and_rounds_and_is_nothing_where_all_is_measured() -> None:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 def run(game: Game, options: Options, *, executor: Executor | None = None) -> Explanation:
     """Explain a game, saying what it will cost, and print it."""
+    game, index = _drawn_for(game, options)
     with opened(options) as store:
-        explanation = explained(game, options, store, executor=executor, index=_drawn_for(game, options))
+        explanation = explained(game, options, store, executor=executor, index=index)
     # What one of them cannot take, another may: the result was paid for.
     with contextlib.ExitStack() as all_of:
         all_of.callback(save, explanation, options)
@@ -51,13 +52,20 @@ def opened(options: Options) -> Iterator[Store]:
         yield store
 
 
-def _drawn_for(game: Game, options: Options) -> str | None:
+def _drawn_for(game: Game, options: Options) -> tuple[Game, str | None]:
     """The index to draw ablations for: the one that is asked for, where there are such and this game can have them.
 
-    Examples kept at a rate of their own, and parts that are opened step by step, have ablations of their own.
+    Examples kept at a rate of their own, and parts that are opened step by step, have ablations of their own: the
+    game then says so.
     """
     name = None if options.index is None else canonical_index(options.index)
-    return name if name in ASKED and game.keep == 0.5 and game.tree is None else None
+    if name not in ASKED:
+        return game, None
+    if game.keep == 0.5 and game.tree is None:
+        return game, name
+    why = f"each part was kept in {game.keep:.0%} of them" if game.tree is None else "parts opened from round to round"
+    note = f"no ablations were drawn for {name} ({why}): its intervals are wide where these say little"
+    return game.noted(note), None
 
 
 def explained(
