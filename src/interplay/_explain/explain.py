@@ -126,8 +126,8 @@ def explain(
     task = Task(game, estimator, budget, order, seed, kept, goal, wanted, asked, removals, executor)
 
     def explained(task: Task, begun: Begun | None = None) -> Explanation:
-        with _opened(store) as opened, _watched(progress) as watch:
-            options: dict[str, Any] = {"store": opened, "executor": executor, "progress": watch, "failed": {}}
+        with Store.at(store) as held, _watched(progress) as watch:
+            options: dict[str, Any] = {"store": held, "executor": executor, "progress": watch, "failed": {}}
             ablate = partial(measure, game.finest, **options)
             if game.tree is not None:
                 return zoom(task, ablate, begun, again=explained)
@@ -299,16 +299,6 @@ def _check_options(budget: int, order: int, seed: int) -> None:
 
 def _elsewhere(_masks: Masks) -> Values:
     raise InputError("these ablations were measured elsewhere: there is no game to call.")
-
-
-@contextlib.contextmanager
-def _opened(store: Store | str | os.PathLike[str] | None) -> Iterator[Store]:
-    """The store to use; where none is given, one that dies with the call, so that no round measures twice."""
-    if isinstance(store, Store):
-        yield store
-    else:
-        with Store(":memory:" if store is None else store) as opened:
-            yield opened
 
 
 @contextlib.contextmanager

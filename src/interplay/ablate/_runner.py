@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import contextlib
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ def measure(
     game: Game,
     masks: object,
     *,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
     retries: int = _RETRIES,
@@ -82,7 +83,7 @@ def measure(
     masks
         Boolean (N, n); repeated rows are measured once.
     store
-        Where values are read and written; without one they live as long as this call.
+        Where values are read and written, or the path of its file; without one they live as long as this call.
     executor
         A `concurrent.futures.Executor` whose workers measure batches side by side; None measures here, in turn.
     progress
@@ -112,21 +113,19 @@ def measure(
     place = np.empty(len(order), dtype=np.intp)
     place[order] = np.arange(len(order))
 
-    own = Store(":memory:") if store is None else store
-    durable = own.path != ":memory:"
-    try:
-        shelf = own.of(game)
-        with Claims(shelf) if durable else contextlib.nullcontext() as claims:
-            run = _Run(game, distinct, shelf, claims, executor, progress, retries, {} if failed is None else failed)
-            if ahead is not None:
-                run.ahead = (len(ahead), int(shelf.read(ahead)[0].sum()))
-            run.all()
-    except Exception as error:
-        error.add_note(f"while measuring a game of {game.n} features" + (f": {game.question}" if game.question else ""))
-        raise
-    finally:
-        if store is None:
-            own.close()
+    with Store.at(store) as held:
+        durable = held.path != ":memory:"
+        try:
+            shelf = held.of(game)
+            with Claims(shelf) if durable else contextlib.nullcontext() as claims:
+                run = _Run(game, distinct, shelf, claims, executor, progress, retries, {} if failed is None else failed)
+                if ahead is not None:
+                    run.ahead = (len(ahead), int(shelf.read(ahead)[0].sum()))
+                run.all()
+        except Exception as error:
+            what = f"while measuring a game of {game.n} features" + (f": {game.question}" if game.question else "")
+            error.add_note(what)
+            raise
     assert run.values is not None
     at = place[inverse.ravel()]
     return Measurement(
@@ -137,7 +136,7 @@ def measure(
         measured=run.measured,
         seconds=time.perf_counter() - run.began,
         notes=(*run.notes, *run.failure_note(), *_store_notes(shelf)),
-        kept_in=own.path if durable else None,
+        kept_in=held.path if durable else None,
     )
 
 

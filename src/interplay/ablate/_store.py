@@ -177,6 +177,16 @@ class Store:
                 "this one away to start afresh."
             ) from error
 
+    @classmethod
+    @contextlib.contextmanager
+    def at(cls, place: Store | str | os.PathLike[str] | None) -> Iterator[Store]:
+        """A store that is given; of a path, or of nothing, one that is open, or lives, within the ``with``."""
+        if isinstance(place, Store):
+            yield place
+        else:
+            with cls(":memory:" if place is None else place) as own:
+                yield own
+
     def of(self, game: Game) -> Shelf:
         """The part of the store that holds this game's values.
 

@@ -204,7 +204,7 @@ def audit(
     method: str = "auto",
     index: str = "bii",
     seed: int = 0,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Audit:
@@ -271,15 +271,10 @@ def audit(
         raise InputError(f"least must be an effect of at least 0, not {least!r}.")
     name = namer(by)
     games = [make_game(case) for case in cases]
-    own = Store(":memory:") if store is None else store
-    try:
-        explanations = tuple(
-            _explained(games, budget, output, own, progress, {"method": method, "seed": seed, "executor": executor})
-        )
-        paired, spent = contrasts(make_game, cases, counterfactuals or {}, output, store=own, executor=executor)
-    finally:
-        if store is None:
-            own.close()
+    how = {"method": method, "seed": seed, "executor": executor}
+    with Store.at(store) as held:
+        explanations = tuple(_explained(games, budget, output, held, progress, how))
+        paired, spent = contrasts(make_game, cases, counterfactuals or {}, output, store=held, executor=executor)
     finest = [game.finest.labels if game.tree is not None else () for game in games]
     effects = _effects(explanations, finest, cases, name, index, order, at_least)
     return Audit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -153,7 +154,7 @@ def curate(
     rankings: Mapping[str, Sequence[float]] | None = None,
     random: int = 5,
     seed: int = 0,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Curation:

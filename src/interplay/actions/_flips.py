@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -181,7 +182,7 @@ def flip(
     checks: int = 50,
     enough: int | None = None,
     within: Iterable[int | str] | None = None,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Flips:
@@ -238,7 +239,7 @@ def suffice(
     checks: int = 50,
     enough: int | None = None,
     within: Iterable[int | str] | None = None,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Flips:
@@ -262,7 +263,7 @@ def _search(
     checks: int,
     enough: int | None,
     within: Iterable[int | str] | None,
-    store: Store | None,
+    store: Store | str | os.PathLike[str] | None,
     executor: futures.Executor | None,
     progress: Callable[[Progress], None] | None,
 ) -> Flips:

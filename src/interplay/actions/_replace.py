@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -172,7 +173,7 @@ def replace(
     above: Line | None = None,
     variants: int = 20,
     seed: int = 0,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     executor: futures.Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Replacement:
@@ -233,7 +234,7 @@ def replace(
         ("others", [(key, _variants([words[part] for part in key], 1, rng)[0]) for key in others]),
     ]
     whole = [game.value.replaced(dict(zip(key, texts, strict=True))) for _, rows in asked for key, texts in rows]
-    reading = _Texts(game.value.scorer, tuple(whole))  # type: ignore[attr-defined]
+    reading = _Texts(game.value.scorer, tuple(whole), game.name)  # type: ignore[attr-defined]
     variant_game = Game(
         reading, len(whole), outputs=game.outputs, identity=reading.identity, batch_size=game.batch_size,
         repeats=game.repeats,
@@ -262,12 +263,13 @@ class _Texts:
 
     scorer: Any = field(repr=False)
     texts: tuple[str, ...]
+    name: str | None  # the game's, which in a store stands before what its scorer knows of itself
 
     def __call__(self, masks: Masks) -> Any:
         return self.scorer([self.texts[at] for at in masks.argmax(axis=1)])
 
     def identity(self) -> dict[str, Any] | None:
-        known = self.scorer.identity()
+        known = self.scorer.identity() if self.name is None else self.name
         return None if known is None else {"action": "replace", "texts": self.texts, "scorer": known}
 
 
