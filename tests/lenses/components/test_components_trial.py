@@ -83,6 +83,30 @@ def test_an_answer_follows_the_prompt_not_the_token_that_ends_texts() -> None:
     assert (full(plain) == full(closed)).all()
 
 
+@pytest.mark.parametrize("family", ["gpt2", "llama", "t5"])
+@pytest.mark.parametrize("kind", ["logprob", "margin", "accuracy", "loss", "logit"])
+def test_answers_of_different_lengths_stand_behind_inputs_of_different_lengths(family: str, kind: str) -> None:
+    """The longest input has the shortest answer, whose row ends before places that longer answers take."""
+    asked = [" ".join(WORDS[i % len(WORDS)] for i in range(length)) for length in (9, 2, 4, 3)]
+    answers, others = (
+        [" Paris", " Paris London here", " here", " London here"],
+        [" here", " here", " London here", " a"],
+    )
+    model = ip.models.CausalLM(network(family), tokenizer())
+    metric = metrics.margin(answers, others) if kind == "margin" else getattr(metrics, kind)(answers)
+    game = ip.lenses.heads(model, asked, metric, each=True)
+    together = game(np.ones((9, game.n), dtype=bool))  # in one pass
+    for at, text in enumerate(asked):
+        one = [answers[at]]
+        metric = metrics.margin(one, [others[at]]) if kind == "margin" else getattr(metrics, kind)(one)
+        alone = ip.lenses.heads(model, [text], metric, each=True)
+        np.testing.assert_allclose(together[:, at], float(np.ravel(full(alone))[0]), atol=1e-5)
+        if kind in ("logprob", "loss"):
+            sign = 1 if kind == "logprob" else -1
+            expected = sign * float(model.logprob(answers[at])([text])[0])
+            np.testing.assert_allclose(together[0, at], expected, atol=1e-5)
+
+
 def test_an_answer_has_the_tokens_that_it_has_behind_its_prompt() -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

@@ -46,6 +46,8 @@ def bind_answers(subject: Subject, inputs: Inputs, targets: Sequence[Target], re
     width = torch.arange(ids.shape[1], device=ids.device)
     places = None if start is None else torch.tensor(start, device=ids.device)[:, None] + width
     fed = rows.length(decoder=subject.seq2seq)
+    if places is not None and fed is not None:
+        places = places.clamp(max=fed - 1)  # behind a short target in the longest row: nothing that is read as valid
 
     def score(output: Any, index: Any) -> Any:
         logits = logits_of(output)
@@ -53,7 +55,7 @@ def bind_answers(subject: Subject, inputs: Inputs, targets: Sequence[Target], re
             logits = logits.unsqueeze(1)
         elif places is not None:
             # A tuned prompt (PEFT) has positions of its own before those of the input.
-            at = places[index].clamp(max=(fed or logits.shape[1]) - 1) + (logits.shape[1] - (fed or logits.shape[1]))
+            at = places[index].clamp(max=logits.shape[1] - 1) + (logits.shape[1] - (fed or logits.shape[1]))
             logits = logits[torch.arange(len(index), device=at.device).unsqueeze(1), at]
         else:
             raise InputError(
