@@ -87,16 +87,14 @@ def test_an_answer_follows_the_prompt_not_the_token_that_ends_texts() -> None:
 @pytest.mark.parametrize("kind", ["logprob", "margin", "accuracy", "loss", "logit"])
 def test_answers_of_different_lengths_stand_behind_inputs_of_different_lengths(family: str, kind: str) -> None:
     """The longest input has the shortest answer, whose row ends before places that longer answers take."""
-    asked = [" ".join(WORDS[i % len(WORDS)] for i in range(length)) for length in (9, 2, 4, 3)]
-    answers, others = (
-        [" Paris", " Paris London here", " here", " London here"],
-        [" here", " here", " London here", " a"],
-    )
+    asked = [" ".join(WORDS[i % len(WORDS)] for i in range(length)) for length in [2, 4, 3] * 12 + [9]]
+    answers = [*[" Paris London here", " here", " London here"] * 12, " Paris"]
+    others = [*[" here", " London here", " cat"] * 12, " here"]
     model = ip.models.CausalLM(network(family), tokenizer())
     metric = metrics.margin(answers, others) if kind == "margin" else getattr(metrics, kind)(answers)
     game = ip.lenses.heads(model, asked, metric, each=True)
     together = game(np.ones((9, game.n), dtype=bool))  # in one pass
-    for at, text in enumerate(asked):
+    for at, text in list(enumerate(asked))[-4:]:
         one = [answers[at]]
         metric = metrics.margin(one, [others[at]]) if kind == "margin" else getattr(metrics, kind)(one)
         alone = ip.lenses.heads(model, [text], metric, each=True)
