@@ -55,15 +55,17 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, help="SmolLM2's file; that of its wheel when left out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--texts", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="the first text, of the 50")
     parser.add_argument("--fresh", action="store_true", help="fifty texts on which nothing was chosen")
     parser.add_argument("--rows", type=int, default=512, help="texts at a time")
     parser.add_argument("--seconds", type=float, default=np.inf, help="start no text after so long")
     options = parser.parse_args()
     began = time.perf_counter()
     if options.model == "minilm":
-        games = minilm_games(fresh=options.fresh)[: options.texts]
+        games = minilm_games(fresh=options.fresh)
     else:
-        games = smollm2_games(smollm2(options.gguf, options.device), options.texts, fresh=options.fresh)
+        games = smollm2_games(smollm2(options.gguf, options.device), 50, fresh=options.fresh)
+    games = games[options.first : options.first + options.texts]
     stored: dict[str, np.ndarray] = {}
     if options.out.exists():
         with np.load(options.out) as known:
