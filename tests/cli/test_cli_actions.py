@@ -52,6 +52,59 @@ def test_audit_reads_lines_of_slots(run: Run, tmp_path: Path) -> None:
     assert "Which parts, alone and together, do the same in 6 prompts?" in out
 
 
+@pytest.fixture
+def speaker(tmp_path: Path) -> Path:
+    """The folder of a small language model."""
+    pytest.importorskip("transformers")
+    from networks import network, tokenizer
+
+    network("llama").save_pretrained(tmp_path / "lm")
+    tokenizer().save_pretrained(tmp_path / "lm")
+    return tmp_path / "lm"
+
+
+@pytest.mark.parametrize("against", [(), ("--against", " London")])
+def test_flip_measures_a_language_model_s_answer(
+    run: Run, speaker: Path, tmp_path: Path, against: tuple[str, ...]
+) -> None:
+    (tmp_path / "text.txt").write_text("the cat never runs here")
+    lm = ip.models.CausalLM.load(speaker, device="cpu")
+    scorer = lm.margin(" Paris", " London") if against else lm.logprob(" Paris")
+    whole = float(scorer(["the cat never runs here"])[0])
+    options = ("--model", str(speaker), "--target", " Paris", *against, "--ablate", "delete", "--budget", "32")
+    status, out, err = run("flip", "text.txt", *options, "--below", str(whole - 1e-4), "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["start"] == pytest.approx(whole, abs=1e-5)
+    words = "the cat never runs here".split()
+    for one in found["found"]:
+        left = "".join(" " * (i > 0) + ("" if i in one["features"] else word) for i, word in enumerate(words))
+        assert float(scorer([left])[0]) == pytest.approx(one["measured"], abs=1e-5)
+
+
+def test_audit_measures_a_language_model_s_answers(run: Run, speaker: Path, tmp_path: Path) -> None:
+    lines = [json.dumps({"who": who, "what": what}) for who in ("the cat", "never") for what in ("runs", "sleeps")]
+    (tmp_path / "cases.jsonl").write_text("\n".join(lines))
+    options = ("--template", "{who} {what} here", "--model", str(speaker), "--target", " Paris", "--against", " London")
+    options += ("--budget", "64", "--at-least", "2", "--counterfactual", "what=runs,sleeps", "--json")
+    status, out, err = run("audit", "cases.jsonl", *options)
+    assert status == 0, err
+    scorer = ip.models.CausalLM.load(speaker, device="cpu").margin(" Paris", " London")
+    runs, sleeps = (scorer([f"{who} {what} here" for who in ("the cat", "never")]) for what in ("runs", "sleeps"))
+    (contrast,) = json.loads(out)["contrasts"]
+    assert contrast["mean"] == pytest.approx(float((runs - sleeps).mean()), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_chat_model_is_asked_in_its_template(run: Run, planted: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("Tom drinks tea. The sun is out.")
+    options = ("text.txt", "--model", str(planted), "--target", " gold", "--unit", "sentence", "--budget", "4")
+    status, out, err = run("flip", *options, "--chat", "--below", "-1000", "--json")
+    assert status == 0, err
+    asked = ip.models.CausalLM.load(planted, device="cpu", chat=True).logprob(" gold")
+    assert json.loads(out)["start"] == pytest.approx(float(asked(["Tom drinks tea. The sun is out."])[0]), abs=1e-5)
+
+
 @pytest.mark.model
 def test_prune_writes_a_model_that_gives_what_was_measured(run: Run, tmp_path: Path) -> None:
     (tmp_path / "lines.tsv").write_text("A dog runs.\tA puppy runs.\nIt rains.\tThe rain falls.\n")
@@ -129,6 +182,7 @@ def test_layers_and_groups_of_rows_are_opened(run: Run, tmp_path: Path) -> None:
         (("flip", "t", "--model", "m", "--reference", "x"), "say which line to cross"),
         (("flip", "t", "--model", "m", "--reference", "x", "--target", "y", "--below", "0"), "one of the three"),
         (("flip", "t", "--model", "m", "--reference", "x", "--against", "y", "--below", "0"), "goes with --target"),
+        (("flip", "t", "--model", "m", "--reference", "x", "--chat", "--below", "0"), "--chat goes with --target"),
         (("audit", "t", "--model", "m", "--reference", "x"), "is not JSON"),
         (("audit", "n", "--model", "m", "--reference", "x"), "must be a text"),
         (("audit", "deep", "--model", "m", "--reference", "x"), "is not JSON"),

@@ -44,8 +44,31 @@ def _halved(model: Any) -> None:
     model.bfloat16()
 
 
-@pytest.mark.parametrize("change", [_stepped, _behind_the_counters, _rows_exchanged, _exchanged, _halved])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def _negated(model: Any) -> None:
+    for weight in model.parameters():
+        weight.data.neg_()
+
+
+def _every_second_negated(model: Any) -> None:
+    next(model.parameters()).data[:, 1::2] *= -1
+
+
+def _neighbours_exchanged(model: Any) -> None:
+    weight = next(model.parameters()).data
+    weight[:] = weight[[0, 2, 1, *range(3, len(weight))]]
+
+
+def _rolled(model: Any) -> None:
+    weight = next(model.parameters()).data
+    weight[:] = weight.roll(1, dims=1)
+
+
+CHANGES = [_stepped, _behind_the_counters, _rows_exchanged, _exchanged, _halved]
+CHANGES += [_negated, _every_second_negated, _neighbours_exchanged, _rolled]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_every_change_of_the_weights_is_another_model_and_its_undoing_the_same(
     change: Callable[[Any], None], dtype: Any
 ) -> None:
@@ -82,6 +105,22 @@ def test_weights_of_odd_sizes_that_lie_anywhere_are_told_apart() -> None:
             second["weight"][size - 1] = 1
             assert identity._look(first) != identity._look(second)
     assert identity._look({"weight": torch.tensor(1.0)}) != identity._look({"weight": torch.tensor([1.0])})
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # quantised tensors are on their way out of PyTorch
+def test_a_model_of_other_than_plain_numbers_is_not_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    for odd in (
+        torch.quantize_per_tensor(torch.randn(4, 4), 0.1, 0, torch.qint8),
+        torch.eye(3).to_sparse(),
+        torch.ones(2, dtype=torch.complex64).conj(),
+        torch.empty(2, device="meta"),
+    ):
+        model = network("llama")
+        model.register_buffer("odd", odd)
+        assert model_identity(model, None) is None
+    model = network("llama")
+    monkeypatch.setattr(type(model.model.norm), "get_extra_state", lambda self: {"calibrated": True})
+    assert model_identity(model, None) is None
 
 
 def test_a_tokenizer_with_a_word_more_is_another() -> None:

@@ -12,7 +12,9 @@ from interplay._networks.behaviour import config_of
 from interplay._networks.hub import require_torch
 from interplay._networks.state import adapters, weights_of, worn
 
-_BLOCK = 32  # words of 8 bytes that are added up where a model is looked at again: a tenth of the time of hashing them
+_BLOCK = 32  # words of 8 bytes that are added up where a model is looked at again: a third of the time of hashing them
+_PART = 2048  # blocks at a time, so that what is computed on the way stays small
+_ODD = 0x2545F4914F6CDD1D  # multiplying by an odd number loses nothing of a word
 
 _hashed: WeakKeyDictionary[Any, tuple[object, str]] = WeakKeyDictionary()
 """By model, what its weights looked like when they were hashed, and the hash."""
@@ -24,11 +26,11 @@ _tokenizers: dict[bytes, str] = {}
 def model_identity(model: Any, tokenizer: Any) -> dict[str, Any] | None:
     """A model's weights, adapters, configuration and tokenizer, each by content.
 
-    None where content cannot tell: of modules without a configuration, of weights that are not in memory, and of
-    models that wear hooks or another forward method, as what those do is not known.
+    None where content cannot tell: of modules without a configuration, of weights that are not in memory or no plain
+    numbers (quantised, sparse), and of models that wear hooks or another forward method, as what those do is not known.
     """
     config = config_of(model)
-    if not hasattr(config, "to_dict") or any(tensor.is_meta for tensor in model.state_dict().values()):
+    if not hasattr(config, "to_dict") or not all(map(_is_plain, model.state_dict().values())):
         return None
     dispatched = {path for path, module in model.named_modules() if hasattr(module, "_hf_hook")}  # by accelerate
     if any(path not in dispatched for path, _, _ in worn(model)):
@@ -68,7 +70,8 @@ def _hash(tensors: Mapping[str, Any]) -> str:
 def _look(tensors: Mapping[str, Any]) -> str:
     """A hash of the sums of all blocks of weights, added up where they lie, as whole numbers: no change is too small.
 
-    What it cannot see are weights that change places within a block of 256 bytes.
+    Every place in a block weighs otherwise, so that weights cannot change places unseen, and words are mixed before
+    they are added, so that changes of many signs, the highest bits, do not cancel.
     """
     torch = require_torch()
     sums = hashlib.sha256()
@@ -77,11 +80,22 @@ def _look(tensors: Mapping[str, Any]) -> str:
         if content.storage_offset() % 8:  # words of 8 bytes start at multiples of 8
             content = content.clone()
         whole = len(content) // (8 * _BLOCK) * (8 * _BLOCK)
-        blocks = content[:whole].view(torch.int64).view(-1, _BLOCK).sum(dim=1)
         sums.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sums.update(blocks.cpu().numpy().data)
+        weight = (2 * torch.arange(_BLOCK, device=content.device) + 1) * _ODD
+        for part in content[:whole].view(torch.int64).view(-1, _BLOCK).split(_PART):
+            mixed = part * weight  # modulo 2^64
+            mixed ^= mixed >> 31
+            sums.update(mixed.sum(dim=1).cpu().numpy().data)
         sums.update(content[whole:].cpu().numpy().data)
     return sums.hexdigest()
+
+
+def _is_plain(given: Any) -> bool:
+    """Whether it is a tensor that lies in memory as its numbers, one after the other."""
+    torch = require_torch()
+    if not isinstance(given, torch.Tensor) or given.is_meta or given.is_quantized or given.layout != torch.strided:
+        return False
+    return not (given.is_conj() or given.is_neg())
 
 
 def _bytes(tensor: Any) -> Any:

@@ -212,7 +212,8 @@ class Store:
             key, features, labels, outputs = self.database.execute(
                 "SELECT id, features, labels, outputs FROM game WHERE fingerprint = ?", (fingerprint,)
             ).fetchone()
-        if (features, labels) != (game.n, json.dumps(game.labels)):
+        # A game that is recognised by what it measures is the same whatever its features are called.
+        if features != game.n or (game.name is not None and labels != json.dumps(game.labels)):
             detail = f"with {features} features, not {game.n}" if features != game.n else "with other labels"
             raise StoreError(
                 f"the store {self.path} holds a game of this name, {game.name!r}, {detail}: give this one another name."

@@ -45,7 +45,12 @@ def audit(
     counterfactual: Annotated[
         tuple[str, ...], Parameter(help="A slot and what else could stand there, such as who=he,she; may be repeated.")
     ] = (),
-    ablate: Annotated[str, Parameter(help="What an ablated word becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
+    ablate: Annotated[
+        str | None,
+        Parameter(
+            help="What an ablated word becomes: a string, 'delete', 'mend' or 'mask'; else what suits the model."
+        ),
+    ] = None,
     options: AuditOptions | None = None,
 ) -> None:
     """Find which words, alone and together, do the same in many prompts, chance findings held to a rate."""

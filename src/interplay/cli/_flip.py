@@ -40,7 +40,12 @@ def flip(
             help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that matter."
         ),
     ] = "word",
-    ablate: Annotated[str, Parameter(help="What an ablated unit becomes: a string, 'delete' or 'mask'.")] = "[UNK]",
+    ablate: Annotated[
+        str | None,
+        Parameter(
+            help="What an ablated unit becomes: a string, 'delete', 'mend' or 'mask'; else what suits the model."
+        ),
+    ] = None,
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     options: FlipOptions | None = None,
 ) -> None:

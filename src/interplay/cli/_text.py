@@ -39,8 +39,11 @@ def text(
         ),
     ] = "word",
     ablate: Annotated[
-        str, Parameter(help="What an ablated unit becomes: a string, 'delete', 'mend' or 'mask'.")
-    ] = "[UNK]",
+        str | None,
+        Parameter(
+            help="What an ablated unit becomes: a string, 'delete', 'mend' or 'mask'; else what suits the model."
+        ),
+    ] = None,
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     truncate: Annotated[bool, Parameter(negative=(), help="Cut texts longer than the model's window.")] = False,
     device: Device = None,
