@@ -148,6 +148,15 @@ def test_a_store_of_damaged_values_or_that_is_closed_is_named(tmp_path: Path) ->
         ip.explain(game, budget=8, store=store)
 
 
+def test_a_game_that_is_recognised_may_call_its_features_otherwise(tmp_path: Path) -> None:
+    lengths = ip.models.Scorer(lambda texts: [1.0 * len(t) for t in texts], "length", identity=lambda: {"of": "length"})
+    path, game = tmp_path / "runs.db", ip.lenses.text(lengths, "It is late.")
+    first = ip.explain(game, budget=8, store=path)
+    again = ip.explain(game.relabelled([f"part {i}" for i in range(game.n)]), budget=8, store=path)
+    assert again.from_store == again.used == first.used
+    assert again.labels[0] == "part 0"
+
+
 def test_another_game_under_the_same_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     ip.explain(count_game("same"), budget=20, method="lasso", store=path)

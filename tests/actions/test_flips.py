@@ -85,6 +85,20 @@ def test_every_returned_set_is_measured_and_checks_are_never_exceeded() -> None:
         assert (one.measured > start + 0.5) >= (one in found.found)
 
 
+def test_sets_that_cross_with_one_already_found_inside_are_not_shown_as_tried_in_vain() -> None:
+    hidden = 0
+    for seed in range(6):
+        game = dense_game(8, seed)
+        line = float(game(np.ones((1, 8), bool))[0]) + 0.3
+        found = ip.actions.flip(game, ip.explain(game, budget=60, progress=False), above=line, checks=60)
+        hidden += sum(one.measured > line for one in found.tried)
+        for table in found.view().parts:
+            if "vain" in table.title:
+                assert all(row[1] <= line for row in table.rows)
+                assert len(table.rows) + table.left == sum(one.measured <= line for one in found.tried)
+    assert hidden
+
+
 def test_a_search_that_has_enough_ends_at_a_smallest_set_and_costs_less() -> None:
     game = ip.Game(sparse_spectrum(9, 14, 3, 1).predict, 9)
     explanation = ip.explain(game, budget=512, progress=False)

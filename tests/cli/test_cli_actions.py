@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,10 +77,25 @@ def test_flip_measures_a_language_model_s_answer(
     assert status == 0, err
     found = json.loads(out)
     assert found["start"] == pytest.approx(whole, abs=1e-5)
-    words = "the cat never runs here".split()
+    words = ["the", "cat", "never", "runs", "here"]
     for one in found["found"]:
         left = "".join(" " * (i > 0) + ("" if i in one["features"] else word) for i, word in enumerate(words))
         assert float(scorer([left])[0]) == pytest.approx(one["measured"], abs=1e-5)
+
+
+def test_a_line_on_the_wrong_side_is_refused_before_the_budget_is_spent(
+    run: Run, speaker: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("the cat never runs here")
+    options = ("text.txt", "--model", str(speaker), "--target", " Paris", "--store", "runs.db", "--budget", "32")
+    status, _, err = run("flip", *options, "--below", "0")
+    assert status == 2
+    assert "already below 0: choose a line on its other side" in err
+    status, _, err = run("flip", *options, "--suffice", "--above", "-1000")
+    assert (status, "the empty text scores" in err) == (2, True)
+    with sqlite3.connect(tmp_path / "runs.db") as store:
+        assert store.execute("SELECT count(*) FROM ablation").fetchone() == (2,)
+    store.close()
 
 
 def test_audit_measures_a_language_model_s_answers(run: Run, speaker: Path, tmp_path: Path) -> None:
@@ -182,6 +198,7 @@ def test_layers_and_groups_of_rows_are_opened(run: Run, tmp_path: Path) -> None:
         (("flip", "t", "--model", "m", "--reference", "x"), "say which line to cross"),
         (("flip", "t", "--model", "m", "--reference", "x", "--target", "y", "--below", "0"), "one of the three"),
         (("flip", "t", "--model", "m", "--reference", "x", "--against", "y", "--below", "0"), "goes with --target"),
+        (("flip", "t", "--model", "m", "--reference", "x", "--below", "0", "--index", "sv"), "--index sv is for the"),
         (("flip", "t", "--model", "m", "--reference", "x", "--chat", "--below", "0"), "--chat goes with --target"),
         (("audit", "t", "--model", "m", "--reference", "x"), "is not JSON"),
         (("audit", "n", "--model", "m", "--reference", "x"), "must be a text"),

@@ -19,12 +19,14 @@ class Citation:
     """One part of an answer: the documents that it cites, and those that drove it, as numbers from 0.
 
     ``drove`` are the documents whose presence raises the part's score beyond doubt and by enough, alone or in a set,
-    the strongest first; ``unsupported`` are cited and did not, ``uncited`` did and are not cited.
+    the strongest first; ``unsupported`` are cited and did not, ``uncited`` did and are not cited. Of ``missing`` ones,
+    that are cited, too, there is no such document.
     """
 
     output: str
     cited: tuple[int, ...]
     drove: tuple[int, ...]
+    missing: tuple[int, ...] = ()
 
     @property
     def unsupported(self) -> tuple[int, ...]:
@@ -75,9 +77,10 @@ def citations(
     read = _bracketed if cited is None else cited
     found = []
     for output in explanation.outputs:
-        numbers = [number - 1 for number in read(output) if 0 < number <= count]
-        drove = [home[feature] for feature in _drivers(explanation.for_output(output), least)]
-        found.append(Citation(output, tuple(dict.fromkeys(numbers)), tuple(dict.fromkeys(drove))))
+        numbers = [number - 1 for number in dict.fromkeys(read(output))]
+        drove = dict.fromkeys(home[feature] for feature in _drivers(explanation.for_output(output), least))
+        cites = tuple(number for number in numbers if 0 <= number < count)
+        found.append(Citation(output, cites, tuple(drove), tuple(one for one in numbers if one not in cites)))
     return tuple(found)
 
 

@@ -58,8 +58,10 @@ class Conversation(str):
 
     @property
     def is_begun(self) -> bool:
-        """Whether the model is to go on with a message that the assistant has begun."""
-        return bool(self.messages) and self.messages[-1].get("role") == "assistant"
+        """Whether the model is to go on with a message that the assistant has begun: one that calls tools is none."""
+        if not self.messages or self.messages[-1].get("role") != "assistant":
+            return False
+        return any(pieces_of(self.messages[-1].get("content")))
 
 
 def transcribed(message: Message) -> str:

@@ -109,8 +109,10 @@ class Flips(Displayed):
             return tuple((" + ".join(names[i] for i in f.features), f.measured, f.predicted) for f in flips)
 
         columns = ("parts", "measured", "predicted")
-        sign = 1.0 if self.below is not None else -1.0
-        near = sorted(self.tried, key=lambda flip: sign * flip.measured)
+        sign, line = (1.0, self.below) if self.below is not None else (-1.0, self.above)
+        # Sets that hold one already found cross the line, too: they are no news, and not in vain.
+        vain = [flip for flip in self.tried if line is None or sign * (flip.measured - line) >= 0]
+        near = sorted(vain, key=lambda flip: sign * flip.measured)
         parts = (
             Table("Sets found", columns, rows(self.found[:_ROWS]), left=max(0, len(self.found) - _ROWS)),
             Table("Tried in vain, nearest first", columns, rows(near[:_NEAR]), left=max(0, len(near) - _NEAR)),

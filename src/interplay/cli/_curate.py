@@ -16,14 +16,14 @@ from interplay._game.layout import Gallery, TrainingLayout
 from interplay._game.masks import Masks
 from interplay._game.partial import Partial
 from interplay.cli._console import say
-from interplay.cli._options import Budget, Options, Order
+from interplay.cli._options import ActionOptions, Budget, Order
 from interplay.cli._shared import explained, opened, print_found, save
 from interplay.cli._training import ZoomRows
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class CurateOptions(Options):
+class CurateOptions(ActionOptions):
     """The options of `curate`."""
 
     budget: Budget = 600

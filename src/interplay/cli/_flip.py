@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay.cli._console import say
-from interplay.cli._options import Budget, Options
+from interplay.cli._options import ActionOptions, Budget
 from interplay.cli._scoring import Scoring
 from interplay.cli._shared import explained, opened, print_found, read_text, save
 from interplay.cli._units import units
 
+if TYPE_CHECKING:
+    from interplay._game.game import Game
+    from interplay.ablate import Store
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class FlipOptions(Options):
+class FlipOptions(ActionOptions):
     """The options of `flip`."""
 
     budget: Budget = 300
@@ -66,8 +71,24 @@ def flip(
     game = text_lens(scorer, content, unit=units(unit), ablate=ablate, template=template)
     say(f"scoring    {scorer.name}\nchecks     up to {checks} measurements after the budget")
     with opened(options) as store:
+        _check_line(game, store, suffice=suffice, below=below, above=above)
         explanation = explained(game, options, store)
         save(explanation, options)
         act = actions.suffice if suffice else actions.flip
         found = act(game, explanation, below=below, above=above, most=most, checks=checks, store=store)
     print_found(found, options)
+
+
+def _check_line(game: Game, store: Store, *, suffice: bool, below: float | None, above: float | None) -> None:
+    """Refuse a line that there is nothing to cross to, by one measurement that the search would make anyway."""
+    from interplay.ablate import measure
+
+    from_there = np.zeros if suffice else np.ones
+    measured = measure(game.finest, from_there((1, game.finest.n), dtype=np.bool_), store=store).values
+    start = float(measured.mean())
+    line, where = (below, "below") if below is not None else (above, "above")
+    if line is not None and (start < line if where == "below" else start > line):
+        raise InputError(
+            f"the {'empty' if suffice else 'untouched'} text scores {start:.6g}, already {where} {line:g}: choose a "
+            "line on its other side."
+        )

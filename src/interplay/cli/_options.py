@@ -96,6 +96,23 @@ class Options(Reading):
         _check_apart(inputs, {"--save": self.save, "--html": self.html, "--store": self.store})
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ActionOptions(Options):
+    """How the game of an action is measured and explained."""
+
+    index: Annotated[str | None, Parameter(show=False)] = None
+
+    def check(self, *inputs: str | Path) -> None:
+        """As of `Options`; and what an action, which shows what it measured, has no use for."""
+        super().check(*inputs)
+        if self.index is not None:
+            raise InputError(
+                f"--index {self.index} is for the tables of an explanation, and this command shows what it measured: "
+                "leave it out, or keep the explanation by --save and read it by interplay show --index."
+            )
+
+
 def _check_apart(inputs: Sequence[str | Path], written: Mapping[str, Path | None]) -> None:
     """Complain of one file in two roles: what is written last would be all that is left."""
     seen = {Path(file).expanduser().absolute(): "the input" for file in inputs if "\0" not in str(file)}

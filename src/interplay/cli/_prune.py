@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from interplay._errors import InputError
 from interplay.cli._console import say
 from interplay.cli._heads import PARTS, Zoom, pairs_in, select_parts
-from interplay.cli._options import Device, Options, check_folder
+from interplay.cli._options import ActionOptions, Device, check_folder
 from interplay.cli._shared import explained, opened, print_found, save
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ def prune(
     zoom: Zoom = False,
     write: Annotated[Path | None, Parameter(help="Write the pruned model, its weights zeroed, to this folder.")] = None,
     device: Device = None,
-    options: Options | None = None,
+    options: ActionOptions | None = None,
 ) -> None:
     """Choose the parts of a network to keep, and judge the choice on lines that took no part in it."""
     from interplay import actions
     from interplay.models import load_network
 
-    options = options or Options()
+    options = options or ActionOptions()
     options.check(inputs, held_out)
     if not 0 < keep < 1:
         raise InputError(f"--keep must be a share between 0 and 1, such as 0.5, not {keep:g}.")

@@ -39,6 +39,14 @@ def test_all_kept_is_the_conversation_and_the_last_question_and_the_answer_begun
     assert nothing.is_begun
 
 
+@pytest.mark.parametrize("content", [None, "", [], [{"type": "text", "text": ""}]])
+def test_a_message_that_calls_tools_is_no_answer_begun(content: object) -> None:
+    calls = {"role": "assistant", "tool_calls": [{"function": {"name": "save", "arguments": "{}"}}]}
+    assert not ip.models.Conversation([MESSAGES[1], calls]).is_begun
+    assert not ip.models.Conversation([MESSAGES[1], calls | {"content": content}]).is_begun
+    assert ip.models.Conversation([MESSAGES[1], calls | {"content": "Noted"}]).is_begun
+
+
 def test_a_turn_goes_with_its_tool_calls_and_results() -> None:
     chat = game(tools=TOOLS)
     assert chat.labels == (

@@ -105,6 +105,21 @@ def test_what_is_certain_but_small_is_no_driver_unless_asked_for() -> None:
         ip.report.citations(result, least=7)
 
 
+def test_a_citation_of_a_document_that_is_not_there_is_told() -> None:
+    game = ip.lenses.documents(lambda texts: np.array([["red" in t] for t in texts], float), PASSAGES)
+    game = ip.Game(game.value, game.labels, outputs=["It is red [1, 7], [0]."])
+    (one,) = ip.report.citations(ip.explain(game, budget=8))
+    assert (one.cited, one.missing) == ((0,), (6, -1))
+
+
+def test_whole_documents_may_be_asked_for_by_name() -> None:
+    whole, named, tupled = (
+        ip.lenses.documents(lambda texts: [0.0] * len(texts), PASSAGES, unit=unit, name="same")
+        for unit in (None, "document", ("document",))
+    )
+    assert whole.labels == named.labels == tupled.labels
+
+
 def test_citations_of_documents_whose_sentences_are_features() -> None:
     notes = ["It is late. Soup is hot.", "The key is red. It rains.", "The red key opens the chest. The bus is blue."]
 

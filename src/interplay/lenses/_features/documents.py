@@ -136,6 +136,8 @@ def _levels(unit: Unit | Sequence[str] | None) -> tuple[tuple[str, ...], Unit | 
 
     Whole documents are no unit of a text, so that they have no name there.
     """
+    if unit == _WHOLE:
+        return (), None
     if unit is None or isinstance(unit, str) or _WHOLE not in unit:
         levels, finest = levels_of(unit) if unit is not None else ((), None)
         return ((_WHOLE, *levels) if levels else ()), cast("Unit | None", finest)  # no mapping was given
