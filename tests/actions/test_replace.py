@@ -70,6 +70,47 @@ def test_the_same_seed_gives_the_same_variants_and_a_store_pays_once() -> None:
     assert again.to_dict()["arms"] == first.to_dict()["arms"]
 
 
+def test_a_set_is_named_by_labels_or_numbers() -> None:
+    game = ip.lenses.text(Alarm(), TEXT, ablate="delete")
+    explanation = ip.explain(game, budget=200, progress=False)
+    given = ([5, 1], ["pull", "lever"], [1, "lever"], (np.int64(1), 5), iter(["lever", 1]))
+    done = [ip.actions.replace(game, explanation, ["x"], features=one, below=0.5) for one in given]
+    assert {one.found.features for one in done} == {((1, 5),)}
+
+
+@pytest.mark.parametrize(
+    ("replacements", "options", "words"),
+    [
+        ("neutral", {"features": ["charming"]}, "unknown part 'charming'"),
+        ("neutral", {"features": [99]}, "no part 99: ids run from 0 to 11"),
+        ("neutral", {"features": [-1]}, "no part -1"),
+        ("neutral", {"features": [1.0]}, "no part 1.0"),
+        ("neutral", {"features": [True]}, "no part True"),
+        ("neutral", {"features": 1}, r"features must be a list of ids or labels, not 1: pass \[1\]"),
+        ("neutral", {"features": "pull"}, r"pass \['pull'\]"),
+        ("neutral", {"features": []}, "features is empty"),
+        ("neutral", {"features": [1, 1]}, r"features holds part 1 \('pull'\) more than once"),
+        ("neutral", {"features": [1, "pull"]}, "more than once"),
+        ("neutral", {"features": range(12)}, "holds every part"),
+        ("neutral", {"seed": -1}, "seed must be"),
+        ("neutrall", {}, "unknown replacements 'neutrall'"),
+        (3, {}, "at least one text for 'please', not 3"),
+        (lambda label: None, {}, "at least one text for 'please', not None"),
+        (["pull"], {}, "the same word"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_paid(
+    replacements: object, options: dict[str, object], words: str
+) -> None:
+    alarm = Alarm()
+    game = ip.lenses.text(alarm, TEXT, ablate="delete")
+    explanation = ip.explain(game, budget=200, progress=False)
+    alarm.read.clear()
+    with pytest.raises(ip.InputError, match=words):
+        ip.actions.replace(game, explanation, replacements, **({"below": 0.5} | options))
+    assert alarm.read == []
+
+
 @pytest.mark.parametrize(
     ("replacements", "options", "words"),
     [

@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 
-from interplay._checks import unknown
+from interplay._checks import is_whole, unknown
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.game import Game
 from interplay._game.masks import Values
+from interplay._spectrum.characters import Features
 
 
 def chosen_parts(game: Game, within: Iterable[int | str] | None) -> tuple[int, ...]:
     """The ids of the parts that may be touched: ascending, from ids or labels; all where none are given."""
     if within is None:
         return tuple(range(game.n))
-    if isinstance(within, str):
-        raise InputError(f"within must be a list of ids or labels, not the text {within!r}: pass [{within!r}].")
-    chosen: set[int] = set()
-    for part in within:
-        if isinstance(part, str):
-            same = [i for i, label in enumerate(game.labels) if label == part]
-            if not same:
-                raise unknown("part", part, game.labels)
-            chosen |= set(same)
-        elif 0 <= part < game.n:
-            chosen.add(int(part))
-        else:
-            raise InputError(f"there is no part {part!r}: ids run from 0 to {game.n - 1}.")
+    chosen = set(_named_parts(game, "within", within))
     if not chosen:
         raise InputError("within is empty: name at least one part, or leave it out for all.")
     return tuple(sorted(chosen))
 
 
-def as_explained(game: Game, explanation: Explanation) -> Game:
+def set_of_parts(game: Game, name: str, given: Iterable[int | str]) -> Features:
+    """The ids of one set of parts, ascending, from ids or labels, each of them named once."""
+    parts = _named_parts(game, name, given)
+    if not parts:
+        raise InputError(f"{name} is empty: name at least one part.")
+    twice = next((part for part in parts if parts.count(part) > 1), None)
+    if twice is not None:
+        raise InputError(f"{name} holds part {twice} ({game.labels[twice]!r}) more than once: name it once.")
+    return tuple(sorted(parts))
+
+
+def _named_parts(game: Game, name: str, given: Iterable[int | str]) -> list[int]:
+    """The ids of the parts that ``given`` names, in its order; a label stands for every part that has it."""
+    if isinstance(given, str):
+        raise InputError(f"{name} must be a list of ids or labels, not the text {given!r}: pass [{given!r}].")
+    if not isinstance(given, Iterable):
+        raise InputError(f"{name} must be a list of ids or labels, not {given!r}: pass [{given!r}].")
+    named: list[int] = []
+    for part in given:
+        if isinstance(part, str):
+            same = [i for i, label in enumerate(game.labels) if label == part]
+            if not same:
+                raise unknown("part", part, game.labels)
+            named += same
+        elif is_whole(part, 0) and part < game.n:
+            named.append(int(part))
+        else:
+            raise InputError(f"there is no part {part!r}: ids run from 0 to {game.n - 1}.")
+    return named
+
+
+def as_explained(game: Game, explanation: Explanation, name: str = "game") -> Game:
     """The game whose features are the explanation's: where parts were opened on the way, they are opened here."""
+    if not isinstance(game, Game):
+        raise InputError(f"{name} must be a game, as a lens or interplay.Game makes it, not {game!r}.")
     if game.tree is None or not explanation.outline or game.labels == explanation.labels:
         return game
     return game.opened(explanation.outline)
@@ -55,9 +78,12 @@ def by_part(game: Game, name: str, given: Sequence[float]) -> Values:
     Raises
     ------
     InputError
-        For another number of them.
+        For another number of them, and for what is no number.
     """
-    numbers = np.asarray(given, dtype=np.float64)
+    try:
+        numbers = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a list of numbers, one for each part, not {given!r}.") from None
     if numbers.shape == (game.n,):
         return numbers
     leaves = game.finest.n
@@ -65,6 +91,48 @@ def by_part(game: Game, name: str, given: Sequence[float]) -> Values:
         finest = f" ({leaves} finest ones)" if leaves != game.n else ""
         raise InputError(f"{name}: {numbers.size} numbers for {game.n} parts{finest}; give one for each.")
     return np.asarray(np.add.reduceat(numbers, game.tree.starts), dtype=np.float64)
+
+
+def rankings_of(
+    game: Game, rankings: Mapping[str, Sequence[float]] | None, taken: Collection[str]
+) -> dict[str, Values]:
+    """By name, scores of a game's parts (n,), as `by_part` reads them.
+
+    Raises
+    ------
+    InputError
+        For scores that give no order, and for a name that is ``taken`` by another way of choosing.
+    """
+    if not isinstance(rankings, (Mapping, type(None))):
+        raise InputError(f"rankings must map a name to the scores of all parts, not {rankings!r}.")
+    read: dict[str, Values] = {}
+    for name, scores in (rankings or {}).items():
+        if not isinstance(name, str) or not name.strip() or name in taken:
+            raise InputError(f"a ranking cannot be called {name!r}: give it a name of its own, not {', '.join(taken)}.")
+        read[name] = by_part(game, f"the ranking {name!r}", scores)
+        unranked = np.flatnonzero(np.isnan(read[name]))
+        if len(unranked):
+            raise InputError(
+                f"the ranking {name!r} has no number (NaN) for {game.labels[unranked[0]]!r}: give one for each part."
+            )
+    return read
+
+
+def output_at(names: Sequence[str], output: str | int | None) -> int:
+    """Where the output asked for, by name or position, stands among ``names``; the only one where none is asked for."""
+    if output is None:
+        if len(names) > 1:
+            raise InputError(f"the games have {len(names)} outputs: choose one with output=, of {', '.join(names)}.")
+        return 0
+    if isinstance(output, str):
+        if output not in names:
+            raise unknown("output", output, names)
+        return names.index(output)
+    if not isinstance(output, Integral) or isinstance(output, bool):
+        raise InputError(f"output must be a name or a whole number, not {output!r}.")
+    if not -len(names) <= output < len(names):
+        raise InputError(f"there is no output {output}: there are {len(names)}, counted from 0.")
+    return int(output) % len(names)
 
 
 def one_output(game: Game, explanation: Explanation) -> int:

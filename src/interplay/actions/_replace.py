@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -23,7 +23,7 @@ from interplay._spectrum.characters import Features
 from interplay._spectrum.interactions import distinct_labels
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._flips import Line, flip
-from interplay.actions._parts import as_explained, one_output
+from interplay.actions._parts import as_explained, one_output, set_of_parts
 from interplay.actions._tables import table
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def replace(
     explanation: Explanation,
     replacements: Replacements,
     *,
-    features: Collection[int] | None = None,
+    features: Iterable[int | str] | None = None,
     below: Line | None = None,
     above: Line | None = None,
     variants: int = 20,
@@ -198,7 +198,7 @@ def replace(
         What a part may become: a list of texts; a list for each label; a function from the part's text to a text or
         a list; or "neutral" for words that say little.
     features
-        The set to replace; the first that `flip` finds when left out.
+        Ids or labels of the set to replace, each once; the first set that `flip` finds when left out.
     below, above
         The line, as in `flip`.
     variants
@@ -212,25 +212,33 @@ def replace(
         For a game whose parts cannot be replaced, or where no set flips the output.
     """
     check_whole("variants", variants, 1)
+    check_whole("seed", seed, 0)
     game = as_explained(game, explanation)
     output = one_output(game, explanation)
     if not hasattr(game.value, "replaced"):
         raise InputError("only parts of a text can be replaced, and this game is none: make it with lenses.text.")
+    words = {part: _words(label, replacements) for part, label in enumerate(game.labels)}
+    named = None if features is None else set_of_parts(game, "features", features)
+    if named is not None:
+        _check_rest(game, named)
     watched: dict[str, Any] = {"store": store, "executor": executor, "progress": progress}
-    flips = flip(game, explanation, below=below, above=above, checks=50 if features is None else 2, **watched)
-    if features is None and not flips.found:
+    flips = flip(game, explanation, below=below, above=above, checks=50 if named is None else 2, **watched)
+    if named is None and not flips.found:
         raise InputError(f"there is no set to replace: {flips.ending} Name one with features=.")
-    chosen = flips.found[0].features if features is None else tuple(sorted(features))
+    chosen = flips.found[0].features if named is None else named
+    _check_rest(game, chosen)
     sign, line = (-1.0, flips.below) if flips.below is not None else (1.0, flips.above)
     assert line is not None
     rng = np.random.default_rng(seed)
-    words = {part: _words(game.labels[part], replacements) for part in range(game.n)}
     ours = _variants([words[part] for part in chosen], variants, rng)
-    named = _first_order(explanation, len(chosen), sign)
+    alone = _first_order(explanation, len(chosen), sign)
     others = _others(game.n, chosen, len(ours), rng)
     asked = [
         ("found", [(chosen, texts) for texts in ours]),
-        ("first order", [(named, texts) for texts in _variants([words[part] for part in named], variants, rng)]),
+        (
+            "first order",
+            [(alone, texts) for texts in _variants([words[part] for part in alone], variants, rng)],
+        ),
         ("others", [(key, _variants([words[part] for part in key], 1, rng)[0]) for key in others]),
     ]
     whole = [game.value.replaced(dict(zip(key, texts, strict=True))) for _, rows in asked for key, texts in rows]
@@ -285,13 +293,18 @@ def _words(label: str, replacements: Replacements) -> tuple[str, ...]:
         given = replacements(label)
     else:
         given = replacements
-    words = (given,) if isinstance(given, str) else tuple(given)
+    words = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     if not words or not all(isinstance(word, str) for word in words):
         raise InputError(f"replacements must give at least one text for {label!r}, not {given!r}.")
     different = tuple(dict.fromkeys(word for word in words if word.lower() != label.lower()))
     if not different:
         raise InputError(f"the only replacement given for {label!r} is the same word: give another.")
     return different
+
+
+def _check_rest(game: Game, chosen: Features) -> None:
+    if len(chosen) == game.n:
+        raise InputError("the set holds every part, so no other parts can be replaced beside it: name a smaller one.")
 
 
 def _variants(words: Sequence[tuple[str, ...]], most: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
@@ -314,7 +327,5 @@ def _first_order(explanation: Explanation, size: int, sign: float) -> Features:
 def _others(n: int, chosen: Features, count: int, rng: np.random.Generator) -> list[Features]:
     """Sets of as many parts outside the chosen one, where there are so many."""
     outside = [part for part in range(n) if part not in chosen]
-    if not outside:
-        raise InputError("the set holds every part, so no other parts can be replaced beside it: name a smaller one.")
     size = min(len(chosen), len(outside))
     return [tuple(sorted(rng.choice(outside, size, replace=False).tolist())) for _ in range(count)]
