@@ -160,3 +160,32 @@ def test_a_mistake_gets_one_sentence(options: dict[str, object], words: str) -> 
     explanation = ip.explain(game, budget=64, progress=False)
     with pytest.raises(ip.InputError, match=words):
         ip.actions.curate(game, explanation, **({"held_out": game} | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
+        ({"random": -1}, "random must be"),
+        ({"held_out": 3}, "held_out must be a game, as .* makes it, not 3"),
+        ({"rankings": {"mine": [1.0, float("nan"), 2.0, 3.0, 4.0, 5.0]}}, r"'mine' has no number \(NaN\) for"),
+        ({"rankings": {"mine": [1.0]}}, "'mine': 1 numbers for 6 parts"),
+        ({"rankings": {"interactions": range(6)}}, "cannot be called 'interactions'"),
+        ({"outputs": "loss"}, r"outputs must be a list of names or positions, not 'loss'"),
+        ({"outputs": 0}, r"pass \[0\]"),
+        ({"outputs": [0.5]}, "no output 0.5"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_trained(options: dict[str, object], words: str) -> None:
+    trained: list[int] = []
+
+    def fit(kept: np.ndarray) -> set[int]:
+        trained.append(1)
+        return set(kept.tolist())
+
+    game = ip.lenses.training(fit, twins, examples=6)
+    explanation = ip.explain(game, budget=64, progress=False)
+    trained.clear()
+    with pytest.raises(ip.InputError, match=words):
+        ip.actions.curate(game, explanation, remove=1, **({"held_out": game} | options))
+    assert trained == []

@@ -175,3 +175,62 @@ def test_a_mistake_gets_one_sentence(options: dict[str, object], words: str) -> 
     explanation = ip.explain(game, budget=64, progress=False)
     with pytest.raises(ip.InputError, match=words):
         ip.actions.prune(game, explanation, **({"keep": 0.5, "held_out": game} | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
+        ({"random": -1}, "random must be a whole number of at least 0, not -1"),
+        ({"random": 2.5}, "random must be"),
+        ({"held_out": 3}, "held_out must be a game, as .* makes it, not 3"),
+        ({"rankings": {"mine": [1.0, float("nan"), 2.0, 3.0, 4.0, 5.0]}}, r"'mine' has no number \(NaN\) for 'x1'"),
+        ({"rankings": {"mine": ["high"] * 6}}, "the ranking 'mine' must be a list of numbers"),
+        ({"rankings": {"": range(6)}}, "cannot be called ''"),
+        ({"rankings": {"first order": range(6)}}, "cannot be called 'first order'"),
+        ({"rankings": range(6)}, "rankings must map a name"),
+        ({"held_out": ip.Game(lambda masks: masks[:, :2] * 1.0, 6, outputs=["a", "b"])}, "the outputs 'a', 'b', none"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_paid(options: dict[str, object], words: str) -> None:
+    dense, paid = dense_game(6, 0), []
+    game = ip.Game(lambda masks: (paid.append(len(masks)), dense(masks))[1], 6)
+    explanation = ip.explain(game, budget=64, progress=False)
+    paid.clear()
+    with pytest.raises(ip.InputError, match=words):
+        ip.actions.prune(game, explanation, **({"keep": 0.5, "held_out": game} | options))
+    assert paid == []
+
+
+def two(names: list[str] | None, turned: bool = False) -> ip.Game:
+    """Two outputs, the second of which is high where the first is low; ``turned``, the other way round."""
+    first = dense_game(6, 0)
+    both = (lambda v: np.stack([-v, v], axis=1)) if turned else (lambda v: np.stack([v, -v], axis=1))
+    return ip.Game(lambda masks: both(first(masks)), 6, outputs=names)
+
+
+def test_the_explained_output_is_judged_by_its_name() -> None:
+    game = two(["up", "down"])
+    explanation = ip.explain(game, budget=64, progress=False).for_output("down")
+    for held_out in (game, two(["down", "up"], turned=True), two(None)):
+        done = ip.actions.prune(game, explanation, keep=3, held_out=held_out, random=3)
+        assert done.held_out == pytest.approx(done.measured)
+        assert done.untouched == pytest.approx(game(np.ones((1, 6), bool))[0, 1])
+    with pytest.raises(ip.InputError, match="'up', 'side', none of which is known to be 'down'"):
+        ip.actions.prune(game, explanation, keep=3, held_out=two(["up", "side"]))
+    dense = dense_game(6, 0)
+    single, renamed = (ip.Game(lambda masks: dense(masks)[:, None], 6, outputs=[one]) for one in ("ours", "theirs"))
+    done = ip.actions.prune(single, ip.explain(single, budget=64, progress=False), keep=3, held_out=renamed)
+    assert done.held_out == pytest.approx(done.measured)
+
+
+def test_outputs_without_names_that_cannot_be_those_explained_cost_one_measurement() -> None:
+    game, paid = dense_game(6, 0), []
+    explanation = ip.explain(game, budget=64, progress=False)
+    several = ip.Game(lambda masks: (paid.append(len(masks)), two(None)(masks))[1], 6)
+    with pytest.raises(ip.InputError, match="held_out has 2 outputs, but the explained game has 1"):
+        ip.actions.prune(game, explanation, keep=3, held_out=several)
+    assert sum(paid) == 1
+    second = ip.explain(two(None), budget=64, progress=False).for_output(1)
+    with pytest.raises(ip.InputError, match="held_out has 1 outputs, but the explained game has at least 2"):
+        ip.actions.prune(two(None), second, keep=3, held_out=game)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from interplay._checks import check_whole, unknown
+from interplay._checks import check_whole, is_whole, unknown
 from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
@@ -25,7 +25,7 @@ from interplay._spectrum.interactions import distinct_labels
 from interplay._spectrum.spectrum import Spectrum
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._keeping import Keeping
-from interplay.actions._parts import as_explained, by_part, stretches
+from interplay.actions._parts import as_explained, rankings_of, stretches
 from interplay.actions._tables import table
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def curate(
     InputError
         For a number of rows that leaves none or all, or held-out data of other rows.
     """
-    game, held_out = as_explained(game, explanation), as_explained(held_out, explanation)
+    game, held_out = as_explained(game, explanation), as_explained(held_out, explanation, "held_out")
     if explanation.labels != game.labels or held_out.labels != game.labels:
         raise InputError("the game, its explanation and held_out must have the same rows as features.")
     sizes = np.array([end - start for start, end in stretches(game)])
@@ -213,6 +213,8 @@ def curate(
             "larger budget, or choose more rows."
         )
     check_whole("random", random, 0)
+    check_whole("seed", seed, 0)
+    given = rankings_of(game, rankings, ("everything kept", "interactions", "first order", "random"))
     positions = _positions(explanation, outputs)
     asked = replace(
         explanation,
@@ -242,9 +244,8 @@ def curate(
     best = int(np.argmax(sign * inside))
     rng = np.random.default_rng(seed)
     sets: dict[str, list[Features]] = {"everything kept": [()], "interactions": [ours[best]], "first order": [ours[2]]}
-    for name, scores in (rankings or {}).items():
-        ranked = by_part(game, f"the ranking {name!r}", scores) / sizes
-        sets[name] = [_fitting(np.argsort(ranked, kind="stable"), sizes, count)]
+    for name, scores in given.items():
+        sets[name] = [_fitting(np.argsort(scores / sizes, kind="stable"), sizes, count)]
     if random:
         sets["random"] = [_fitting(rng.permutation(game.n), sizes, count) for _ in range(random)]
     flat = [one for group in sets.values() for one in group]
@@ -293,13 +294,15 @@ def _positions(explanation: Explanation, outputs: Sequence[str | int] | None) ->
     names = explanation.outputs or ()
     if outputs is None:
         return list(range(len(explanation.fits)))
+    if isinstance(outputs, str) or not isinstance(outputs, Iterable):
+        raise InputError(f"outputs must be a list of names or positions, not {outputs!r}: pass [{outputs!r}].")
     chosen = []
     for output in outputs:
         if isinstance(output, str):
             if output not in names:
                 raise unknown("output", output, names)
             chosen.append(names.index(output))
-        elif 0 <= output < len(explanation.fits):
+        elif is_whole(output, 0) and output < len(explanation.fits):
             chosen.append(int(output))
         else:
             raise InputError(f"there is no output {output}: there are {len(explanation.fits)}, counted from 0.")

@@ -24,7 +24,7 @@ from interplay._game.masks import Masks, Values, averaged
 from interplay._spectrum.characters import Features
 from interplay.ablate import Progress, Store, measure
 from interplay.actions._keeping import Keeping
-from interplay.actions._parts import as_explained, by_part, one_output, stretches
+from interplay.actions._parts import as_explained, by_part, one_output, rankings_of, stretches
 from interplay.actions._pruned_model import Cuts, pruned
 from interplay.actions._tables import table
 
@@ -207,7 +207,7 @@ def prune(
         How much to keep at most: a share of all parts, or of the sum of ``sizes``; or a whole number of parts. Fewer
         are kept where that is better. What counts are the finest parts.
     held_out
-        The same parts on other inputs.
+        The same parts on other inputs, with the output that is explained among its own.
     aim
         Whether a "high" metric is wanted or a "low" one, as of a loss.
     sizes
@@ -229,9 +229,12 @@ def prune(
     InputError
         For a capacity that keeps nothing or everything, or held-out inputs of other parts.
     """
-    game, held_out = as_explained(game, explanation), as_explained(held_out, explanation)
+    game, held_out = as_explained(game, explanation), as_explained(held_out, explanation, "held_out")
     output = one_output(game, explanation)
     check_whole("checks", checks, 1)
+    check_whole("seed", seed, 0)
+    if random is not None:
+        check_whole("random", random, 0)
     if held_out.labels != game.labels:
         zoomed = " (of a zoom, make it with zoom=True as well)" if explanation.outline else ""
         raise InputError(f"held_out must be the same parts on other inputs{zoomed}, but its labels are not the game's.")
@@ -239,18 +242,24 @@ def prune(
         raise unknown("aim", aim, ("high", "low"))
     weights = _sizes(sizes, game)
     keeping = Keeping(explanation.spectrum, 1.0 if aim == "high" else -1.0, weights, _capacity(keep, weights, sizes))
+    given = rankings_of(game, rankings, ("interactions", "first order"))
+    judged = _output_of(held_out, game, explanation, output)
     counts = {"game": 0, "held out": 0}
 
     def measured(which: str, masks: Masks) -> Values:
-        played = game if which == "game" else held_out
+        played, column = (game, output) if which == "game" else (held_out, judged)
         found = measure(played, masks, store=store, executor=executor, progress=progress)
         counts[which] += found.distinct
-        return averaged(found.values, played.repeats).reshape(len(masks), -1)[:, output]
+        values = averaged(found.values, played.repeats).reshape(len(masks), -1)
+        if which == "held out" and played.outputs is None:
+            _check_columns(values, game, explanation, column)
+        return np.ascontiguousarray(values[:, column])
 
     sign = 1.0 if aim == "high" else -1.0
+    # First of all, because only a measurement tells how many outputs a game has that names none.
+    untouched = float(measured("held out", np.ones((1, game.n), dtype=np.bool_))[0])
     ranked = {"first order": keeping.by_rank(keeping.singles())}
-    for name, scores in (rankings or {}).items():
-        ranked[name] = keeping.by_rank(by_part(game, f"the ranking {name!r}", scores))
+    ranked |= {name: keeping.by_rank(scores) for name, scores in given.items()}
     chosen, value, gap = _best(
         keeping, lambda masks: sign * measured("game", masks), checks, seed, list(ranked.values())
     )
@@ -259,11 +268,10 @@ def prune(
     if draws:
         drawn = np.array(list(islice(keeping.random(np.random.default_rng(seed)), draws)))
         masks[f"best of {draws} random"] = drawn[int(np.argmax(sign * measured("game", drawn)))]
-    together = np.array([np.ones(game.n, dtype=np.bool_), *masks.values()])
-    outside = measured("held out", together)
-    inside = measured("game", np.array(list(masks.values())))
+    together = np.array(list(masks.values()))
+    inside, outside = measured("game", together), measured("held out", together)
     choices = [
-        Choice(name, _ids(mask), float(inside[row]), float(outside[row + 1]))
+        Choice(name, _ids(mask), float(inside[row]), float(outside[row]))
         for row, (name, mask) in enumerate(masks.items())
     ]
     return Pruning(
@@ -273,7 +281,7 @@ def prune(
         predicted=float(explanation.spectrum.predict(chosen[None])[0]),
         measured=sign * value,
         held_out=choices[0].held_out,
-        untouched=float(outside[0]),
+        untouched=untouched,
         rivals=tuple(choices[1:]),
         energy=energy_shares(explanation.spectrum, game.layout) if isinstance(game.layout, GridLayout) else None,
         gap=gap,
@@ -282,6 +290,34 @@ def prune(
         leaves=tuple(end - start for start, end in stretches(game)),
         _cuts=Cuts.of(game.finest),
     )
+
+
+def _output_of(held_out: Game, game: Game, explanation: Explanation, output: int) -> int:
+    """Where the explained output stands among those held out: by its name where they have names."""
+    names = held_out.outputs
+    if names is None:
+        return output
+    asked = None if explanation.outputs is None else explanation.outputs[0]
+    if asked in names:
+        return names.index(asked)
+    if len(names) == 1 and (explanation.outputs is None or game.outputs == explanation.outputs):
+        return 0  # the only one on either side, whatever it is called
+    what = "the explained game's only one" if asked is None else repr(asked)
+    raise InputError(
+        f"held_out has the outputs {', '.join(map(repr, names))}, none of which is known to be {what}: make it with "
+        "the outputs of the explained game."
+    )
+
+
+def _check_columns(values: Values, game: Game, explanation: Explanation, output: int) -> None:
+    """An `InputError` where measured outputs without names (N, T) cannot be those of the explained game."""
+    columns = values.shape[1]
+    wanted = len(game.outputs) if game.outputs is not None else 1 if explanation.outputs is None else None
+    if columns != wanted and (wanted is not None or columns <= output):
+        raise InputError(
+            f"held_out has {columns} outputs, but the explained game has {wanted or f'at least {output + 1}'}: make it "
+            "with the outputs of the explained game."
+        )
 
 
 def _best(
