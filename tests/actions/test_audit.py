@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -143,7 +145,11 @@ def test_counterfactual_fillings_are_compared_in_pairs() -> None:
     def make(case: dict[str, str]) -> ip.Game:
         return ip.lenses.text(score, "the {job} said {who} left {tail}".format(**case), ablate="_")
 
-    cases = [{**case, "who": "she"} for case in prompts(12, 3)]
+    cases = [
+        {"name": "Anna", "job": job, "tail": tail, "who": "she"}
+        for job in (*JOBS, "cook")
+        for tail in ("today", "again", "now")
+    ]
     done = ip.actions.audit(make, cases, budget=12 * 16, counterfactuals={"who": ["he", "she", "they"]})
     outputs = {
         who: [score(["the {job} said {who} left {tail}".format(**(case | {"who": who}))])[0] for case in cases]
@@ -174,6 +180,148 @@ def test_slices_tables_and_json_say_the_same() -> None:
     assert (np.diff(frame["q"]) >= 0).all()
     with pytest.raises(ip.InputError, match="no prompt holds x"):
         done.slices("x", over="job")
+
+
+def noise(texts: list[str]) -> list[float]:
+    """Nothing but the texts' check sums: as good as drawn anew for every text, and always the same for one."""
+    return [crc32(text.encode()) / 2**32 for text in texts]
+
+
+class Noise:
+    """The same, with an identity for the store; every one made is another object."""
+
+    def __call__(self, texts: list[str]) -> list[float]:
+        return noise(texts)
+
+    def identity(self) -> dict[str, str]:
+        return {"scorer": "noise"}
+
+
+@pytest.mark.parametrize("scorer", [lambda: noise, Noise])
+def test_a_prompt_that_is_asked_again_is_no_further_evidence(scorer: Callable[[], object], tmp_path: Path) -> None:
+    def make(text: str) -> ip.Game:
+        return ip.lenses.text(scorer(), text, ablate="_")
+
+    done = ip.actions.audit(make, ["the cook said hello"] * 8, budget=8 * 16, at_least=2)
+    assert done.findings == ()
+    assert (len(done.cases), len(done.explanations), done.used) == (1, 1, 16)
+    words = ["ran", "sat", "fell", "sang", "left"]
+    cases = [f"the {who} {what}" for what in words for who in ("cook", "cook", "nurse", "cook")]
+    mixed = ip.actions.audit(make, cases, budget=20 * 8)
+    once = ip.actions.audit(make, list(dict.fromkeys(cases)), budget=20 * 8)
+    assert mixed.cases == once.cases
+    assert (mixed.findings, mixed.used, once.notes) == (once.findings, once.used, ())
+    (note,) = mixed.notes
+    assert "10 of 20" in note
+    assert note in str(mixed)
+    assert mixed.view().notes == mixed.notes
+    assert mixed.to_dict()["notes"] == [note]
+    mixed.to_html(tmp_path / "page.html")
+    assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_slot_that_the_template_leaves_out_makes_no_other_prompts() -> None:
+    cases = [{"who": who, "number": str(number)} for who in ("he", "she") for number in range(6)]
+
+    def make(case: dict[str, str]) -> ip.Game:
+        return ip.lenses.text(noise, f"then {case['who']} left", ablate="_")
+
+    done = ip.actions.audit(make, cases, budget=12 * 8, counterfactuals={"who": ["he", "she", "they"]})
+    assert [case["who"] for case in done.cases] == ["he", "she"]
+    assert [one.cases for one in done.contrasts] == [1, 1, 1]
+    assert done.used == 2 * 8 + 3
+    assert all(one.q == 1.0 for one in done.contrasts)  # of a single pair
+    json.dumps(done.to_dict(), allow_nan=False)
+    assert str(done).count("a single pair") == 3
+    assert "nan" not in str(done)
+    assert "nan" not in str(done.view())
+
+
+def test_what_differs_in_the_exchanged_slot_alone_gives_one_pair() -> None:
+    plain = lambda case: ip.Game(lambda masks: masks.sum(axis=1) + crc32(repr(case).encode()) / 2**32, 3)  # noqa: E731
+    text = lambda case: ip.lenses.text(noise, "{who} {what}".format(**case), ablate="_")  # noqa: E731
+    cases = [{"who": who, "what": what} for who in ("he", "she", "it") for what in ("ran", "sat", "fell")]
+    for make in (plain, text):
+        done = ip.actions.audit(make, cases, budget=9 * 8, counterfactuals={"who": ["he", "she"]})
+        assert [one.cases for one in done.contrasts] == [3]
+        assert done.used == sum(one.used for one in done.explanations) + 2 * 3
+        alone = ip.actions.audit(make, cases[:3], budget=9 * 8, counterfactuals={"who": ["he", "she"]})
+        assert done.contrasts == alone.contrasts
+
+
+@pytest.mark.parametrize("name", [None, "cooks"])
+def test_methods_and_names_tell_that_prompts_are_the_same(name: str | None) -> None:
+    class Model:
+        def score(self, texts: list[str]) -> list[float]:
+            return noise(texts)
+
+    model = Model()
+    done = ip.actions.audit(
+        lambda text: ip.lenses.text(model.score, text, ablate="_", name=name), ["it rains"] * 3, budget=3 * 8
+    )
+    assert done.cases == ("it rains",)
+
+
+def test_games_that_differ_or_cannot_be_compared_stay() -> None:
+    def other_ablation(case: int) -> ip.Game:
+        return ip.lenses.text(noise, "the cook said hello", ablate="_" * (case + 1))
+
+    def other_scorer(case: int) -> ip.Game:
+        return ip.lenses.text(lambda texts: [case + len(text) for text in texts], "the cook said hello", ablate="_")
+
+    def unknown(case: int) -> ip.Game:
+        return ip.Game(lambda masks: masks.sum(axis=1) * case, 3)
+
+    for make in (other_ablation, other_scorer, unknown):
+        done = ip.actions.audit(make, range(4), budget=4 * 8)
+        assert (done.cases, done.notes) == ((0, 1, 2, 3), ())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"counterfactuals": {"nope": ["he", "she"]}}, "with a slot 'nope'"),
+        ({"counterfactuals": {"name": ["he"]}}, r"two different fillings, not \['he'\]"),
+        ({"counterfactuals": {"name": "he"}}, "a list of fillings, such as .*, not 'he'"),
+        ({"counterfactuals": {"name": 3}}, "a list of fillings, such as .*, not 3"),
+        ({"counterfactuals": {"name": [["he"], ["she"]]}}, "a list of fillings"),
+        ({"counterfactuals": ["name"]}, "must map a slot to its fillings"),
+        ({"index": "zz"}, "unknown index 'zz'"),
+        ({"seed": -1}, "seed must be"),
+        ({"at_least": 1}, "at_least must be"),
+        ({"order": 0}, "order must be"),
+        ({"least": float("nan")}, "least must be"),
+        ({"least": "large"}, "least must be"),
+        ({"output": "c"}, "unknown output 'c'"),
+        ({"output": 2}, "no output 2"),
+        ({"output": 1.0}, "a name or a whole number, not 1.0"),
+        ({"output": None}, "the games have 2 outputs: choose one with output="),
+        ({"by": "slot", "cases": [{"name": "Anna"}] * 3 + ["Anna"]}, "map slots to texts"),
+        ({"cases": "Anna"}, r"pass \['Anna'\]"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_paid(options: dict[str, object], words: str) -> None:
+    def never(masks: np.ndarray) -> np.ndarray:
+        raise AssertionError("measured")
+
+    options = {"cases": prompts(4, 0), "budget": 64, "output": "a"} | options
+    with pytest.raises(ip.InputError, match=words):
+        ip.actions.audit(lambda case: ip.Game(never, 3, outputs=["a", "b"]), options.pop("cases"), **options)
+
+
+def test_outputs_without_names_are_chosen_by_number_and_cost_one_game_where_none_is_chosen() -> None:
+    calls: list[int] = []
+
+    def make(case: object) -> ip.Game:
+        return ip.Game(lambda masks: (calls.append(len(masks)), np.stack([masks[:, 0], masks[:, 1]], axis=1))[1], 3)
+
+    with pytest.raises(ip.InputError, match="the games have 2 outputs: choose one with output="):
+        ip.actions.audit(make, prompts(8, 0), budget=64)
+    assert sum(calls) == 8
+    options = {"budget": 64, "counterfactuals": {"name": ["Emily", "Anna"]}}
+    done = [ip.actions.audit(make, prompts(8, 0), output=one, **options) for one in (1, -1, "output 1")]
+    assert done[0].findings == done[1].findings == done[2].findings
+    assert {one.parts for one in done[0].found} == {("x1",)}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import concurrent.futures as futures
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,12 @@ from interplay._explain.explanation import Explanation
 from interplay._findings.views import Table, View
 from interplay._game.game import Game
 from interplay._game.masks import Values, averaged
+from interplay._spectrum.indices import canonical_index
 from interplay.ablate import Progress, Store
-from interplay.actions._contrasts import Contrast, contrasts
-from interplay.actions._matching import By, namer
-from interplay.actions._parts import one_output
+from interplay.actions._contrasts import Contrast, check_counterfactuals, contrasts
+from interplay.actions._matching import By, check_matched, namer
+from interplay.actions._parts import one_output, output_at
+from interplay.actions._repeats import Prompts
 from interplay.actions._tables import table
 
 if TYPE_CHECKING:
@@ -87,13 +89,15 @@ class Audit(Displayed):
     level
         The false-discovery rate among those `found`.
     cases, explanations
-        The prompts, and the explanation of each.
+        The prompts, each once, and the explanation of each.
     effects
         By set, the effect in each prompt that holds it, by the prompt's number.
     contrasts
         Paired differences of the untouched output between fillings of a slot, where counterfactuals were asked for.
     budget, used, from_store
         Ablations allowed and used over all prompts, and those known before.
+    notes
+        What a reader should know, such as how many prompts were left out because they repeat others.
     """
 
     findings: tuple[Finding, ...] = field(repr=False)
@@ -105,6 +109,7 @@ class Audit(Displayed):
     budget: int
     used: int
     from_store: int
+    notes: tuple[str, ...] = ()
 
     @property
     def found(self) -> tuple[Finding, ...]:
@@ -137,7 +142,10 @@ class Audit(Displayed):
             (" + ".join(one.parts), one.mean, one.low, one.high, one.cases, one.consistency, one.q)
             for one in found[:_SHOWN]
         )
-        pairs = tuple((one.slot, one.first, one.second, one.mean, one.low, one.high, one.q) for one in self.contrasts)
+        pairs = tuple(
+            (one.slot, one.first, one.second, one.mean, *((one.low, one.high) if one.cases > 1 else ("", "")), one.q)
+            for one in self.contrasts
+        )
         worst = self.worst()
         listed = tuple((number, str(self.cases[number])) for number, _ in worst)
         parts = (
@@ -149,6 +157,7 @@ class Audit(Displayed):
             f"Which parts, alone and together, do the same in {len(self.cases)} prompts?",
             f"{len(found)} of {len(self.findings)} sets, at a false-discovery rate of {self.level:g}.",
             tuple(part for part in parts if part.rows),
+            notes=self.notes,
             cost=f"{self.used} ablations, {self.from_store} of them known before",
         )
 
@@ -168,17 +177,21 @@ class Audit(Displayed):
             for one in found[:_SHOWN]
         ]
         rows += [f"  and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-        return "\n".join([*rows, *map(str, self.contrasts)])
+        return "\n".join([*rows, *map(str, self.contrasts), *(f"note: {note}" for note in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able parts: findings, contrasts, effects by prompt, and what it cost."""
         return {
             "findings": [asdict(finding) | {"parts": list(finding.parts)} for finding in self.findings],
             "found": len(self.found),
-            "contrasts": [asdict(contrast) for contrast in self.contrasts],
+            "contrasts": [
+                asdict(contrast) | {"low": _number(contrast.low), "high": _number(contrast.high)}
+                for contrast in self.contrasts
+            ],
             "cases": [case if isinstance(case, (str, dict)) else repr(case) for case in self.cases],
             "r2": [_number(explanation.faithfulness.r2) for explanation in self.explanations],
             **{name: getattr(self, name) for name in ("level", "budget", "used", "from_store")},
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -210,6 +223,7 @@ def audit(
 ) -> Audit:
     """Explain many prompts within one budget, and test which parts and combinations do the same in all of them.
 
+    A prompt that occurs again is left out, as it is no further evidence; `Audit.notes` tells how many are.
     Every prompt gets half of an even share first, or all its ablations where these are no more than an even share; the
     rest goes where most is unexplained. A set's effect is measured
     in every prompt that holds it, zero included, and tested by Student's t over prompts.
@@ -246,7 +260,8 @@ def audit(
         Which output to audit, where games have several.
     counterfactuals
         By slot, what else could stand there: each case is measured untouched with every filling, and the fillings are
-        compared in pairs. Counts in ``used``, beyond the budget.
+        compared in pairs; cases that differ in this slot alone give the same pairs, and count once. Counts in ``used``,
+        beyond the budget.
     method, index, seed
         As in `interplay.explain` and `Explanation.interactions`.
     store, executor, progress
@@ -257,24 +272,30 @@ def audit(
     InputError
         For too small a budget, or cases that cannot be matched as asked.
     """
-    cases = tuple(cases)
-    if not cases:
-        raise InputError("there are no cases to audit: pass at least one.")
+    cases = _listed(cases)
     check_whole("budget", budget, _LEAST * len(cases))
     check_whole("order", order, 1)
     check_whole("at_least", at_least, 2)
+    check_whole("seed", seed, 0)
     if order > 3:
         raise InputError(f"order must be at most 3, not {order}: larger sets are too many to be tested.")
     if not is_between(level, 0, 1):
         raise InputError(f"level must be a rate between 0 and 1, not {level!r}.")
-    if least < 0:
+    if least != 0 and not is_between(least, 0, np.inf):
         raise InputError(f"least must be an effect of at least 0, not {least!r}.")
+    index = canonical_index(index)
     name = namer(by)
-    games = [make_game(case) for case in cases]
+    check_matched(by, cases)
+    counterfactuals = {} if counterfactuals is None else counterfactuals
+    check_counterfactuals(cases, counterfactuals)
+    cases, games, notes = _distinct(cases, [make_game(case) for case in cases])
+    for game in games:
+        if game.outputs is not None:
+            output_at(game.outputs, output)
     how = {"method": method, "seed": seed, "executor": executor}
     with Store.at(store) as held:
         explanations = tuple(_explained(games, budget, output, held, progress, how))
-        paired, spent = contrasts(make_game, cases, counterfactuals or {}, output, store=held, executor=executor)
+        paired, spent = contrasts(make_game, cases, counterfactuals, output, store=held, executor=executor)
     finest = [game.finest.labels if game.tree is not None else () for game in games]
     effects = _effects(explanations, finest, cases, name, index, order, at_least)
     return Audit(
@@ -287,7 +308,29 @@ def audit(
         budget=budget,
         used=sum(explanation.used for explanation in explanations) + spent,
         from_store=sum(explanation.from_store for explanation in explanations) if store is not None else 0,
+        notes=notes,
     )
+
+
+def _listed(cases: Sequence[Any]) -> tuple[Any, ...]:
+    if isinstance(cases, (str, bytes, Mapping)) or not isinstance(cases, Iterable):
+        raise InputError(f"cases must be a list of prompts, not {cases!r}: pass [{cases!r}].")
+    listed = tuple(cases)
+    if not listed:
+        raise InputError("there are no cases to audit: pass at least one.")
+    return listed
+
+
+def _distinct(cases: Sequence[Any], games: Sequence[Game]) -> tuple[tuple[Any, ...], tuple[Game, ...], tuple[str, ...]]:
+    """The first case of every prompt, and its game; and a note where others were left out."""
+    prompts = Prompts()
+    first: dict[int, int] = {}
+    for place, game in enumerate(games):
+        first.setdefault(prompts.number(game), place)
+    left = len(cases) - len(first)
+    repeated = f"each prompt counts once: {left} of {len(cases)} repeat one before them and were left out"
+    places = first.values()
+    return tuple(cases[i] for i in places), tuple(games[i] for i in places), (repeated,) if left else ()
 
 
 def _explained(
@@ -311,7 +354,10 @@ def _explained(
         if progress is not None:
             passed = time.perf_counter() - began
             progress(Progress(done, budget, 0, passed, passed / done * (budget - done)))
-        return found if output is None else found.for_output(output)
+        if output is None:
+            output_at(found.outputs or (), None)  # an error where a game turns out to have several
+            return found
+        return found.for_output(output)
 
     even = budget // len(games)
     share = max(_LEAST, even // 2)

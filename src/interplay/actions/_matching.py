@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from interplay._checks import unknown
@@ -29,10 +29,15 @@ def namer(by: By) -> Callable[[str, Any], str | None]:
     raise unknown("way to match parts", by, ("label", "slot", "lemma"))
 
 
+def check_matched(by: By, cases: Sequence[Any]) -> None:
+    """An `InputError` for cases without slots where parts are matched by slot."""
+    for case in cases:
+        if by == "slot" and not isinstance(case, Mapping):
+            raise InputError(f"by='slot' needs cases that map slots to texts, not {type(case).__name__}.")
+
+
 def _slot(label: str, case: Any) -> str | None:
     """The slot of the case that the part fills, "{name}"; its own words where it fills none."""
-    if not isinstance(case, Mapping):
-        raise InputError(f"by='slot' needs cases that map slots to texts, not {type(case).__name__}.")
     own = label.casefold().split()
     for slot, filling in case.items():
         words = str(filling).casefold().split()
