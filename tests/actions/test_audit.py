@@ -73,7 +73,9 @@ def test_the_budget_goes_where_most_is_unexplained_and_is_never_exceeded() -> No
 
         return ip.Game(hard if case % 2 else lambda masks: masks[:, 0] * 1.0, 10)
 
-    done = ip.actions.audit(make, range(6), budget=600, method="lasso", order=1)
+    with ip.Store(":memory:") as store:
+        done = ip.actions.audit(make, range(6), budget=600, method="lasso", order=1, store=store)
+    assert done.from_store == 0  # what an earlier round of the same audit measured was not known before
     used = [explanation.used for explanation in done.explanations]
     assert done.used == sum(used) <= 600
     assert min(used[1::2]) > max(used[::2]) == 50

@@ -7,7 +7,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +163,11 @@ class Audit(Displayed):
 
     def to_html(self, path: str | os.PathLike[str], *, title: str = "interplay", index: str | None = None) -> None:
         """Write it to ``path`` as a page, the prompts in which it does most below it, each with its explanation."""
-        page([self, *(explanation for _, explanation in self.worst())], path, title=title, index=index)
+        shown = [
+            replace(explanation, question=f"Prompt {number}: {explanation.question or 'what drives its output?'}")
+            for number, explanation in self.worst()
+        ]
+        page([self, *shown], path, title=title, index=index)
 
     def __str__(self) -> str:
         found = self.found
@@ -373,7 +377,12 @@ def _explained(
     room = np.array([2.0 ** min(n, 40) for n in sizes]) - [explanation.used for explanation in first]
     extra = _shared(rest, np.where(room > 0, wanted, 0.0), room)
     for game, explanation, more in zip(games, first, extra, strict=True):
-        yield one(game, explanation.used + more, explanation.used) if more >= _LEAST / 2 else explanation
+        if more < _LEAST / 2:
+            yield explanation
+            continue
+        again = one(game, explanation.used + more, explanation.used)
+        own = explanation.used - explanation.from_store  # in the store by now, but paid for in this audit
+        yield replace(again, from_store=max(0, again.from_store - own))
 
 
 def _unexplained(game: Game, explanation: Explanation, store: Store, method: str, seed: int) -> float:
