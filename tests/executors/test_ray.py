@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +95,29 @@ def test_workers_hold_their_threads(two: object) -> None:
         return np.full(len(masks), float(effective_n_jobs(-1)))
 
     assert set(measure(ip.Game(threads, 3), ip.design(3, 8), executor=two).values) == {1.0}
+
+
+def test_a_worker_measures_one_batch_at_a_time_with_its_own_threads_whichever_runs_it(two: object) -> None:
+    def value(masks: np.ndarray) -> np.ndarray:
+        import sys
+        import time
+        from types import SimpleNamespace
+
+        import sklearn.ensemble  # noqa: F401 - loads OpenMP
+        from threadpoolctl import threadpool_info
+
+        state: Any = sys.modules.setdefault("inside", SimpleNamespace(count=0))  # type: ignore[arg-type]
+        state.count += 1
+        time.sleep(0.003)
+        inside, most = state.count, max(one["num_threads"] for one in threadpool_info())
+        state.count -= 1
+        return np.tile([float(inside), float(most), float(threading.get_ident() % 10**6)], (len(masks), 1))
+
+    game = ip.Game(value, 7, outputs=["inside", "threads", "thread"], batch_size=2)
+    inside, most, thread = measure(game, all_masks(7), executor=two).values.T
+    assert set(inside) == {1.0}
+    assert set(most) == {1.0}
+    assert len(set(thread)) > 2  # of two workers
 
 
 def test_more_than_there_is_room_for_is_refused(two: object) -> None:

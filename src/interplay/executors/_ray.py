@@ -85,7 +85,11 @@ class _RayExecutor(futures.ThreadPoolExecutor):
         try:
             chosen = _fitting(workers, threads, gpus, library.available_resources())
             actor = library.remote(_Worker).options(
-                num_cpus=threads, num_gpus=gpus, max_restarts=-1, max_task_retries=_DEATHS - 1
+                num_cpus=threads,
+                num_gpus=gpus,
+                max_restarts=-1,
+                max_task_retries=_DEATHS - 1,
+                max_concurrency=2,  # one call is unpacked, and its answer sent, while the other is measured
             )
             self._actors = [actor.remote(threads) for _ in range(chosen)]
         except BaseException:
@@ -184,13 +188,19 @@ class _Turns:
 
 
 class _Worker:
-    """What runs in a Ray actor."""
+    """What runs in a Ray actor: one call at a time, in whichever of its threads."""
 
     def __init__(self, threads: int) -> None:
-        limit_threads(threads)
+        self._threads = threads
+        self._turn = threading.Lock()
+        self._limited: set[int] = set()
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return function(*args, **kwargs)
+        with self._turn:
+            if threading.get_ident() not in self._limited:  # OpenMP counts threads for each that starts them
+                limit_threads(self._threads)
+                self._limited.add(threading.get_ident())
+            return function(*args, **kwargs)
 
 
 @dataclass(frozen=True)
