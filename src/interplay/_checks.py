@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from types import MappingProxyType
@@ -85,6 +85,17 @@ def unknown(
     near = difflib.get_close_matches(str(seen).lower(), [*names, *meanings], n=1, cutoff=0.4)
     hint = f" Did you mean {meanings.get(near[0], near[0])!r}?" if near else ""
     return InputError(f"unknown {what} {seen!r}.{hint} Choose one of: {', '.join(names)}.")
+
+
+def output_position(output: str | int, names: Sequence[str], count: int) -> int:
+    """Where the output asked for, by name or position, stands among ``count``, which need not have names."""
+    if isinstance(output, str):
+        if output not in names:
+            raise unknown("output", output, names or [str(i) for i in range(count)])
+        return names.index(output)
+    if not -count <= int(output) < count:
+        raise InputError(f"there is no output {output}: there are {count}, counted from 0.")
+    return int(output) % count
 
 
 def array_of(given: object, what: str) -> npt.NDArray[Any]:

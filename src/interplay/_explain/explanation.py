@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay._checks import as_path, check_whole, unknown
+from interplay._checks import as_path, check_whole, output_position
 from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.faithfulness import Faithfulness
@@ -261,15 +261,7 @@ class Explanation(Displayed):
     def for_output(self, output: str | int) -> Explanation:
         """The explanation of one output, by name or position."""
         names = self.outputs or ()
-        if isinstance(output, str):
-            if output not in names:
-                raise unknown("output", output, names or [str(i) for i in range(len(self.fits))])
-            position = names.index(output)
-        else:
-            position = int(output)
-            if not -len(self.fits) <= position < len(self.fits):
-                raise InputError(f"there is no output {output}: there are {len(self.fits)}, counted from 0.")
-            position %= len(self.fits)
+        position = output_position(output, names, len(self.fits))
         return replace(
             self,
             fits=(self.fits[position],),

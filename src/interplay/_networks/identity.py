@@ -29,8 +29,8 @@ def model_identity(model: Any, tokenizer: Any) -> dict[str, Any] | None:
     None where content cannot tell: of modules without a configuration, of weights that are not in memory or no plain
     numbers (quantised, sparse), and of models that wear hooks or another forward method, as what those do is not known.
     """
-    config = config_of(model)
-    if not hasattr(config, "to_dict") or not all(map(_is_plain, model.state_dict().values())):
+    config, tensors = config_of(model), model.state_dict()
+    if not hasattr(config, "to_dict") or not all(map(_is_plain, tensors.values())):
         return None
     dispatched = {path for path, module in model.named_modules() if hasattr(module, "_hf_hook")}  # by accelerate
     if any(path not in dispatched for path, _, _ in worn(model)):
@@ -39,19 +39,18 @@ def model_identity(model: Any, tokenizer: Any) -> dict[str, Any] | None:
     configuration.pop("transformers_version", None)
     return {
         "class": type(model).__name__,
-        "weights": _weights_identity(model),
+        "weights": _weights_identity(model, tensors),
         "adapters": list(adapters(model)),
         "configuration": json.loads(json.dumps(configuration, sort_keys=True, default=str)),
         "tokenizer": _tokenizer_identity(tokenizer),
     }
 
 
-def _weights_identity(model: Any) -> str:
+def _weights_identity(model: Any, tensors: Mapping[str, Any]) -> str:
     """The hash of all weights; of a model seen before, anew only where they do not look the same.
 
     Counters of writes do not tell all: what is written through ``tensor.data`` is not counted.
     """
-    tensors = model.state_dict()
     look = (weights_of(model), _look(tensors))
     known = _hashed.get(model)
     if known is None or known[0] != look:

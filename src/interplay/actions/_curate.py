@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from interplay._checks import check_whole, is_whole, unknown
+from interplay._checks import check_whole, is_whole, output_position
 from interplay._display import Displayed
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
@@ -298,14 +298,9 @@ def _positions(explanation: Explanation, outputs: Sequence[str | int] | None) ->
         raise InputError(f"outputs must be a list of names or positions, not {outputs!r}: pass [{outputs!r}].")
     chosen = []
     for output in outputs:
-        if isinstance(output, str):
-            if output not in names:
-                raise unknown("output", output, names)
-            chosen.append(names.index(output))
-        elif is_whole(output, 0) and output < len(explanation.fits):
-            chosen.append(int(output))
-        else:
+        if not isinstance(output, str) and not is_whole(output, 0):
             raise InputError(f"there is no output {output}: there are {len(explanation.fits)}, counted from 0.")
+        chosen.append(output_position(output, names, len(explanation.fits)))
     if not chosen:
         raise InputError("outputs is empty: name at least one, or leave it out for all.")
     return chosen

@@ -31,8 +31,10 @@ def namer(by: By) -> Callable[[str, Any], str | None]:
 
 def check_matched(by: By, cases: Sequence[Any]) -> None:
     """An `InputError` for cases without slots where parts are matched by slot."""
+    if by != "slot":
+        return
     for case in cases:
-        if by == "slot" and not isinstance(case, Mapping):
+        if not isinstance(case, Mapping):
             raise InputError(f"by='slot' needs cases that map slots to texts, not {type(case).__name__}.")
 
 

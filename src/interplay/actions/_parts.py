@@ -7,7 +7,7 @@ from numbers import Integral
 
 import numpy as np
 
-from interplay._checks import is_whole, unknown
+from interplay._checks import is_whole, output_position, unknown
 from interplay._errors import InputError
 from interplay._explain.explanation import Explanation
 from interplay._game.game import Game
@@ -124,15 +124,9 @@ def output_at(names: Sequence[str], output: str | int | None) -> int:
         if len(names) > 1:
             raise InputError(f"the games have {len(names)} outputs: choose one with output=, of {', '.join(names)}.")
         return 0
-    if isinstance(output, str):
-        if output not in names:
-            raise unknown("output", output, names)
-        return names.index(output)
-    if not isinstance(output, Integral) or isinstance(output, bool):
+    if not isinstance(output, (str, Integral)) or isinstance(output, bool):
         raise InputError(f"output must be a name or a whole number, not {output!r}.")
-    if not -len(names) <= output < len(names):
-        raise InputError(f"there is no output {output}: there are {len(names)}, counted from 0.")
-    return int(output) % len(names)
+    return output_position(output, names, len(names))
 
 
 def one_output(game: Game, explanation: Explanation) -> int:

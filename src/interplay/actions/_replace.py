@@ -235,10 +235,7 @@ def replace(
     others = _others(game.n, chosen, len(ours), rng)
     asked = [
         ("found", [(chosen, texts) for texts in ours]),
-        (
-            "first order",
-            [(alone, texts) for texts in _variants([words[part] for part in alone], variants, rng)],
-        ),
+        ("first order", [(alone, texts) for texts in _variants([words[part] for part in alone], variants, rng)]),
         ("others", [(key, _variants([words[part] for part in key], 1, rng)[0]) for key in others]),
     ]
     whole = [game.value.replaced(dict(zip(key, texts, strict=True))) for _, rows in asked for key, texts in rows]

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from interplay._errors import InputError
 from interplay.ablate import progress_bar
 from interplay.cli._console import say
-from interplay.cli._options import Budget, Options, Order
+from interplay.cli._options import Ablate, Budget, Options, Order
 from interplay.cli._scoring import Scoring
 from interplay.cli._shared import opened, print_found, read_text
 
@@ -45,12 +45,7 @@ def audit(
     counterfactual: Annotated[
         tuple[str, ...], Parameter(help="A slot and what else could stand there, such as who=he,she; may be repeated.")
     ] = (),
-    ablate: Annotated[
-        str | None,
-        Parameter(
-            help="What an ablated word becomes: a string, 'delete', 'mend' or 'mask'; else what suits the model."
-        ),
-    ] = None,
+    ablate: Ablate = None,
     options: AuditOptions | None = None,
 ) -> None:
     """Find which words, alone and together, do the same in many prompts, chance findings held to a rate."""

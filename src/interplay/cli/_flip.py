@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from interplay._errors import InputError
 from interplay.cli._console import say
-from interplay.cli._options import ActionOptions, Budget
+from interplay.cli._options import Ablate, ActionOptions, Budget
 from interplay.cli._scoring import Scoring
 from interplay.cli._shared import explained, opened, print_found, read_text, save
 from interplay.cli._units import units
@@ -45,12 +45,7 @@ def flip(
             help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that matter."
         ),
     ] = "word",
-    ablate: Annotated[
-        str | None,
-        Parameter(
-            help="What an ablated unit becomes: a string, 'delete', 'mend' or 'mask'; else what suits the model."
-        ),
-    ] = None,
+    ablate: Ablate = None,
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     options: FlipOptions | None = None,
 ) -> None:

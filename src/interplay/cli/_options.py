@@ -34,6 +34,10 @@ DrawnIndex = Annotated[
         "from ablations of all sizes, drawn for it; bii if left out."
     ),
 ]
+Ablate = Annotated[
+    str | None,
+    Parameter(help="What an ablated unit becomes: a string, 'delete', 'mend' or 'mask'; else what suits the model."),
+]
 Device = Annotated[str | None, Parameter(help="cpu, cuda, ...; a GPU where there is one.")]
 
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from interplay._errors import InputError
 from interplay._explain.explanation import load
 from interplay.cli._console import say
-from interplay.cli._options import Budget, Device, Options, Reading
+from interplay.cli._options import Ablate, Budget, Device, Options, Reading
 from interplay.cli._shared import print_result, read_text, run
 from interplay.cli._units import units
 
@@ -38,12 +38,7 @@ def text(
             help="word, sentence, paragraph or token; several from coarse to fine, with commas, open those that matter."
         ),
     ] = "word",
-    ablate: Annotated[
-        str | None,
-        Parameter(
-            help="What an ablated unit becomes: a string, 'delete', 'mend' or 'mask'; else what suits the model."
-        ),
-    ] = None,
+    ablate: Ablate = None,
     template: Annotated[str | None, Parameter(help="Surroundings that are never ablated, with {text} inside.")] = None,
     truncate: Annotated[bool, Parameter(negative=(), help="Cut texts longer than the model's window.")] = False,
     device: Device = None,

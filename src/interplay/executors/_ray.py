@@ -191,6 +191,7 @@ class _Worker:
     """What runs in a Ray actor: one call at a time, in whichever of its threads."""
 
     def __init__(self, threads: int) -> None:
+        limit_threads(threads)  # by the environment, too, before anything else is loaded
         self._threads = threads
         self._turn = threading.Lock()
         self._limited: set[int] = set()

@@ -238,6 +238,7 @@ class CausalLM:
     def known(self) -> dict[str, Any] | None:
         """What identifies the model by content, with its chat template's rendering; None where nothing can."""
         known = model_identity(self.model, self.tokenizer)
+        # The rendering, and not the template: some templates print the date.
         return None if known is None else {"chat": self.reader.rendering, "model": known}
 
     @property
@@ -292,9 +293,8 @@ class CausalLM:
     def _identity(self, score: Any) -> dict[str, Any] | None:
         if not isinstance(score, (TargetScore, ChoiceScore)):
             return None
-        known = model_identity(self.model, self.tokenizer)
-        # The rendering, and not the template: some templates print the date.
-        return None if known is None else score.identity() | {"chat": self.reader.rendering, "model": known}
+        known = self.known()
+        return None if known is None else score.identity() | known
 
     def _check(self, score: Any, text: str) -> tuple[str, ...]:
         (asks,) = self.reader.asks([text], getattr(score, "targets", ()))
